@@ -1,1 +1,6 @@
+//! External Metrics: command metrics per tenant, in one self-contained binary.
+//!
+//! Modules stand in floors; each imports only from lower ones (`tests/architecture.rs`).
 
+pub mod model;
+pub mod process;

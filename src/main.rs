@@ -1,1 +1,3 @@
+//! The binary: everything it does stands in the library.
+
 fn main() {}

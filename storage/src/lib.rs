@@ -10,6 +10,7 @@ pub mod batch;
 pub mod engine;
 pub mod error;
 pub mod row;
+pub mod volume;
 pub mod words;
 
 /// How long a repeat of a row that came without `ts` is recognised: 24 hours.

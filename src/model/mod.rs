@@ -1,0 +1,3 @@
+//! The nouns: what the product is about, without any I/O.
+
+pub mod execution;

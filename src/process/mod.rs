@@ -1,0 +1,3 @@
+//! Pure functions over one row: is it true, is it clean, what does it mean.
+
+pub mod admit;
