@@ -7,6 +7,7 @@
 
 pub mod ask;
 pub mod batch;
+pub mod codec;
 pub mod engine;
 pub mod error;
 pub mod row;
