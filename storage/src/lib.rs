@@ -5,6 +5,7 @@
 //! large blocks with their partial aggregates. [`engine`] has the public words, [`ask`] the
 //! questions.
 
+pub mod aggregate;
 pub mod ask;
 pub mod batch;
 pub mod codec;
