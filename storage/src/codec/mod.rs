@@ -7,7 +7,7 @@
 //! [`Corrupt`](crate::error::Corrupt), never a panic and never an allocation beyond what the
 //! input and the expected number of rows justify.
 
-mod cursor;
+pub(crate) mod cursor;
 pub mod filter;
 pub mod floats;
 pub mod frame;
