@@ -22,6 +22,8 @@
 //! | 16 + n | fixed word column n | [`words`] |
 //! | 32 | a label column, any number of times | key length varint, key, [`words`] |
 //! | 33 | a value column, any number of times | key length varint, key, [`floats`] |
+//!
+//! Rows times columns are at most [`CELLS_MAX`].
 
 use super::cursor::{Cursor, put_part, put_varint};
 use super::{ROWS_MAX, floats, ids, ints, words};
@@ -45,9 +47,14 @@ mod column {
     pub(super) const VALUE: u8 = 33;
 }
 
+/// Most numbers that a batch may have in all its columns (rows times columns): 64 Mi. A batch is
+/// one commit; this bounds what a damaged one can ask for.
+pub const CELLS_MAX: usize = 1 << 26;
+
 const WORD_LAST: u8 = column::WORD + Word::ALL.len() as u8 - 1;
 
-/// Appends the encoded batch.
+/// Appends the encoded batch, which has at most [`CELLS_MAX`] numbers and
+/// [`ROWS_MAX`](super::ROWS_MAX) rows.
 pub fn encode_batch(batch: &RowBatch, out: &mut Vec<u8>) {
     put_varint(batch.len as u64, out);
     let mut columns = Columns { out, body: Vec::new() };
@@ -115,11 +122,12 @@ impl Columns<'_> {
 pub fn decode_batch(bytes: &[u8]) -> Result<RowBatch, Corrupt> {
     let mut cursor = Cursor::new(bytes, "a small block");
     let mut batch = RowBatch { len: cursor.count(ROWS_MAX)?, ..RowBatch::default() };
-    let mut last = 0;
+    let (mut last, mut cells) = (0, 0);
     while !cursor.is_empty() {
         let number = cursor.byte()?;
+        cells += batch.len;
         let repeats = matches!(number, column::LABEL | column::VALUE) && number == last;
-        if number <= last && !repeats {
+        if (number <= last && !repeats) || cells > CELLS_MAX {
             return Err(cursor.damaged());
         }
         last = number;
@@ -175,3 +183,6 @@ fn decode_key(body: &[u8], before: usize) -> Result<(&str, &[u8]), Corrupt> {
     }
     Ok((key, cursor.rest()))
 }
+
+#[cfg(test)]
+mod tests;
