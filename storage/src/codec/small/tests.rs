@@ -6,7 +6,7 @@ use proptest::prelude::*;
 /// Encodes and decodes, and gives how many bytes it took.
 fn check(batch: &RowBatch) -> usize {
     let mut out = Vec::new();
-    encode_batch(batch, &mut out);
+    encode_batch(batch, &mut out).unwrap();
     let mut back = decode_batch(&out).unwrap();
     // NaN is not equal to itself, so value columns are compared by their bits.
     let mut batch = batch.clone();
@@ -76,7 +76,7 @@ fn many_rows_take_half_of_their_ids_more() {
 #[test]
 fn columns_out_of_order_and_unknown_ones_are_refused() {
     let mut one = Vec::new();
-    encode_batch(&RowBatch { len: 1, ts: vec![5], ..RowBatch::default() }, &mut one);
+    encode_batch(&RowBatch { len: 1, ts: vec![5], ..RowBatch::default() }, &mut one).unwrap();
     assert!(decode_batch(&one).is_ok());
     let twice = [&one[..], &one[1..]].concat();
     assert!(decode_batch(&twice).is_err());
@@ -93,6 +93,10 @@ fn a_few_bytes_cannot_ask_for_much_memory() {
         bytes.extend_from_slice(&[column::VALUE, 6, 0, 0, 0, 0, 0, 2]);
     }
     assert!(decode_batch(&bytes).is_err());
+    let batch = RowBatch { len: ROWS_MAX, ..RowBatch::default() };
+    let mut out = Vec::new();
+    assert!(matches!(encode_batch(&batch, &mut out), Err(StoreError::OverLimit { .. })));
+    assert!(out.is_empty());
 }
 
 type Sparse = (Option<u64>, Option<i64>, Vec<(u8, String)>, Vec<(u8, f64)>, Option<i64>);
@@ -160,7 +164,7 @@ proptest! {
         noise in proptest::collection::vec(any::<u8>(), 0..64),
     ) {
         let mut out = Vec::new();
-        encode_batch(&batch, &mut out);
+        encode_batch(&batch, &mut out).unwrap();
         let at = at.index(out.len());
         out[at] ^= xor;
         out.truncate(if cut { at } else { out.len() });
