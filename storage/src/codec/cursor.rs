@@ -45,11 +45,6 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
-    /// How many bytes were not read yet.
-    pub(super) fn len(&self) -> usize {
-        self.rest.len()
-    }
-
     /// All that was not read yet.
     pub(super) fn rest(self) -> &'a [u8] {
         self.rest

@@ -69,7 +69,7 @@ impl Geometry {
 
     fn places(self, mixed: u64) -> [usize; 3] {
         let span = u64::from(self.segments) << self.segment_log;
-        let first = (u128::from(mixed) * u128::from(span) >> 64) as u64;
+        let first = ((u128::from(mixed) * u128::from(span)) >> 64) as u64;
         let segment = 1_u64 << self.segment_log;
         let mask = segment - 1;
         let second = (first + segment) ^ (mixed >> 18 & mask);

@@ -252,7 +252,8 @@ mod tests {
         assert!(check(&column(rows, |n| (n % 1000) as f64)) < rows * 11 / 8);
         assert!(check(&column(rows, |n| (n % 100_000) as f64 / 1000.0)) < rows * 18 / 8);
         assert!(check(&column(rows, |n| if n % 9 == 0 { f64::NAN } else { 0.25 })) < rows / 4);
-        let sparse = |n: u64| if n % 50 == 0 { (n >> 40) as f64 / 100.0 } else { f64::NAN };
+        let sparse =
+            |n: u64| if n.is_multiple_of(50) { (n >> 40) as f64 / 100.0 } else { f64::NAN };
         assert!(check(&column(rows, sparse)) < rows);
         let halves = |n: u64| f64::from((n >> 40) as f32 * 1.1e-7);
         assert!(check(&column(rows, halves)) < rows * 6);

@@ -1,44 +1,95 @@
 //! Columns of words: the table of distinct words and a code per row, together or apart.
 //!
-//! **Table.**
+//! **Table**:
 //!
 //! ```text
-//! +--------------+--------------------------+-----------------------+------------------------+
-//! | words varint | text bytes << 1 | LZ4    | LZ4 only: packed bytes | text, UTF-8, perhaps    |
-//! |              | varint                   | varint                | packed                 |
-//! +--------------+--------------------------+-----------------------+------------------------+
-//! | length of each word in bytes, a column of u32 ([`ints`]); left out if there is one word    |
-//! +--------------------------------------------------------------------------------------------+
+//! +--------------+----------------------+-----------------------------------+
+//! | words varint | n << 2 | form varint | what the form says                |
+//! +--------------+----------------------+-----------------------------------+
 //! ```
 //!
-//! The text is all words joined in the order of their codes, the first of which is 1. Words are
-//! distinct, so at most one is empty and there are no more words than bytes of text and one.
+//! - form 0: `n` bytes of text, UTF-8, all words joined in the order of their codes, the first of
+//!   which is 1. Then the length of each word in bytes, a column of u32 ([`ints`]), left out if
+//!   there is one word. There are no more words than bytes of text and one.
+//! - form 1: as form 0, but the text is packed: length varint, LZ4 block.
+//! - form 2: all words begin with the same `n` bytes, which come first, and go on with
+//!   - a byte 0, digits varint, then that many lower-case hexadecimal digits of each word, two a
+//!     byte, the first in the high half; the low half of a last odd one is 0;
+//!   - or a byte 1 and a column of u64 ([`ints`]): decimal numbers without leading zeros;
+//!   - or a byte 2 and a list of UUIDs ([`uuids`](super::uuids)) in their canonical form.
 //!
 //! **Codes** are a column of u32 ([`ints`]), 0 is absent; no bytes at all if no row has a word.
 //!
 //! **Both** as one value: the length of the table as a varint, the table, the codes.
 
 use super::cursor::{Cursor, put_part, put_varint};
-use super::{ints, lz};
+use super::{ROWS_MAX, ints, lz};
 use crate::error::Corrupt;
 use crate::words::{WordTable, Words};
+
+mod alike;
 
 /// Longest joined text of a table. Sealed blocks stay far below: 64 Ki rows with a command line of
 /// 4 KiB each are a quarter of this.
 const TEXT_MAX: usize = 1 << 30;
 
-/// Appends the encoded table of words; their order is kept.
+/// Most words that a byte of a table can stand for. Words are distinct, so it is only numbers that
+/// count up that could be more; a table of such is written as text.
+const WORDS_PER_BYTE_MAX: usize = 64;
+
+/// The low bits of a table's second number.
+mod form {
+    pub(super) const TEXT: usize = 0;
+    pub(super) const PACKED: usize = 1;
+    pub(super) const ALIKE: usize = 2;
+    pub(super) const BITS: usize = 2;
+}
+
+/// Appends the encoded table of words, which are distinct; their order is kept.
 pub fn encode_table(table: &WordTable, out: &mut Vec<u8>) {
-    let text = table.text().as_bytes();
+    let at = out.len();
+    encode_texts(table, out);
+    if table.len() > (out.len() - at) * WORDS_PER_BYTE_MAX {
+        out.truncate(at);
+        put_varint(table.len() as u64, out);
+        encode_text(table, out);
+    }
+}
+
+/// The table of words in `bytes`.
+pub fn decode_table(bytes: &[u8]) -> Result<WordTable, Corrupt> {
+    let mut cursor = Cursor::new(bytes, "a table of words");
+    let words = cursor.count(bytes.len().saturating_mul(WORDS_PER_BYTE_MAX).min(ROWS_MAX))?;
+    decode_words_of(cursor, words)
+}
+
+/// Appends a table of words that need not be distinct.
+pub(super) fn encode_texts(table: &WordTable, out: &mut Vec<u8>) {
     put_varint(table.len() as u64, out);
-    let len = (text.len() as u64) << 1;
+    if !alike::encode(table, out) {
+        encode_text(table, out);
+    }
+}
+
+/// The table of exactly `words` words, not all of them distinct, in `bytes`.
+pub(super) fn decode_texts(bytes: &[u8], words: usize) -> Result<WordTable, Corrupt> {
+    let mut cursor = Cursor::new(bytes, "a list of texts");
+    if cursor.count(ROWS_MAX)? != words {
+        return Err(cursor.damaged());
+    }
+    decode_words_of(cursor, words)
+}
+
+fn encode_text(table: &WordTable, out: &mut Vec<u8>) {
+    let text = table.text().as_bytes();
+    let form_of = |form| (text.len() << form::BITS | form) as u64;
     match lz::squeeze(text) {
         None => {
-            put_varint(len, out);
+            put_varint(form_of(form::TEXT), out);
             out.extend_from_slice(text);
         }
         Some(packed) => {
-            put_varint(len | 1, out);
+            put_varint(form_of(form::PACKED), out);
             put_part(&packed, out);
         }
     }
@@ -50,35 +101,34 @@ pub fn encode_table(table: &WordTable, out: &mut Vec<u8>) {
     }
 }
 
-/// The table of words in `bytes`.
-pub fn decode_table(bytes: &[u8]) -> Result<WordTable, Corrupt> {
-    let mut cursor = Cursor::new(bytes, "a table of words");
-    let words = cursor.count(super::ROWS_MAX)?;
-    let len = cursor.count(TEXT_MAX << 1 | 1)?;
-    let text = if len & 1 == 0 {
-        cursor.take(len >> 1)?.to_vec()
-    } else {
-        let packed = cursor.part()?;
-        lz::unsqueeze(packed, len >> 1, &cursor)?
+fn decode_words_of(mut cursor: Cursor<'_>, words: usize) -> Result<WordTable, Corrupt> {
+    let head = cursor.count(TEXT_MAX << form::BITS)?;
+    let len = head >> form::BITS;
+    let text = match head & ((1 << form::BITS) - 1) {
+        form::TEXT => cursor.take(len)?.to_vec(),
+        form::PACKED => {
+            let packed = cursor.part()?;
+            lz::unsqueeze(packed, len, &cursor)?
+        }
+        form::ALIKE => return alike::decode(cursor, len, words),
+        _ => return Err(cursor.damaged()),
     };
-    if words > text.len() + 1 {
-        return Err(cursor.damaged());
-    }
+    let damaged = cursor.damaged();
     let text = String::from_utf8(text).map_err(|_| cursor.damaged())?;
     let mut ends = Vec::new();
     if words == 1 {
         ends.push(text.len() as u32);
-    } else {
-        ints::decode_u32s(cursor.clone().rest(), words, &mut ends)?;
-        cursor.take(cursor.len())?;
+        cursor.end()?;
+    } else if words <= text.len() + 1 {
+        ints::decode_u32s(cursor.rest(), words, &mut ends)?;
         let mut end = 0_u32;
         for word in &mut ends {
-            end = end.checked_add(*word).ok_or_else(|| cursor.damaged())?;
+            end = end.checked_add(*word).ok_or_else(|| damaged.clone())?;
             *word = end;
         }
+    } else {
+        return Err(damaged);
     }
-    let damaged = cursor.damaged();
-    cursor.end()?;
     WordTable::from_parts(text, ends).ok_or(damaged)
 }
 
@@ -153,6 +203,25 @@ mod tests {
         let lines: Vec<String> =
             (0..5000).map(|n| format!("cargo test --package p{}", n % 700)).collect();
         assert!(check(&lines, (1..=5000).collect()) < 5000 * 10);
+    }
+
+    #[test]
+    fn words_that_end_in_ids_are_taken_apart() {
+        let hash = |n: usize| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes());
+        let check = |make: &dyn Fn(usize) -> String, bytes: usize| {
+            let words: Vec<String> = (0..1000).map(make).collect();
+            let len = check(&words, vec![1]) - 2;
+            assert!(len < 1000 * bytes + 40, "{}: {len}", words[0]);
+        };
+        let uuid = |n: usize| uuid::Uuid::from_u64_pair(hash(n), hash(n + 1_000_000)).to_string();
+        check(&|n| uuid(n), 16);
+        check(&|n| format!("session/{}", uuid(n)), 16);
+        check(&|n| format!("0190abcd-{}", &uuid(n)[9..]), 16);
+        check(&|n| format!("s-{:08x}", hash(n) >> 32), 4);
+        check(&|n| format!("host-{}", n * n), 3);
+        check(&|n| format!("user-{n:04}"), 2);
+        // Numbers that count up take next to nothing, which a table must not: see there.
+        check(&|n| format!("run {n}"), 5);
     }
 
     #[test]

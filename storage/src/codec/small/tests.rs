@@ -44,10 +44,10 @@ fn everyday(rows: u64) -> RowBatch {
             ts_given: true,
             received_ms: 1_760_000_000_000,
             words: [&command, &user, "team-07", &project, &session, &host, "", "", "api"],
-            status: if random % 33 == 0 { Status::Failure } else { Status::Success },
+            status: if random.is_multiple_of(33) { Status::Failure } else { Status::Success },
             actor: Actor::Human,
             duration_us: Some(1_000 * (1 << (random % 12)) + (random >> 20) % 1_000),
-            exit_code: Some(i64::from(random % 33 == 0)),
+            exit_code: Some(i64::from(random.is_multiple_of(33))),
             labels: &[],
             values: &[],
         });
