@@ -5,4 +5,5 @@
 pub mod intake;
 pub mod model;
 pub mod process;
+pub mod query;
 pub mod sample;
