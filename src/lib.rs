@@ -4,3 +4,5 @@
 
 pub mod model;
 pub mod process;
+pub mod runtime;
+pub mod tenancy;
