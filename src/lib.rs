@@ -2,6 +2,8 @@
 //!
 //! Modules stand in floors; each imports only from lower ones (`tests/architecture.rs`).
 
+pub mod config;
+pub mod identity;
 pub mod model;
 pub mod process;
 pub mod runtime;
