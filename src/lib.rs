@@ -7,4 +7,5 @@ pub mod identity;
 pub mod model;
 pub mod process;
 pub mod runtime;
+pub mod sample;
 pub mod tenancy;
