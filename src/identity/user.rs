@@ -51,16 +51,27 @@ pub struct User {
     pub created_ms: TimeMs,
 }
 
+/// What is to be said of a tenant's first user.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The name to sign in with.
+    pub email: Email,
+    /// The password's hash.
+    pub password: PasswordPhc,
+    /// Whether the user also administers the platform, as the very first one does.
+    pub platform: bool,
+}
+
 impl User {
-    /// The first administrator: owner of the first tenant, and administrator of the platform.
-    pub fn first(tenant_id: TenantId, email: Email, password: PasswordPhc, now_ms: TimeMs) -> Self {
+    /// The user that a tenant begins with.
+    pub fn owner(tenant_id: TenantId, owner: Owner, now_ms: TimeMs) -> Self {
         Self {
             id: random_word(),
             tenant_id,
-            email,
+            email: owner.email,
             role: Role::Owner,
-            platform: true,
-            password,
+            platform: owner.platform,
+            password: owner.password,
             created_ms: now_ms,
         }
     }
@@ -111,7 +122,8 @@ mod tests {
 
     fn user(tenant_id: &TenantId, email: &str) -> User {
         let email = Email::parse(email).unwrap();
-        User::first(tenant_id.clone(), email, Password::random().hash().unwrap(), 7)
+        let password = Password::random().hash().unwrap();
+        User::owner(tenant_id.clone(), Owner { email, password, platform: true }, 7)
     }
 
     fn create(platform: &dyn Tables, user: &User) -> bool {
