@@ -58,9 +58,8 @@ fn read_line(input: impl Read) -> Result<String> {
     input.take(most).read_to_end(&mut bytes).context("cannot read the password")?;
     let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    String::from_utf8(line.to_vec()).map_err(|_| {
-        Failure::new("invalid_password", "the password is not UTF-8 text").into()
-    })
+    String::from_utf8(line.to_vec())
+        .map_err(|_| Failure::new("invalid_password", "the password is not UTF-8 text").into())
 }
 
 /// Writes a made-up password into a file in `dir` that only its owner can read. It replaces one

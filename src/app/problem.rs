@@ -4,6 +4,7 @@ use crate::config::load::ConfigError;
 use crate::identity::email::EmailError;
 use crate::identity::password::PasswordError;
 use crate::tenancy::registry::TenancyError;
+use crate::tenancy::slug::SlugError;
 use serde::Serialize;
 use std::fmt;
 use std::process::ExitCode;
@@ -131,6 +132,8 @@ impl Problem {
             "invalid_password"
         } else if cause.is::<EmailError>() {
             "invalid_email"
+        } else if cause.is::<SlugError>() {
+            "invalid_slug"
         } else {
             return None;
         };

@@ -38,11 +38,8 @@ impl Session {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let sources = Sources {
-            file: flags.config.clone(),
-            data_dir: flags.data_dir.clone(),
-            environment,
-        };
+        let sources =
+            Sources { file: flags.config.clone(), data_dir: flags.data_dir.clone(), environment };
         let loaded = load::load(&sources)?;
         begin_log(&loaded.settings.log);
         Ok(Self { loaded, clock: Clock::system(), json: flags.json })
@@ -59,7 +56,8 @@ impl Session {
     /// Whether there is an installation in the data directory.
     pub(super) fn is_initialised(&self) -> Result<bool> {
         let file = self.data_dir().join(PLATFORM_FILE);
-        file.try_exists().with_context(|| format!("cannot look into `{}`", self.data_dir().display()))
+        file.try_exists()
+            .with_context(|| format!("cannot look into `{}`", self.data_dir().display()))
     }
 
     /// Opens the data, which must be there.
@@ -80,13 +78,14 @@ impl Session {
     /// Opens the data, or begins to have some.
     pub(super) fn open_or_make(&self) -> Result<Data> {
         let settings = self.settings();
-        let engine = EmbeddedEngine::open(OsVolume::shared(self.data_dir()), engine_settings(settings))
-            .map_err(|error| match error {
-                StoreError::InUse => Failure::new("data_in_use", error.to_string())
-                    .help(format!("another `emx` works on `{}`", self.data_dir().display()))
-                    .into(),
-                other => anyhow::Error::from(other),
-            })?;
+        let engine =
+            EmbeddedEngine::open(OsVolume::shared(self.data_dir()), engine_settings(settings))
+                .map_err(|error| match error {
+                    StoreError::InUse => Failure::new("data_in_use", error.to_string())
+                        .help(format!("another `emx` works on `{}`", self.data_dir().display()))
+                        .into(),
+                    other => anyhow::Error::from(other),
+                })?;
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let tenancy = Tenancy::start(engine.clone())?;
         Ok(Data { engine, tenancy })
@@ -113,8 +112,16 @@ impl Data {
 }
 
 fn engine_settings(settings: &Settings) -> EngineSettings {
-    let _ = settings;
-    EngineSettings::default()
+    let storage = &settings.storage;
+    EngineSettings {
+        cache_bytes: storage.cache_bytes.bytes(),
+        open_keyspaces_max: storage.open_keyspaces_max,
+        seal_rows: storage.seal_rows,
+        seal_bytes: storage.seal_bytes.bytes(),
+        feed_window_bytes: storage.feed_window_bytes.0,
+        ..EngineSettings::default()
+    }
+    .shared_out()
 }
 
 /// Messages go to standard error, so that standard output is the answer and nothing else.
@@ -132,4 +139,15 @@ fn begin_log(settings: &LogSettings) {
         LogFormat::Text => log.with_ansi(false).without_time().with_target(false).try_init(),
         LogFormat::Json => log.json().try_init(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_says_what_the_engine_defaults_to() {
+        let loaded = load::load(&Sources::default()).unwrap();
+        assert_eq!(engine_settings(&loaded.settings), EngineSettings::default());
+    }
 }

@@ -69,7 +69,10 @@ impl TextTable {
 /// `text` without anything that would move the cursor or colour the screen: names come from
 /// whoever sends executions, and a terminal obeys what it is shown.
 pub(super) fn printable(text: &str) -> String {
-    let unseen = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars().map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -123,7 +126,8 @@ mod tests {
 
     #[test]
     fn digits_are_grouped_by_three() {
-        let cases = [("0", "0"), ("999", "999"), ("1000", "1 000"), ("-1234567.8901", "-1 234 567.8901")];
+        let cases =
+            [("0", "0"), ("999", "999"), ("1000", "1 000"), ("-1234567.8901", "-1 234 567.8901")];
         for (number, shown) in cases {
             assert_eq!(grouped(number), shown);
         }

@@ -88,7 +88,7 @@ fn a_bad_value_is_refused_with_its_line() {
         &[("EMX_LOG__FORMAT", "xml"), ("EMX_IMPORT__BATCH_ROWS", "-1")],
         &[
             "my.toml:2: `storage.cache_bytes`: `64 parsecs` is not a size: write it like \"64 MiB\"",
-            "my.toml:3: `storage.seal_rows`: it must be between 1024 and 1048576",
+            "my.toml:3: `storage.seal_rows`: it must be between 1024 and 65536",
             "my.toml:4: `storage.open_keyspaces_max`: it must be a whole number",
             "my.toml:5: `storage.data_dir`: it must be a path in quotes",
             "my.toml:6: `storage.feed_window_bytes`: true or false is not a size: write it like \

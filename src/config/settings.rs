@@ -23,12 +23,14 @@ pub struct Settings {
 pub struct StorageSettings {
     /// Where everything is kept.
     pub data_dir: PathBuf,
-    /// Memory for pages of all open files together.
+    /// Memory for all caches together.
     pub cache_bytes: Size,
     /// Keyspaces open at a time.
     pub open_keyspaces_max: usize,
     /// Rows sealed into one block.
     pub seal_rows: usize,
+    /// Memory at which rows are sealed however few they are.
+    pub seal_bytes: Size,
     /// Bytes of the feed that are kept.
     pub feed_window_bytes: Size,
 }

@@ -42,7 +42,8 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         drop(data.enter(slug)?);
     }
     let mut tenants = data.tenancy.list()?;
-    tenants.retain(|tenant| flags.tenant.as_deref().is_none_or(|slug| slug == tenant.slug.as_str()));
+    tenants
+        .retain(|tenant| flags.tenant.as_deref().is_none_or(|slug| slug == tenant.slug.as_str()));
     let bar = progress(tenants.len() as u64);
     let mut report = Report { ok: true, tenants: Vec::new(), orphans: data.tenancy.orphans()? };
     for tenant in &tenants {

@@ -44,9 +44,7 @@ fn check(session: &Session) -> Result<()> {
 fn show(session: &Session) -> Result<()> {
     let shown = session.loaded.shown();
     if session.json {
-        let item = |s: &crate::config::load::Shown| {
-            json!({"key": s.key, "value": s.value, "origin": s.origin.to_string()})
-        };
+        let item = |s: &crate::config::load::Shown| json!({"key": s.key, "value": s.value, "origin": s.origin.to_string()});
         return output::json(&json!({"items": shown.iter().map(item).collect::<Vec<_>>()}));
     }
     let mut table =

@@ -4,6 +4,7 @@ use crate::app::output;
 use crate::app::password;
 use crate::app::problem::Failure;
 use crate::app::session::Session;
+use crate::config::load::FILE_NAME;
 use crate::identity::email::Email;
 use crate::identity::user::{Owner, User};
 use crate::tenancy::registry::NewTenant;
@@ -38,7 +39,7 @@ pub(in crate::app) struct Flags {
 pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let slug = Slug::parse(&flags.tenant)?;
     let email = Email::parse(&flags.admin)?;
-    check_directory(session)?;
+    check_unused(session)?;
     let chosen = password::choose(&email, flags.password_stdin)?;
     let hash = chosen.password.hash()?;
     let dir = session.data_dir();
@@ -48,9 +49,6 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         .create(dir)
         .with_context(|| format!("cannot make the directory `{}`", dir.display()))?;
     let data = session.open_or_make()?;
-    if !data.tenancy.list()?.is_empty() {
-        return Err(already_initialised(session).into());
-    }
     // Before the user exists: a password that nobody can be told is worse than one of nobody.
     let on_terminal = io::stdout().is_terminal() && !session.json;
     let file = match chosen.made_up && !on_terminal {
@@ -83,20 +81,27 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     Ok(output::text(&text)?)
 }
 
-/// Refuses directories that are in use, or are somebody else's.
-fn check_directory(session: &Session) -> Result<()> {
-    if session.is_initialised()? {
-        // Whether it was finished is known once it is open.
-        return Ok(());
-    }
+/// Refuses a directory that is in use already, or is somebody else's. One in which an earlier
+/// attempt was interrupted is neither.
+fn check_unused(session: &Session) -> Result<()> {
     let dir = session.data_dir();
+    if session.is_initialised()? {
+        let tenants = session.open_or_make()?.tenancy.list()?;
+        if tenants.is_empty() {
+            return Ok(());
+        }
+        let detail = format!("`{}` is initialised already", dir.display());
+        return Err(Failure::new("already_initialised", detail)
+            .help("`emx tenant create NAME` makes another tenant")
+            .into());
+    }
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.with_context(|| format!("cannot look into `{}`", dir.display()))?,
     };
     for entry in entries {
         let name = entry?.file_name();
-        if name != crate::config::load::FILE_NAME && name != password::FILE_NAME {
+        if name != FILE_NAME && name != password::FILE_NAME {
             let detail = format!("`{}` has other files in it", dir.display());
             return Err(Failure::new("not_empty", detail)
                 .help("choose a new or an empty directory with `--data-dir`")
@@ -104,10 +109,4 @@ fn check_directory(session: &Session) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn already_initialised(session: &Session) -> Failure {
-    let detail = format!("`{}` is initialised already", session.data_dir().display());
-    Failure::new("already_initialised", detail)
-        .help("`emx tenant create NAME` makes another tenant")
 }

@@ -40,8 +40,7 @@ fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
     let slug = Slug::parse(&flags.name)?;
     let data = session.open()?;
     let new = NewTenant { slug, time_zone: flags.time_zone.clone() };
-    let tenant =
-        data.tenancy.create(new, session.clock.now_ms(), |_| Ok(Completion::default()))?;
+    let tenant = data.tenancy.create(new, session.clock.now_ms(), |_| Ok(Completion::default()))?;
     if session.json {
         return output::json(&as_json(&tenant));
     }
