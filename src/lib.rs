@@ -7,6 +7,7 @@ pub mod config;
 pub mod identity;
 pub mod model;
 pub mod process;
+pub mod query;
 pub mod runtime;
 pub mod sample;
 pub mod tenancy;
