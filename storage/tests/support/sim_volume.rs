@@ -76,6 +76,16 @@ impl SimVolume {
         self.device().faults.push((at, fault));
     }
 
+    /// Decides by `luck` how much is done of operations that fail.
+    pub(crate) fn set_luck(&self, luck: u64) {
+        self.device().luck = luck;
+    }
+
+    /// Whether there is power.
+    pub(crate) fn is_powered(&self) -> bool {
+        self.device().powered
+    }
+
     /// Ends every fault but a loss of power, and makes the volume as large as one likes.
     pub(crate) fn heal(&self) {
         let mut device = self.device();

@@ -100,6 +100,8 @@ pub(super) struct Device {
     pub(super) broken: bool,
     pub(super) lying: bool,
     pub(super) capacity: Option<u64>,
+    /// Decides how much of a failing operation is done.
+    pub(super) luck: u64,
 }
 
 impl Default for Device {
@@ -122,13 +124,14 @@ impl Device {
             broken: false,
             lying: false,
             capacity: None,
+            luck: 0,
         }
     }
 
     pub(super) fn fork(&self) -> Self {
         let mut files = self.files.clone();
         files.values_mut().for_each(|f| f.open = false);
-        Self::with(files, self.names.clone(), self.next_id)
+        Self { lying: self.lying, ..Self::with(files, self.names.clone(), self.next_id) }
     }
 
     /// The device as it is found when the power is back.
@@ -204,7 +207,9 @@ impl Device {
     /// An operation that fails. Names do not change then; files may, in part.
     fn refuse(&self, kind: OpKind, number: u64) -> io::Result<Verdict> {
         match kind {
-            OpKind::Write | OpKind::SetLen | OpKind::Sync => Ok(Verdict::Fails(number)),
+            OpKind::Write | OpKind::SetLen | OpKind::Sync => {
+                Ok(Verdict::Fails(Chance::new(number ^ self.luck.rotate_left(32)).next()))
+            }
             _ => Err(eio()),
         }
     }
