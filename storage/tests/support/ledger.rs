@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use storage::ask::{Predicate, Selection, WordTest};
 use storage::batch::{RowBatch, RowBatchBuilder};
-use storage::engine::{Append, Appended, Engine, Expect, Keyspace, KeyspaceSettings, RowOutcome, TableWrite};
+use storage::engine::{
+    Append, Appended, Engine, Expect, Keyspace, KeyspaceSettings, RowOutcome, TableWrite,
+};
 use storage::error::StoreError;
 use storage::row::{Actor, Dimension, Row, RowId, Seq, Status, Word};
 
@@ -42,7 +44,9 @@ impl LedgerRow {
         };
         Self {
             id,
-            ts_ms: EPOCH_MS + (n as i64) * 61_000 + if mix.is_multiple_of(50) { -90_000_000 } else { 0 },
+            ts_ms: EPOCH_MS
+                + (n as i64) * 61_000
+                + if mix.is_multiple_of(50) { -90_000_000 } else { 0 },
             command: format!("command {}", (mix + version) % 11),
             user: format!("user {}", mix % 7),
             session: format!("session {}", n / 20),
