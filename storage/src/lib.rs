@@ -5,8 +5,10 @@
 //! large blocks with their partial aggregates. [`engine`] has the public words, [`ask`] the
 //! questions.
 
+pub mod aggregate;
 pub mod ask;
 pub mod batch;
+pub mod codec;
 pub mod engine;
 pub mod error;
 pub mod row;

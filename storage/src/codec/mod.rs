@@ -1,0 +1,21 @@
+//! How columns become bytes and bytes become columns.
+//!
+//! What do the bytes of a value mean? [`frame`] is the outermost layer of every stored value:
+//! version, kind, checksum. Inside it lies the payload of one of the column encodings: [`ints`],
+//! [`floats`], [`words`], [`ids`], a membership [`filter`], or a whole small batch of rows
+//! ([`small`]). Every encoder appends to a buffer; every decoder is total: damaged bytes give
+//! [`Corrupt`](crate::error::Corrupt), never a panic and never an allocation beyond what the
+//! input and the expected number of rows justify.
+
+mod cursor;
+pub mod filter;
+pub mod floats;
+pub mod frame;
+pub mod ids;
+pub mod ints;
+pub mod small;
+pub mod words;
+
+/// Most rows that one encoded column may have: 16 Mi. Sealed blocks have about 64 Ki; a damaged
+/// row count beyond this is refused before anything is allocated for it.
+pub const ROWS_MAX: usize = 1 << 24;
