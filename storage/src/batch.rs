@@ -39,7 +39,8 @@ impl Ids {
         }
     }
 
-    fn push(&mut self, id: RowId<'_>) {
+    /// Appends an id.
+    pub fn push(&mut self, id: RowId<'_>) {
         match id {
             RowId::Uuid(bytes) => {
                 self.slots.push(bytes);

@@ -8,9 +8,12 @@
 pub mod aggregate;
 pub mod ask;
 pub mod batch;
+pub mod block;
 pub mod codec;
+pub mod embedded;
 pub mod engine;
 pub mod error;
+pub mod gather;
 pub mod row;
 pub mod volume;
 pub mod words;
@@ -23,3 +26,6 @@ pub const DURATION_US_MAX: u64 = 1_000_000_000_000_000;
 
 /// Most different label keys, and most different value keys, that a tenant may have.
 pub const KEYS_MAX: usize = 1024;
+
+/// Most views a keyspace may have.
+pub const VIEWS_MAX: usize = 16;

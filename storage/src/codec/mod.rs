@@ -7,13 +7,17 @@
 //! [`Corrupt`](crate::error::Corrupt), never a panic and never an allocation beyond what the
 //! input and the expected number of rows justify.
 
-mod cursor;
+pub(crate) mod cursor;
 pub mod filter;
 pub mod floats;
 pub mod frame;
+mod frames;
 pub mod ids;
 pub mod ints;
+mod lz;
+mod pack;
 pub mod small;
+mod unframe;
 pub mod words;
 
 /// Most rows that one encoded column may have: 16 Mi. Sealed blocks have about 64 Ki; a damaged

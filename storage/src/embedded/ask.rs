@@ -1,0 +1,131 @@
+//! The keyspace's public face: every call of [`Keyspace`] goes to the part that does it.
+
+use super::keyspace::EmbeddedKeyspace;
+use crate::aggregate::{Part, aggregate, default_views};
+use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
+use crate::batch::RowBatch;
+use crate::engine::{
+    Append, Appended, CursorState, FeedEntry, Keyspace, KeyspaceStats, PageCursor,
+};
+use crate::error::StoreError;
+use crate::row::{RowId, Seq, TimeMs};
+use std::path::Path;
+
+impl Keyspace for EmbeddedKeyspace {
+    fn append(&self, appends: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
+        self.append_group(appends)
+    }
+
+    fn remove(&self, selection: &Selection) -> Result<u64, StoreError> {
+        self.remove_rows(selection)
+    }
+
+    fn replace(&self, rows: RowBatch) -> Result<u64, StoreError> {
+        self.replace_rows(rows)
+    }
+
+    fn aggregate(
+        &self,
+        request: &AggregateRequest,
+        budget: &Budget,
+    ) -> Result<Aggregated, AskError> {
+        let state = self.state();
+        let sealed = state.blocks.iter().map(|block| &**block as &dyn Part);
+        let parts: Vec<&dyn Part> =
+            sealed.chain(state.tail.iter().map(|batch| &**batch as &dyn Part)).collect();
+        let mut answer = aggregate(&parts, &default_views(), request, budget)?;
+        answer.as_of_seq = state.last_seq;
+        Ok(answer)
+    }
+
+    fn page(
+        &self,
+        selection: &Selection,
+        after: Option<PageCursor>,
+        limit: usize,
+        budget: &Budget,
+    ) -> Result<RowBatch, AskError> {
+        self.read_page(selection, after, limit, budget)
+    }
+
+    fn find(&self, id: RowId<'_>, ts_ms: Option<TimeMs>) -> Result<RowBatch, AskError> {
+        self.find_rows(id, ts_ms)
+    }
+
+    fn scan(
+        &self,
+        selection: &Selection,
+        budget: &Budget,
+        each: &mut dyn FnMut(&RowBatch) -> bool,
+    ) -> Result<(), AskError> {
+        self.scan_rows(selection, budget, each)
+    }
+
+    fn rows_by_seq(&self, from: Seq, to: Seq, limit: usize) -> Result<RowBatch, AskError> {
+        self.read_by_seq(from, to, limit)
+    }
+
+    fn feed(&self, from_seq: Seq, bytes_max: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        let entries = self.read_feed(from_seq, bytes_max)?;
+        Ok(entries.into_iter().map(|spanned| spanned.entry).collect())
+    }
+
+    fn cursor(&self, consumer: &str) -> Result<CursorState, StoreError> {
+        self.read_cursor(consumer)
+    }
+
+    fn set_cursor(&self, consumer: &str, next_seq: Seq) -> Result<(), StoreError> {
+        self.write_cursor(consumer, next_seq)
+    }
+
+    fn last_seq(&self) -> Result<Seq, StoreError> {
+        Ok(self.state().last_seq)
+    }
+
+    fn stats(&self) -> Result<KeyspaceStats, StoreError> {
+        let state = self.state();
+        let unsealed_rows = state.unsealed_rows() as u64;
+        let sealed_rows: u64 = state.blocks.iter().map(|block| block.entry.rows as u64).sum();
+        let sealed = state.blocks.iter().map(|block| block.time_range());
+        let ranges = sealed.chain(state.tail.iter().map(|batch| batch.range));
+        Ok(KeyspaceStats {
+            rows: sealed_rows + unsealed_rows,
+            unsealed_rows,
+            blocks: state.blocks.len() as u64,
+            time_range: ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))),
+            last_seq: state.last_seq,
+            feed_first_seq: state.progress.feed_from,
+            feed_bytes: state.feed_bytes,
+            file_bytes: self.home.db.with(|db| db.allocated_bytes())??,
+            block_bytes: state.blocks.iter().map(|block| block.entry.bytes()).sum(),
+        })
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        while self.seal_some(true)? {}
+        self.tidy()
+    }
+
+    fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        self.snapshot_to(to)
+    }
+
+    fn rewrite(&self) -> Result<(), StoreError> {
+        self.rewrite_file()
+    }
+
+    fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.verify()
+    }
+}
+
+impl EmbeddedKeyspace {
+    /// Merges what should be merged and gives space back where much is free.
+    pub(super) fn tidy(&self) -> Result<(), StoreError> {
+        while self.merge_once()? {}
+        if self.is_wasteful()? {
+            self.rewrite_file()?;
+        }
+        Ok(())
+    }
+}

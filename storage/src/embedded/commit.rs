@@ -1,0 +1,265 @@
+//! Appending: which rows are new, which seqs they get, and the one transaction that stores them.
+
+use super::db::{OrStoreError, WRITING};
+use super::feed;
+use super::keyspace::{EmbeddedKeyspace, State, Writer};
+use super::layout::{FEED, write_head};
+use super::repeats::{RowKey, find_sealed, is_unsealed_row};
+use super::{tables, tail};
+use crate::KEYS_MAX;
+use crate::batch::RowBatch;
+use crate::engine::{Append, Appended, RowOutcome};
+use crate::error::StoreError;
+use crate::gather::{Pick, gather};
+use crate::row::Seq;
+use crate::words::ABSENT;
+use hashbrown::HashSet;
+use redb::WriteTransaction;
+use std::sync::Arc;
+
+/// Bytes that must be free before anything is written: a commit and a seal fit well in it.
+const DISK_RESERVE_BYTES: u64 = 8 << 20;
+
+impl EmbeddedKeyspace {
+    /// See [`crate::engine::Keyspace::append`].
+    pub(super) fn append_group(&self, appends: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
+        let mut writer = self.lock_writer()?;
+        let state = self.state();
+        let group = self.judge(&mut writer, &state, &appends)?;
+        let writes: Vec<_> = appends
+            .iter()
+            .zip(&group.refused)
+            .filter(|&(_, &refused)| !refused)
+            .flat_map(|(append, _)| &append.writes)
+            .cloned()
+            .collect();
+        if group.picks.is_empty() && writes.is_empty() {
+            return Ok(group.appended);
+        }
+        let first = state.last_seq + 1;
+        let rows = group.take_rows(appends, first);
+        let last = state.last_seq + rows.len as u64;
+        let value = (rows.len > 0)
+            .then(|| feed::encode(self.home.salt, first, last, feed::Body::Rows(&rows)));
+        let wrote = self.write(&mut writer, Probe::LastSeq, |transaction| {
+            if let Some(value) = &value {
+                let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
+                feed.insert(first, value.as_slice()).or_store(WRITING)?;
+                write_head(self.home.salt, &mut feed, last + 1)?;
+            }
+            tables::apply(self.home.salt, transaction, &writes)
+        });
+        if let Err(e) = wrote {
+            writer.failed.get_or_insert_with(|| e.to_string()); // the set of ids is ahead
+            return Err(e);
+        }
+        if let Some(value) = value {
+            writer.feed.push_back((first, value.len() as u64));
+            let mut next = State::clone(&state);
+            next.last_seq = last;
+            next.feed_bytes += value.len() as u64;
+            tail::push(&mut next.tail, rows, self.grain_ms());
+            let dirty = self.wants_seal(&next);
+            self.publish(next);
+            drop(writer);
+            if dirty {
+                self.make_room();
+            }
+        }
+        Ok(group.appended)
+    }
+
+    /// Decides what becomes of every row. New ids are in the writer's set afterwards, with the
+    /// seqs they are about to get.
+    fn judge(
+        &self,
+        writer: &mut Writer,
+        state: &State,
+        appends: &[Append],
+    ) -> Result<Group, StoreError> {
+        let mut group = Group::default();
+        for (part, append) in appends.iter().enumerate() {
+            let rows = &append.rows;
+            let over = writer.admit_keys(rows);
+            let refused = append.atomic && !over.is_empty();
+            group.refused.push(refused);
+            if refused {
+                group.appended.push(refusal(rows.len, &over));
+                continue;
+            }
+            let hashes: Vec<u64> = (0..rows.len).map(|row| rows.ids.get(row).hash()).collect();
+            let sealed = find_sealed(&state.blocks, rows, &hashes)?;
+            let first = group.picks.len();
+            let mut outcomes = Vec::with_capacity(rows.len);
+            for row in 0..rows.len {
+                let outcome = if over.binary_search(&(row as u32)).is_ok() {
+                    RowOutcome::TooManyKeys
+                } else if sealed.contains_key(&(row as u32))
+                    || group.repeats_unsealed(writer, state, appends, rows, row, hashes[row])
+                {
+                    RowOutcome::Duplicate
+                } else {
+                    let seq = state.last_seq + 1 + group.picks.len() as Seq;
+                    writer.recent.insert(hashes[row], seq);
+                    group.picks.push(Pick { part: part as u32, row: row as u32 });
+                    RowOutcome::Accepted
+                };
+                outcomes.push(outcome);
+            }
+            let seqs = (group.picks.len() > first).then(|| {
+                let base = state.last_seq + 1;
+                (base + first as Seq, base + group.picks.len() as Seq - 1)
+            });
+            group.appended.push(Appended { outcomes, seqs });
+        }
+        Ok(group)
+    }
+
+    /// Runs one write transaction to stable storage.
+    ///
+    /// Whether a failed commit took place is known only to the disk: the file is opened anew and
+    /// `probe` is looked at. What is found there is not acknowledged (it may sit in the page cache
+    /// alone); a caller that sends the same rows again learns that they are there.
+    pub(super) fn write<R>(
+        &self,
+        writer: &mut Writer,
+        probe: Probe,
+        f: impl FnOnce(&WriteTransaction) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        let free_bytes = self.volume.free_bytes().unwrap_or(u64::MAX);
+        if free_bytes < DISK_RESERVE_BYTES {
+            return Err(StoreError::DiskFull { free_bytes });
+        }
+        let before = self.state().last_seq;
+        let failure = match self.home.db.with(|db| db.write(f))? {
+            Ok(result) => return Ok(result),
+            Err(failure) => failure,
+        };
+        let reason = failure.error.to_string();
+        let reopened = self.reopen(writer, &reason).is_ok();
+        let known_absent = !failure.outcome_unknown
+            || (reopened && probe == Probe::LastSeq && self.state().last_seq == before);
+        if known_absent {
+            Err(classify(failure.error, &*self.volume))
+        } else {
+            Err(StoreError::OutcomeUnknown { reason })
+        }
+    }
+
+    /// As [`write`](Self::write), taking the writer's lock.
+    pub(super) fn transact<R>(
+        &self,
+        f: impl FnOnce(&WriteTransaction) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        self.write(&mut *self.lock_writer()?, Probe::Nothing, f)
+    }
+}
+
+/// What tells, after a failure, whether a commit took place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// It would have moved the newest seq.
+    LastSeq,
+    /// Nothing does.
+    Nothing,
+}
+
+/// A failure that is known to have stored nothing; a full disk is named as such.
+fn classify(error: StoreError, volume: &dyn crate::volume::Volume) -> StoreError {
+    match error {
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            StoreError::DiskFull { free_bytes: volume.free_bytes().unwrap_or(0) }
+        }
+        other => other,
+    }
+}
+
+fn refusal(rows: usize, over: &[u32]) -> Appended {
+    let mut outcomes = vec![RowOutcome::Accepted; rows];
+    for &row in over {
+        outcomes[row as usize] = RowOutcome::TooManyKeys;
+    }
+    Appended { outcomes, seqs: None }
+}
+
+/// Rows that are committed together.
+#[derive(Default)]
+struct Group {
+    /// The new rows, in order of the seqs they get.
+    picks: Vec<Pick>,
+    appended: Vec<Appended>,
+    /// Atomic batches of which nothing is stored.
+    refused: Vec<bool>,
+}
+
+impl Group {
+    fn repeats_unsealed(
+        &self,
+        writer: &Writer,
+        state: &State,
+        appends: &[Append],
+        rows: &RowBatch,
+        row: usize,
+        hash: u64,
+    ) -> bool {
+        let key = RowKey::of(rows, row);
+        writer.recent.any(hash, |seq| match seq.checked_sub(state.last_seq + 1) {
+            None => is_unsealed_row(&state.tail, seq, &key),
+            Some(n) => {
+                let pick = self.picks[n as usize];
+                let other = &appends[pick.part as usize].rows;
+                key.repeats(&RowKey::of(other, pick.row as usize))
+            }
+        })
+    }
+
+    /// The new rows as one batch, with seqs from `first`.
+    fn take_rows(&self, mut appends: Vec<Append>, first: Seq) -> RowBatch {
+        let mut rows = match appends.as_mut_slice() {
+            [only] if only.rows.len == self.picks.len() => std::mem::take(&mut only.rows),
+            _ => {
+                let parts: Vec<&RowBatch> = appends.iter().map(|append| &append.rows).collect();
+                gather(&parts, &self.picks)
+            }
+        };
+        rows.seq = (first..first + rows.len as Seq).collect();
+        rows
+    }
+}
+
+impl Writer {
+    /// Remembers the keys of labels and values in `rows`.
+    pub(super) fn learn_keys(&mut self, rows: &RowBatch) {
+        self.label_keys.extend(rows.labels.iter().map(|column| Arc::clone(&column.key)));
+        self.value_keys.extend(rows.values.iter().map(|column| Arc::clone(&column.key)));
+    }
+
+    /// Takes the new keys of `rows` into the tenant's as long as there is room, and gives the
+    /// rows, ascending, that use one beyond [`KEYS_MAX`].
+    fn admit_keys(&mut self, rows: &RowBatch) -> Vec<u32> {
+        let mut over = Vec::new();
+        for column in &rows.labels {
+            if !admit_key(&mut self.label_keys, &column.key) {
+                let codes = column.words.codes.iter().enumerate();
+                over.extend(codes.filter(|&(_, &c)| c != ABSENT).map(|(row, _)| row as u32));
+            }
+        }
+        for column in &rows.values {
+            if !admit_key(&mut self.value_keys, &column.key) {
+                let values = column.values.iter().enumerate();
+                over.extend(values.filter(|(_, v)| !v.is_nan()).map(|(row, _)| row as u32));
+            }
+        }
+        over.sort_unstable();
+        over.dedup();
+        over
+    }
+}
+
+/// Whether `key` is, or could become, one of the tenant's keys.
+fn admit_key(keys: &mut HashSet<Arc<str>>, key: &Arc<str>) -> bool {
+    if keys.contains(key) {
+        return true;
+    }
+    keys.len() < KEYS_MAX && keys.insert(Arc::clone(key))
+}

@@ -1,0 +1,233 @@
+//! An open redb file: where its bytes go, and the two ways to run a transaction.
+//!
+//! *Invariant*: every call into redb goes through [`Db::read`] or [`Db::write`] (or opens, checks
+//! or copies a file, here). A panic inside the library, which a damaged file can cause, becomes
+//! [`Corrupt`] at this border. After a failed write the handle is not used again: it is dropped
+//! and the file is opened anew, for only the disk knows whether the commit took place.
+
+use crate::error::{Corrupt, StoreError};
+use crate::volume::{Disk, Volume};
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
+};
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How commits reach the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CommitMode {
+    /// One sync; after a crash the file is walked and its checksums decide.
+    OnePhase,
+    /// Two syncs and a stored allocator state: nothing to walk, and no trust in checksums needed.
+    TwoPhase,
+}
+
+/// An open file.
+pub(super) struct Db {
+    database: Database,
+    disk: Arc<SyncedDisk>,
+    mode: CommitMode,
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+/// Why a write failed.
+#[derive(Debug)]
+pub(super) struct WriteError {
+    pub(super) error: StoreError,
+    /// The commit had begun: whether it took place is open. Else nothing was stored.
+    pub(super) outcome_unknown: bool,
+}
+
+/// A disk that remembers whether a sync has failed: then the page cache may show bytes that the
+/// disk never got, and the file must be written anew before it is trusted.
+#[derive(Debug)]
+struct SyncedDisk {
+    disk: Box<dyn Disk>,
+    sync_failed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Backend(Arc<SyncedDisk>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.disk.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.disk.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.disk.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let result = self.0.disk.sync();
+        if result.is_err() {
+            self.0.sync_failed.store(true, Ordering::SeqCst);
+        }
+        result
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.disk.write(offset, data)
+    }
+}
+
+impl Db {
+    /// Opens the file `path`; makes it if `create`.
+    pub(super) fn open(
+        volume: &dyn Volume,
+        path: &Path,
+        create: bool,
+        cache_bytes: usize,
+        mode: CommitMode,
+    ) -> Result<Self, StoreError> {
+        let disk = volume.open(path, create).map_err(|e| match e.kind() {
+            io::ErrorKind::WouldBlock => StoreError::InUse,
+            io::ErrorKind::NotFound => {
+                StoreError::NotFound { name: path.to_string_lossy().into_owned() }
+            }
+            _ => StoreError::Io { doing: "opening a keyspace", source: e },
+        })?;
+        let io = |source| StoreError::Io { doing: "opening a keyspace", source };
+        if !create && disk.is_empty().map_err(io)? {
+            return Err(Corrupt::new("the keyspace file is empty").into());
+        }
+        let disk = Arc::new(SyncedDisk { disk, sync_failed: AtomicBool::new(false) });
+        let backend = Backend(Arc::clone(&disk));
+        let database = guarded("opening a keyspace", || {
+            Builder::new()
+                .set_cache_size(cache_bytes)
+                .create_with_backend(backend)
+                .map_err(|e| from_redb("opening a keyspace", e.into()))
+        })?;
+        Ok(Self { database, disk, mode })
+    }
+
+    /// Runs `f` in a read transaction. Keep it short: while it lives no freed page is used again.
+    pub(super) fn read<R>(
+        &self,
+        f: impl FnOnce(&ReadTransaction) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        guarded("reading a keyspace", || {
+            let transaction =
+                self.database.begin_read().map_err(|e| from_redb(READING, e.into()))?;
+            f(&transaction)
+        })
+    }
+
+    /// Runs `f` in a write transaction and commits it to stable storage.
+    pub(super) fn write<R>(
+        &self,
+        f: impl FnOnce(&WriteTransaction) -> Result<R, StoreError>,
+    ) -> Result<R, WriteError> {
+        let committing = Cell::new(false);
+        let written = guarded(WRITING, || {
+            let mut transaction =
+                self.database.begin_write().map_err(|e| from_redb(WRITING, e.into()))?;
+            if self.mode == CommitMode::TwoPhase {
+                transaction.set_quick_repair(true);
+            }
+            let result = f(&transaction)?;
+            committing.set(true);
+            transaction.commit().map_err(|e| from_redb(WRITING, e.into()))?;
+            Ok(result)
+        });
+        written.map_err(|error| WriteError { error, outcome_unknown: committing.get() })
+    }
+
+    /// Runs `f` in a write transaction that is only durable with the next [`write`](Self::write).
+    pub(super) fn write_lazily<R>(
+        &self,
+        f: impl FnOnce(&WriteTransaction) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        guarded("writing a keyspace", || {
+            let mut transaction =
+                self.database.begin_write().map_err(|e| from_redb(WRITING, e.into()))?;
+            transaction
+                .set_durability(redb::Durability::None)
+                .map_err(|e| from_redb(WRITING, e.into()))?;
+            let result = f(&transaction)?;
+            transaction.commit().map_err(|e| from_redb(WRITING, e.into()))?;
+            Ok(result)
+        })
+    }
+
+    /// Verifies the checksums of all pages. No transaction may live.
+    pub(super) fn check_integrity(&mut self) -> Result<bool, StoreError> {
+        guarded("checking a keyspace", || {
+            self.database.check_integrity().map_err(|e| from_redb("checking a keyspace", e.into()))
+        })
+    }
+
+    /// Whether a sync has failed since the file was opened.
+    pub(super) fn sync_failed(&self) -> bool {
+        self.disk.sync_failed.load(Ordering::SeqCst)
+    }
+
+    /// Bytes the file system has allocated for the file.
+    pub(super) fn allocated_bytes(&self) -> Result<u64, StoreError> {
+        self.disk
+            .disk
+            .allocated()
+            .map_err(|source| StoreError::Io { doing: "measuring a keyspace", source })
+    }
+}
+
+/// What was being done, in the words of an error.
+pub(super) const READING: &str = "reading a keyspace";
+/// What was being done, in the words of an error.
+pub(super) const WRITING: &str = "writing a keyspace";
+
+/// Runs `f`; a panic in it becomes damage.
+fn guarded<R>(
+    doing: &'static str,
+    f: impl FnOnce() -> Result<R, StoreError>,
+) -> Result<R, StoreError> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no reason given");
+        tracing::error!(doing, said, "the storage library panicked");
+        Err(Corrupt::new(format!("{doing}: the storage library gave up ({said})")).into())
+    })
+}
+
+/// An error of redb in the engine's words.
+pub(super) fn from_redb(doing: &'static str, error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Io(source) => StoreError::Io { doing, source },
+        redb::Error::DatabaseAlreadyOpen => StoreError::InUse,
+        redb::Error::PreviousIo => StoreError::Closed { reason: "an earlier failure".to_owned() },
+        redb::Error::UpgradeRequired(found) => {
+            StoreError::NewerFormat { found: found.into(), known: 0 }
+        }
+        other => Corrupt::new(format!("{doing}: {other}")).into(),
+    }
+}
+
+/// Maps any error of redb with what was being done.
+pub(super) trait OrStoreError<T> {
+    /// The value, or the error in the engine's words.
+    fn or_store(self, doing: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T, E: Into<redb::Error>> OrStoreError<T> for Result<T, E> {
+    fn or_store(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|e| from_redb(doing, e.into()))
+    }
+}

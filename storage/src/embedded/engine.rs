@@ -1,0 +1,379 @@
+//! Keeps keyspaces: makes, opens, closes and deletes them, and runs their upkeep.
+
+use super::cache::{self, BlockCache};
+use super::db::{CommitMode, Db, OrStoreError, WRITING};
+use super::keyspace::{Bell, EmbeddedKeyspace};
+use super::layout::{
+    BLOCKS, CURSORS, DEAD, FEED, FORMAT, Identity, META, PARTS, Progress, Salt, TABLES, write_head,
+};
+use super::rewrite::{fresh_path, put_in_place};
+use crate::engine::{Engine, Keyspace, KeyspaceSettings, Tables};
+use crate::error::{Corrupt, StoreError};
+use crate::volume::Volume;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How the engine works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Memory for all caches together, in bytes: half for decoded filters, tables of words and
+    /// partials, half for pages, shared out among the open keyspaces.
+    pub cache_bytes: usize,
+    /// Pages that one open keyspace may cache, in bytes. Follows from the two others.
+    pub page_cache_bytes: usize,
+    /// Keyspaces that stay open when nobody uses them.
+    pub open_keyspaces_max: usize,
+    /// Rows that are sealed into one block.
+    pub seal_rows: usize,
+    /// Memory of unsealed rows, in bytes, at which they are sealed however few they are.
+    pub seal_bytes: usize,
+    /// Bytes of the feed that are kept for those who follow it.
+    pub feed_window_bytes: u64,
+    /// Whether a thread seals and merges by itself; without, only `settle` does.
+    pub background: bool,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 256 << 20,
+            page_cache_bytes: 0,
+            open_keyspaces_max: 32,
+            seal_rows: crate::block::ROWS_MAX,
+            seal_bytes: 32 << 20,
+            feed_window_bytes: 16 << 20,
+            background: true,
+        }
+        .shared_out()
+    }
+}
+
+impl EngineSettings {
+    /// With `page_cache_bytes` computed from the whole budget.
+    pub fn shared_out(mut self) -> Self {
+        const PAGE_CACHE_BYTES_MIN: usize = 1 << 20;
+        self.open_keyspaces_max = self.open_keyspaces_max.max(1);
+        self.page_cache_bytes =
+            (self.cache_bytes / 2 / self.open_keyspaces_max).max(PAGE_CACHE_BYTES_MIN);
+        self.seal_rows = self.seal_rows.clamp(1, crate::block::ROWS_MAX);
+        self
+    }
+}
+
+/// The engine on redb.
+#[derive(Debug)]
+pub struct EmbeddedEngine {
+    inner: Arc<Inner>,
+    upkeep: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    volume: Arc<dyn Volume>,
+    settings: EngineSettings,
+    cache: Arc<BlockCache>,
+    open: Mutex<OpenKeyspaces>,
+    bell: Mutex<Option<SyncSender<String>>>,
+    stopping: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct OpenKeyspaces {
+    by_name: HashMap<String, (Arc<EmbeddedKeyspace>, u64)>,
+    platform: Option<Arc<EmbeddedKeyspace>>,
+    /// Counts uses, so that the one used longest ago is known.
+    clock: u64,
+}
+
+const PLATFORM: &str = "platform";
+const PLATFORM_FILE: &str = "platform.redb";
+const TENANTS: &str = "tenants";
+const KEYSPACE_FILE: &str = "metrics.redb";
+
+/// Longest name of a keyspace.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Keyspaces waiting for upkeep; one that does not fit rings again with its next commit.
+const BELLS_MAX: usize = 1024;
+
+/// How long rows that are too few for a block wait, without any being added, until they are
+/// sealed all the same.
+const IDLE_SEAL: Duration = Duration::from_secs(5);
+
+/// Rows that are too few to be worth a block of their own while the tenant may send more.
+const IDLE_SEAL_ROWS_MIN: usize = 4096;
+
+impl EmbeddedEngine {
+    /// Opens the data directory `volume`. Keyspaces are opened when they are asked for.
+    pub fn open(volume: Arc<dyn Volume>, settings: EngineSettings) -> Result<Self, StoreError> {
+        let settings = settings.shared_out();
+        let inner = Arc::new(Inner {
+            volume,
+            settings,
+            cache: cache::new(settings.cache_bytes as u64 / 2),
+            open: Mutex::default(),
+            bell: Mutex::new(None),
+            stopping: AtomicBool::new(false),
+        });
+        let mut upkeep = None;
+        if settings.background {
+            let (bell, rung) = mpsc::sync_channel(BELLS_MAX);
+            *inner.bell.lock().unwrap_or_else(PoisonError::into_inner) = Some(bell);
+            let weak = Arc::downgrade(&inner);
+            let thread = std::thread::Builder::new().name("emx-upkeep".to_owned());
+            let spawned = thread.spawn(move || run_upkeep(&weak, &rung));
+            upkeep = Some(spawned.map_err(|source| StoreError::Io {
+                doing: "starting the upkeep thread",
+                source,
+            })?);
+        }
+        Ok(Self { inner, upkeep: Mutex::new(upkeep) })
+    }
+}
+
+impl Drop for EmbeddedEngine {
+    fn drop(&mut self) {
+        self.inner.stopping.store(true, Ordering::SeqCst);
+        self.inner.bell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = upkeep
+            && thread.join().is_err()
+        {
+            tracing::error!("the upkeep thread panicked");
+        }
+    }
+}
+
+/// Seals and merges whatever rings, and what has been idle for a while, until the engine goes.
+fn run_upkeep(engine: &Weak<Inner>, rung: &mpsc::Receiver<String>) {
+    let mut seen: HashMap<String, u64> = HashMap::new();
+    loop {
+        let rung = rung.recv_timeout(IDLE_SEAL);
+        let Some(inner) = engine.upgrade() else { return };
+        if inner.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let done = match rung {
+            Ok(name) => inner.seal_and_tidy(&name),
+            Err(RecvTimeoutError::Timeout) => inner.seal_idle(&mut seen),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "upkeep failed; it is tried again");
+        }
+    }
+}
+
+impl Inner {
+    fn lock_open(&self) -> MutexGuard<'_, OpenKeyspaces> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seals keyspaces that have enough unsealed rows and got none since the last look.
+    fn seal_idle(&self, seen: &mut HashMap<String, u64>) -> Result<(), StoreError> {
+        let open: Vec<Arc<EmbeddedKeyspace>> =
+            self.lock_open().by_name.values().map(|(keyspace, _)| Arc::clone(keyspace)).collect();
+        for keyspace in open {
+            let state = keyspace.state();
+            let before = seen.insert(keyspace.identity.name.clone(), state.last_seq);
+            if before == Some(state.last_seq) && state.unsealed_rows() >= IDLE_SEAL_ROWS_MIN {
+                keyspace.seal_some(true)?;
+                keyspace.tidy()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn seal_and_tidy(&self, name: &str) -> Result<(), StoreError> {
+        let found = self.lock_open().by_name.get(name).map(|(keyspace, _)| Arc::clone(keyspace));
+        let Some(keyspace) = found else { return Ok(()) };
+        keyspace.rung.store(false, Ordering::SeqCst);
+        while keyspace.seal_some(false)? {}
+        keyspace.tidy()
+    }
+
+    fn open_file(
+        self: &Arc<Self>,
+        name: &str,
+        path: &Path,
+        mode: CommitMode,
+    ) -> Result<Arc<EmbeddedKeyspace>, StoreError> {
+        let (engine, ringing) = (Arc::downgrade(self), name.to_owned());
+        let bell = move || {
+            let Some(engine) = engine.upgrade() else { return };
+            let bell = engine.bell.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(bell) = &*bell
+                && let Err(TrySendError::Full(_)) = bell.try_send(ringing.clone())
+            {
+                tracing::debug!(keyspace = ringing, "the upkeep has more than enough to do");
+            }
+        };
+        EmbeddedKeyspace::open(
+            Arc::clone(&self.volume),
+            path,
+            name,
+            self.settings,
+            mode,
+            Arc::clone(&self.cache),
+            Bell(Box::new(bell)),
+        )
+        .map(Arc::new)
+    }
+
+    /// Makes the file `path` of an empty keyspace: whole under another name first.
+    fn create_file(
+        &self,
+        name: &str,
+        path: &Path,
+        settings: &KeyspaceSettings,
+        mode: CommitMode,
+    ) -> Result<(), StoreError> {
+        let fresh = fresh_path(path);
+        self.volume.remove_file(&fresh).map_err(creating)?;
+        let db = Db::open(&*self.volume, &fresh, true, self.settings.page_cache_bytes, mode)?;
+        let salt = Salt(uuid::Uuid::new_v4().as_u64_pair().0);
+        let identity = Identity {
+            format: FORMAT,
+            name: name.to_owned(),
+            salt,
+            grain_minutes: settings.grain_minutes,
+        };
+        let written = db.write(|transaction| {
+            identity.write(transaction)?;
+            Progress::START.write(salt, transaction)?;
+            let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
+            write_head(salt, &mut feed, 1)?;
+            transaction.open_table(META).or_store(WRITING)?;
+            transaction.open_table(BLOCKS).or_store(WRITING)?;
+            transaction.open_table(PARTS).or_store(WRITING)?;
+            transaction.open_table(DEAD).or_store(WRITING)?;
+            transaction.open_table(TABLES).or_store(WRITING)?;
+            transaction.open_table(CURSORS).or_store(WRITING)?;
+            Ok(())
+        });
+        written.map_err(|failure| failure.error)?;
+        drop(db);
+        put_in_place(&*self.volume, &fresh, path)
+    }
+}
+
+/// The directory of keyspace `name`, if it is a name.
+fn directory(name: &str) -> Result<PathBuf, StoreError> {
+    let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_');
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
+        return Err(StoreError::NotFound { name: name.to_owned() });
+    }
+    Ok(Path::new(TENANTS).join(name))
+}
+
+fn creating(source: std::io::Error) -> StoreError {
+    StoreError::Io { doing: "making a keyspace", source }
+}
+
+impl Engine for EmbeddedEngine {
+    fn create(&self, name: &str, settings: &KeyspaceSettings) -> Result<(), StoreError> {
+        let (inner, directory) = (&self.inner, directory(name)?);
+        let _open = inner.lock_open(); // nobody opens it meanwhile
+        let path = directory.join(KEYSPACE_FILE);
+        if inner.volume.exists(&path).map_err(creating)? {
+            return Err(StoreError::Exists { name: name.to_owned() });
+        }
+        inner.volume.create_dir(&directory).map_err(creating)?;
+        // From the root down, so that no synced name lies in a directory that could vanish.
+        inner.volume.sync_dir(Path::new("")).map_err(creating)?;
+        inner.volume.sync_dir(Path::new(TENANTS)).map_err(creating)?;
+        inner.create_file(name, &path, settings, CommitMode::OnePhase)
+    }
+
+    fn open(&self, name: &str) -> Result<Arc<dyn Keyspace>, StoreError> {
+        let (inner, path) = (&self.inner, directory(name)?.join(KEYSPACE_FILE));
+        let mut open = inner.lock_open();
+        open.clock += 1;
+        let now = open.clock;
+        if let Some((keyspace, used)) = open.by_name.get_mut(name) {
+            *used = now;
+            return Ok(Arc::<EmbeddedKeyspace>::clone(keyspace));
+        }
+        open.close_idle(inner.settings.open_keyspaces_max);
+        let keyspace = inner.open_file(name, &path, CommitMode::OnePhase).map_err(|e| match e {
+            StoreError::NotFound { .. } => StoreError::NotFound { name: name.to_owned() },
+            other => other,
+        })?;
+        open.by_name.insert(name.to_owned(), (Arc::clone(&keyspace), now));
+        Ok(keyspace)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), StoreError> {
+        let (inner, directory) = (&self.inner, directory(name)?);
+        let mut open = inner.lock_open();
+        if let Some((keyspace, _)) = open.by_name.get(name)
+            && Arc::strong_count(keyspace) > 1
+        {
+            return Err(StoreError::InUse);
+        }
+        open.by_name.remove(name);
+        let io = |source| StoreError::Io { doing: "deleting a keyspace", source };
+        inner.volume.remove_dir(&directory).map_err(io)?;
+        if inner.volume.exists(Path::new(TENANTS)).map_err(io)? {
+            inner.volume.sync_dir(Path::new(TENANTS)).map_err(io)?;
+        }
+        Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<String>, StoreError> {
+        let io = |source| StoreError::Io { doing: "listing keyspaces", source };
+        let mut names = Vec::new();
+        for name in self.inner.volume.list(Path::new(TENANTS)).map_err(io)? {
+            let file = Path::new(TENANTS).join(&name).join(KEYSPACE_FILE);
+            if self.inner.volume.exists(&file).map_err(io)? {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn platform(&self) -> Result<Arc<dyn Tables>, StoreError> {
+        let (inner, path) = (&self.inner, Path::new(PLATFORM_FILE));
+        let mut open = inner.lock_open();
+        if let Some(platform) = &open.platform {
+            return Ok(Arc::<EmbeddedKeyspace>::clone(platform));
+        }
+        if !inner.volume.exists(path).map_err(creating)? {
+            if !inner.volume.list(Path::new(TENANTS)).map_err(creating)?.is_empty() {
+                let what = "there are tenants but no `platform.redb`";
+                return Err(Corrupt::new(what).into());
+            }
+            inner.create_file(PLATFORM, path, &KeyspaceSettings::default(), CommitMode::TwoPhase)?;
+        }
+        let platform = inner.open_file(PLATFORM, path, CommitMode::TwoPhase)?;
+        open.platform = Some(Arc::clone(&platform));
+        Ok(platform)
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        let open: Vec<Arc<EmbeddedKeyspace>> = {
+            let open = self.inner.lock_open();
+            open.by_name.values().map(|(keyspace, _)| Arc::clone(keyspace)).collect()
+        };
+        open.iter().try_for_each(|keyspace| Keyspace::settle(&**keyspace))
+    }
+}
+
+impl OpenKeyspaces {
+    /// Closes those that nobody uses, the longest unused first, until there is room for one.
+    fn close_idle(&mut self, max: usize) {
+        while self.by_name.len() >= max {
+            let idle = self.by_name.iter().filter(|(_, (k, _))| Arc::strong_count(k) == 1);
+            let Some(name) = idle.min_by_key(|(_, (_, used))| *used).map(|(n, _)| n.clone()) else {
+                return; // all are in use: bounded by those who use them
+            };
+            self.by_name.remove(&name);
+        }
+    }
+}

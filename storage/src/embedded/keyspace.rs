@@ -1,0 +1,236 @@
+//! What is open of a keyspace: its file, what questions read, and what the one writer knows.
+//!
+//! Locks are taken in the order `upkeep`, `writer`, `db`; `state` is only ever held to copy or
+//! replace the pointer in it.
+
+use super::block::{Block, BlockHome};
+use super::cache::BlockCache;
+use super::db::{CommitMode, Db};
+use super::engine::EngineSettings;
+use super::layout::{Identity, Progress};
+use super::repeats::RecentIds;
+use super::tail::TailBatch;
+use crate::error::StoreError;
+use crate::row::Seq;
+use crate::volume::Volume;
+use hashbrown::HashSet;
+use redb::ReadTransaction;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// The open file, or why there is none.
+#[derive(Debug)]
+pub(super) struct DbSlot(pub(super) RwLock<Result<Db, String>>);
+
+impl DbSlot {
+    /// Runs `f` in a read transaction on the open file.
+    pub(super) fn read<R>(
+        &self,
+        f: impl FnOnce(&ReadTransaction) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        self.with(|db| db.read(f))?
+    }
+
+    /// Runs `f` with the open file.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&Db) -> R) -> Result<R, StoreError> {
+        let slot = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Ok(db) => Ok(f(db)),
+            Err(reason) => Err(StoreError::Closed { reason: reason.clone() }),
+        }
+    }
+
+    /// Closes the file and puts what `open` gives in its place.
+    pub(super) fn replace(
+        &self,
+        open: impl FnOnce() -> Result<Db, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *slot = Err("it is being reopened".to_owned()); // drops the handle, and its lock, first
+        match open() {
+            Ok(db) => {
+                *slot = Ok(db);
+                Ok(())
+            }
+            Err(e) => {
+                *slot = Err(e.to_string());
+                Err(e)
+            }
+        }
+    }
+}
+
+/// What questions read: a snapshot that never changes.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    /// The manifest, by id.
+    pub(super) blocks: Vec<Arc<Block>>,
+    /// The unsealed rows, by seq.
+    pub(super) tail: Vec<Arc<TailBatch>>,
+    /// The newest acknowledged seq; 0 if there is none.
+    pub(super) last_seq: Seq,
+    /// How far sealing has come.
+    pub(super) progress: Progress,
+    /// Bytes of the feed's entries.
+    pub(super) feed_bytes: u64,
+}
+
+impl State {
+    /// Rows that are not sealed.
+    pub(super) fn unsealed_rows(&self) -> usize {
+        self.tail.iter().map(|batch| batch.rows.len).sum()
+    }
+
+    /// Memory that the unsealed rows hold.
+    pub(super) fn unsealed_bytes(&self) -> usize {
+        self.tail.iter().map(|batch| batch.heap_bytes).sum()
+    }
+}
+
+/// What the one writer knows beside the state.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// The ids of the unsealed rows.
+    pub(super) recent: RecentIds,
+    /// Every label key and every value key of the tenant.
+    pub(super) label_keys: HashSet<Arc<str>>,
+    pub(super) value_keys: HashSet<Arc<str>>,
+    /// The file failed and must be opened anew before the next write.
+    pub(super) failed: Option<String>,
+    /// Bytes and first seq of each feed entry that is kept, oldest first.
+    pub(super) feed: std::collections::VecDeque<(Seq, u64)>,
+}
+
+/// An open keyspace.
+#[derive(Debug)]
+pub(crate) struct EmbeddedKeyspace {
+    pub(super) identity: Identity,
+    pub(super) volume: Arc<dyn Volume>,
+    pub(super) path: PathBuf,
+    pub(super) settings: EngineSettings,
+    pub(super) mode: CommitMode,
+    pub(super) home: Arc<BlockHome>,
+    pub(super) state: RwLock<Arc<State>>,
+    pub(super) writer: Mutex<Writer>,
+    /// Held by whoever changes blocks.
+    pub(super) upkeep: Mutex<()>,
+    /// Tells the engine that there is something to seal.
+    pub(super) on_dirty: Bell,
+    /// It has been told and has not begun yet.
+    pub(super) rung: AtomicBool,
+    /// Bytes the file took after it was last written anew.
+    pub(super) compact_bytes: AtomicU64,
+}
+
+/// A call that says "there is work".
+pub(super) struct Bell(pub(super) Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Bell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bell")
+    }
+}
+
+/// Numbers keyspaces in this process, for the cache's keys.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+impl EmbeddedKeyspace {
+    /// Opens the keyspace `name` in the file `path`.
+    pub(super) fn open(
+        volume: Arc<dyn Volume>,
+        path: &Path,
+        name: &str,
+        settings: EngineSettings,
+        mode: CommitMode,
+        cache: Arc<BlockCache>,
+        on_dirty: Bell,
+    ) -> Result<Self, StoreError> {
+        let db = Db::open(&*volume, path, false, settings.page_cache_bytes, mode)?;
+        let identity = db.read(|transaction| Identity::read(transaction, name))?;
+        let home = Arc::new(BlockHome {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            salt: identity.salt,
+            db: Arc::new(DbSlot(RwLock::new(Ok(db)))),
+            cache,
+            graveyard: Mutex::default(),
+        });
+        let loaded = super::load::load(&home, &identity, &[])?;
+        // Nobody reads yet: whatever an earlier process left for dead can go.
+        home.graveyard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(super::load::dead_blocks(&home)?);
+        Ok(Self {
+            identity,
+            volume,
+            path: path.to_owned(),
+            settings,
+            mode,
+            home,
+            state: RwLock::new(Arc::new(loaded.state)),
+            writer: Mutex::new(loaded.writer),
+            upkeep: Mutex::new(()),
+            on_dirty,
+            rung: AtomicBool::new(false),
+            compact_bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// The newest snapshot.
+    pub(super) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows `state` to every later question.
+    pub(super) fn publish(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+    }
+
+    /// The right to change blocks.
+    pub(super) fn lock_upkeep(&self) -> MutexGuard<'_, ()> {
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to write, on a file that is in order: one that failed is opened anew first.
+    pub(super) fn lock_writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+        let mut writer = match self.writer.lock() {
+            Ok(writer) => writer,
+            Err(poisoned) => {
+                // A panic in the middle of a write: what is in memory is not to be trusted.
+                self.writer.clear_poison();
+                let mut writer = poisoned.into_inner();
+                writer.failed = Some("a write panicked".to_owned());
+                writer
+            }
+        };
+        if let Some(reason) = writer.failed.clone() {
+            self.reopen(&mut writer, &reason)?;
+        }
+        Ok(writer)
+    }
+
+    /// Closes the file, opens it again and takes everything in memory from it. If a sync had
+    /// failed, the file is written anew first: the page cache may hold what the disk never got.
+    pub(super) fn reopen(&self, writer: &mut Writer, reason: &str) -> Result<(), StoreError> {
+        tracing::warn!(keyspace = %self.identity.name, reason, "reopening after a failure");
+        writer.failed = Some(reason.to_owned());
+        let must_rewrite = self.home.db.with(Db::sync_failed).unwrap_or(true);
+        self.home.db.replace(|| {
+            if must_rewrite {
+                super::rewrite::salvage(self)?;
+            }
+            Db::open(&*self.volume, &self.path, false, self.settings.page_cache_bytes, self.mode)
+        })?;
+        let known = self.state().blocks.clone();
+        let loaded = super::load::load(&self.home, &self.identity, &known)?;
+        self.publish(loaded.state);
+        *writer = loaded.writer;
+        Ok(())
+    }
+
+    /// The grain of partials, milliseconds.
+    pub(super) fn grain_ms(&self) -> i64 {
+        i64::from(self.identity.grain_minutes) * 60_000
+    }
+}

@@ -1,0 +1,170 @@
+//! Which rows are there already.
+//!
+//! Unsealed rows are known exactly, by a set in memory that names them by seq. Sealed blocks have
+//! a filter each; what a filter does not exclude is looked up in the block, a batch at a time.
+//!
+//! The rule (contract §2): a row with `ts` repeats a row of the same id and `ts` that also came
+//! with one; a row without `ts` repeats a row without `ts` of the same id that was received
+//! within 24 hours.
+
+use super::block::Block;
+use super::tail::{self, TailBatch};
+use crate::REPEAT_WINDOW_MS;
+use crate::aggregate::ColumnSet;
+use crate::batch::RowBatch;
+use crate::codec::filter::FilterRef;
+use crate::error::StoreError;
+use crate::row::{RowId, Seq, TimeMs};
+use hashbrown::{HashMap, HashTable};
+use std::sync::Arc;
+
+/// The ids of the unsealed rows.
+#[derive(Debug, Default)]
+pub(super) struct RecentIds {
+    entries: HashTable<(u64, Seq)>,
+}
+
+impl RecentIds {
+    /// Adds the row with `seq`.
+    pub(super) fn insert(&mut self, hash: u64, seq: Seq) {
+        self.entries.insert_unique(hash, (hash, seq), |entry| entry.0);
+    }
+
+    /// Whether a row passes `is_same` among those with `hash`.
+    pub(super) fn any(&self, hash: u64, mut is_same: impl FnMut(Seq) -> bool) -> bool {
+        self.entries.find(hash, |&(h, seq)| h == hash && is_same(seq)).is_some()
+    }
+
+    /// Forgets the rows before `seq`.
+    pub(super) fn forget_before(&mut self, seq: Seq) {
+        self.entries.retain(|entry| entry.1 >= seq);
+    }
+
+    /// The set of the rows of `tail`.
+    pub(super) fn of(tail: &[Arc<TailBatch>]) -> Self {
+        let rows = tail.iter().map(|batch| batch.rows.len).sum();
+        let mut ids = Self { entries: HashTable::with_capacity(rows) };
+        for batch in tail {
+            for row in 0..batch.rows.len {
+                ids.insert(batch.rows.ids.get(row).hash(), batch.rows.seq[row]);
+            }
+        }
+        ids
+    }
+}
+
+/// What decides whether two rows are the same execution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowKey<'a> {
+    pub(super) id: RowId<'a>,
+    pub(super) ts_ms: TimeMs,
+    pub(super) ts_given: bool,
+    pub(super) received_ms: TimeMs,
+}
+
+impl<'a> RowKey<'a> {
+    /// The key of row `row`; the batch has ids, times and `ts_given`.
+    pub(super) fn of(batch: &'a RowBatch, row: usize) -> Self {
+        Self {
+            id: batch.ids.get(row),
+            ts_ms: batch.ts[row],
+            ts_given: batch.ts_given(row),
+            // A row without `ts` has its time of receipt there.
+            received_ms: batch.ts[row],
+        }
+    }
+
+    /// Whether `other`, which is stored, is the same execution.
+    pub(super) fn repeats(&self, other: &RowKey<'_>) -> bool {
+        self.ts_given == other.ts_given
+            && if self.ts_given {
+                self.ts_ms == other.ts_ms
+            } else {
+                self.received_ms.abs_diff(other.received_ms) <= REPEAT_WINDOW_MS as u64
+            }
+            && self.id == other.id
+    }
+
+    /// The times at which a stored row that this one repeats can lie.
+    fn window(&self) -> (TimeMs, TimeMs) {
+        if self.ts_given {
+            (self.ts_ms, self.ts_ms)
+        } else {
+            (
+                self.received_ms.saturating_sub(REPEAT_WINDOW_MS),
+                self.received_ms.saturating_add(REPEAT_WINDOW_MS),
+            )
+        }
+    }
+}
+
+/// Whether the unsealed row `seq` is the execution `key`.
+pub(super) fn is_unsealed_row(tail: &[Arc<TailBatch>], seq: Seq, key: &RowKey<'_>) -> bool {
+    tail::find(tail, seq).is_some_and(|(batch, row)| key.repeats(&RowKey::of(batch, row)))
+}
+
+/// For each row of `batch` (whose id hashes are `hashes`), the sealed block and row it repeats.
+pub(super) fn find_sealed(
+    blocks: &[Arc<Block>],
+    batch: &RowBatch,
+    hashes: &[u64],
+) -> Result<HashMap<u32, (usize, u32)>, StoreError> {
+    let mut found = HashMap::new();
+    let Some((mut from, mut to)) = batch.time_range() else {
+        return Ok(found);
+    };
+    if !batch.ts_given.is_empty() {
+        (from, to) = (from.saturating_sub(REPEAT_WINDOW_MS), to.saturating_add(REPEAT_WINDOW_MS));
+    }
+    for (n, block) in blocks.iter().enumerate() {
+        if block.entry.ts_max < from || block.entry.ts_min > to {
+            continue;
+        }
+        let suspects = suspects(block, batch, hashes)?;
+        if !suspects.is_empty() {
+            verify(block, batch, &suspects, |row, at| {
+                found.insert(row, (n, at));
+            })?;
+        }
+    }
+    Ok(found)
+}
+
+/// The rows of `batch` that the filter and the times of `block` do not exclude.
+fn suspects(block: &Block, batch: &RowBatch, hashes: &[u64]) -> Result<Vec<u32>, StoreError> {
+    let Some(filter) = block.filter()? else {
+        return Ok((0..batch.len as u32).collect());
+    };
+    let filter = FilterRef::parse(&filter)?;
+    let in_time = |row: usize| {
+        let (from, to) = RowKey::of(batch, row).window();
+        from <= block.entry.ts_max && to >= block.entry.ts_min
+    };
+    let suspect = |row: &usize| filter.contains(hashes[*row]) && in_time(*row);
+    Ok((0..batch.len).filter(suspect).map(|row| row as u32).collect())
+}
+
+/// Calls `same` with each suspect that is in the block, and where.
+fn verify(
+    block: &Block,
+    batch: &RowBatch,
+    suspects: &[u32],
+    mut same: impl FnMut(u32, u32),
+) -> Result<(), StoreError> {
+    let want = ColumnSet { ids: true, ts: true, ts_given: true, ..ColumnSet::default() };
+    let stored = block.read(&want)?;
+    for &suspect in suspects {
+        let key = RowKey::of(batch, suspect as usize);
+        let (from, to) = key.window();
+        let first = stored.ts.partition_point(|&ts| ts < from);
+        let candidates = stored.ts[first..].iter().take_while(|&&ts| ts <= to);
+        let at = candidates
+            .enumerate()
+            .map(|(n, _)| first + n)
+            .find(|&at| key.repeats(&RowKey::of(&stored, at)));
+        if let Some(at) = at {
+            same(suspect, at as u32);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Copies of a keyspace's file: a snapshot elsewhere, a smaller file in its place, or a sound one
+//! after a failed sync.
+//!
+//! Blocks never change while the upkeep lock is held, so they are copied while appends go on; the
+//! rest (feed, small tables, meta) is copied with the writer's lock held, in one transaction.
+
+use super::db::{CommitMode, Db, OrStoreError, READING, WRITING};
+use super::keyspace::EmbeddedKeyspace;
+use super::layout::{BLOCKS, CURSORS, DEAD, FEED, META, PARTS, TABLES, block_of};
+use crate::block::BlockId;
+use crate::error::StoreError;
+use crate::volume::{OsVolume, Volume};
+use redb::{Key, ReadableTable, TableDefinition, TableHandle, Value};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+/// Entries that one transaction of a copy holds: bounds its memory to some 64 MB of large pieces.
+const COPY_ENTRIES: usize = 256;
+
+/// A file is written anew when it takes more than this share of what it holds: a third is free.
+const WASTE_NUMERATOR: u64 = 3;
+const WASTE_DENOMINATOR: u64 = 2;
+
+/// Waste that is never worth a rewrite.
+const WASTE_BYTES_MIN: u64 = 4 << 20;
+
+impl EmbeddedKeyspace {
+    /// Whether more than about a third of the file is free.
+    pub(super) fn is_wasteful(&self) -> Result<bool, StoreError> {
+        let state = self.state();
+        let blocks: u64 = state.blocks.iter().map(|block| block.entry.bytes()).sum();
+        let held = (blocks + state.feed_bytes).max(self.compact_bytes.load(Ordering::Relaxed));
+        let allocated = self.home.db.with(Db::allocated_bytes)??;
+        Ok(allocated > held / WASTE_DENOMINATOR * WASTE_NUMERATOR + WASTE_BYTES_MIN)
+    }
+
+    /// See [`crate::engine::Keyspace::rewrite`].
+    pub(super) fn rewrite_file(&self) -> Result<(), StoreError> {
+        let _upkeep = self.lock_upkeep();
+        let fresh = fresh_path(&self.path);
+        self.volume.remove_file(&fresh).map_err(io)?;
+        let buried = std::mem::take(
+            &mut *self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        let to = Db::open(&*self.volume, &fresh, true, self.settings.page_cache_bytes, self.mode)?;
+        let copied = self.copy_live(to, &buried, |to| {
+            drop(to);
+            self.home.db.replace(|| {
+                put_in_place(&*self.volume, &fresh, &self.path)?;
+                self.open_file()
+            })
+        });
+        if let Err(e) = copied {
+            // The old file is as it was; the blocks are still dead in it.
+            self.home
+                .graveyard
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(buried);
+            let _ = self.volume.remove_file(&fresh);
+            self.lock_writer()?.failed = Some(e.to_string());
+            return Err(e);
+        }
+        self.compact_bytes
+            .store(self.home.db.with(Db::allocated_bytes)??, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn open_file(&self) -> Result<Db, StoreError> {
+        Db::open(&*self.volume, &self.path, false, self.settings.page_cache_bytes, self.mode)
+    }
+
+    /// See [`crate::engine::Keyspace::snapshot`].
+    pub(super) fn snapshot_to(&self, to: &Path) -> Result<(), StoreError> {
+        let name = to.file_name().map(PathBuf::from).ok_or_else(|| StoreError::NotFound {
+            name: to.to_string_lossy().into_owned(),
+        })?;
+        let parent = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let volume = OsVolume::new(parent);
+        if volume.exists(&name).map_err(io)? {
+            return Err(StoreError::Exists { name: name.to_string_lossy().into_owned() });
+        }
+        let fresh = fresh_path(&name);
+        volume.remove_file(&fresh).map_err(io)?;
+        let _upkeep = self.lock_upkeep();
+        let db = Db::open(&volume, &fresh, true, self.settings.page_cache_bytes, self.mode)?;
+        self.copy_live(db, &[], |db| {
+            drop(db);
+            put_in_place(&volume, &fresh, &name)
+        })
+    }
+
+    /// Copies everything but the parts of the blocks `without`, then calls `finish` while nobody
+    /// can write. The caller holds the upkeep lock.
+    fn copy_live(
+        &self,
+        to: Db,
+        without: &[BlockId],
+        finish: impl FnOnce(Db) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let live = |id: BlockId| !without.contains(&id);
+        self.home.db.with(|from| {
+            copy_table(from, &to, BLOCKS, |_| true)?;
+            copy_table(from, &to, PARTS, |key| live(block_of(key)))?;
+            copy_table(from, &to, DEAD, live)
+        })??;
+        let _writer = self.lock_writer()?;
+        self.home.db.with(|from| copy_rest(from, &to))??;
+        finish(to)
+    }
+}
+
+/// After a failed sync: copies what the file shows into a fresh one, syncs that, and puts it in
+/// place. What was acknowledged lies before the failure and is on the disk.
+pub(super) fn salvage(keyspace: &EmbeddedKeyspace) -> Result<(), StoreError> {
+    let (volume, cache) = (&*keyspace.volume, keyspace.settings.page_cache_bytes);
+    let fresh = fresh_path(&keyspace.path);
+    volume.remove_file(&fresh).map_err(io)?;
+    let from = Db::open(volume, &keyspace.path, false, cache, keyspace.mode)?;
+    let to = Db::open(volume, &fresh, true, cache, CommitMode::OnePhase)?;
+    copy_table(&from, &to, BLOCKS, |_| true)?;
+    copy_table(&from, &to, PARTS, |_| true)?;
+    copy_table(&from, &to, DEAD, |_| true)?;
+    copy_rest(&from, &to)?;
+    drop((from, to));
+    put_in_place(volume, &fresh, &keyspace.path)
+}
+
+fn copy_rest(from: &Db, to: &Db) -> Result<(), StoreError> {
+    copy_table(from, to, META, |_| true)?;
+    copy_table(from, to, FEED, |_| true)?;
+    copy_table(from, to, TABLES, |_| true)?;
+    copy_table(from, to, CURSORS, |_| true)?;
+    to.write(|_| Ok(())).map_err(|failure| failure.error)
+}
+
+/// Copies the entries of a table whose key `wanted` takes, in lazy transactions.
+fn copy_table<K, V>(
+    from: &Db,
+    to: &Db,
+    table: TableDefinition<'static, K, V>,
+    wanted: impl for<'k> Fn(K::SelfType<'k>) -> bool,
+) -> Result<(), StoreError>
+where
+    K: Key + 'static,
+    V: Value + 'static,
+{
+    from.read(|source| {
+        let source = source.open_table(table).or_store(READING)?;
+        let mut entries = source.iter().or_store(READING)?.peekable();
+        loop {
+            to.write_lazily(|transaction| {
+                let mut target = transaction.open_table(table).or_store(WRITING)?;
+                for item in entries.by_ref().take(COPY_ENTRIES) {
+                    let (key, value) = item.or_store(READING)?;
+                    if wanted(key.value()) {
+                        target.insert(key.value(), value.value()).or_store(WRITING)?;
+                    }
+                }
+                Ok(())
+            })?;
+            if entries.peek().is_none() {
+                tracing::debug!(table = table.name(), "copied");
+                return Ok(());
+            }
+        }
+    })
+}
+
+/// The name a file has until it is whole.
+pub(super) fn fresh_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or(OsStr::new("keyspace")).to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+/// Renames a whole, synced file into its place, on stable storage.
+pub(super) fn put_in_place(
+    volume: &dyn Volume,
+    fresh: &Path,
+    path: &Path,
+) -> Result<(), StoreError> {
+    volume.rename(fresh, path).map_err(io)?;
+    volume.sync_dir(path.parent().unwrap_or(Path::new(""))).map_err(io)
+}
+
+fn io(source: std::io::Error) -> StoreError {
+    StoreError::Io { doing: "writing a keyspace file anew", source }
+}

@@ -1,0 +1,282 @@
+//! Reading rows one by one: pages, by id, by seq, and all of them in order of time.
+
+use super::block::Block;
+use super::keyspace::{EmbeddedKeyspace, State};
+use super::tail::TailBatch;
+use crate::aggregate::{ColumnSet, Part, select};
+use crate::ask::{AskError, Budget, Predicate, Selection};
+use crate::batch::RowBatch;
+use crate::codec::filter::FilterRef;
+use crate::engine::PageCursor;
+use crate::error::StoreError;
+use crate::gather::{Pick, gather};
+use crate::row::{RowId, Seq, TimeMs};
+use std::sync::Arc;
+
+/// A block or a batch of the tail.
+#[derive(Clone)]
+enum Piece {
+    Sealed(Arc<Block>),
+    Unsealed(Arc<TailBatch>),
+}
+
+impl Piece {
+    fn all_of(state: &State) -> Vec<Self> {
+        let sealed = state.blocks.iter().cloned().map(Self::Sealed);
+        sealed.chain(state.tail.iter().cloned().map(Self::Unsealed)).collect()
+    }
+
+    fn range(&self) -> (TimeMs, TimeMs) {
+        match self {
+            Self::Sealed(block) => block.time_range(),
+            Self::Unsealed(batch) => batch.time_range(),
+        }
+    }
+
+    fn may_match(&self, selection: &Selection) -> bool {
+        let (min, max) = self.range();
+        max >= selection.from_ms
+            && min < selection.to_ms
+            && match self {
+                Self::Sealed(block) => selection.predicates.iter().all(|p| {
+                    block.may_match(p) && may_have_id(block, p).unwrap_or(true)
+                }),
+                Self::Unsealed(_) => true,
+            }
+    }
+
+    fn columns(&self, want: &ColumnSet) -> Result<Arc<RowBatch>, StoreError> {
+        match self {
+            Self::Sealed(block) => block.columns(want),
+            Self::Unsealed(batch) => batch.columns(want),
+        }
+    }
+
+    /// The selected rows with all their columns.
+    fn selected(&self, selection: &Selection) -> Result<Option<RowBatch>, StoreError> {
+        let looked_at = self.columns(&ColumnSet::for_selection(selection, true))?;
+        let rows = select(&looked_at, selection);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let all = self.columns(&ColumnSet::all())?;
+        let picks: Vec<Pick> = rows.into_iter().map(|row| Pick { part: 0, row }).collect();
+        Ok(Some(gather(&[&all], &picks)))
+    }
+}
+
+/// Whether the block's filter lets one of the wanted ids pass.
+fn may_have_id(block: &Block, predicate: &Predicate) -> Result<bool, StoreError> {
+    let Predicate::IdIn(ids) = predicate else { return Ok(true) };
+    let Some(filter) = block.filter()? else { return Ok(true) };
+    let filter = FilterRef::parse(&filter)?;
+    Ok(ids.iter().any(|id| filter.contains(RowId::parse(id).hash())))
+}
+
+impl EmbeddedKeyspace {
+    /// See [`crate::engine::Keyspace::page`].
+    pub(super) fn read_page(
+        &self,
+        selection: &Selection,
+        after: Option<PageCursor>,
+        limit: usize,
+        budget: &Budget,
+    ) -> Result<RowBatch, AskError> {
+        let state = self.state();
+        let mut selection = selection.clone();
+        if let Some((ts, _)) = after {
+            selection.to_ms = selection.to_ms.min(ts.saturating_add(1));
+        }
+        let mut pieces = Piece::all_of(&state);
+        pieces.retain(|piece| piece.may_match(&selection));
+        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.range().1));
+        let mut newest = Newest { rows: Vec::new(), keys: Vec::new(), limit };
+        for piece in pieces {
+            if newest.is_full_before(piece.range().1) {
+                break;
+            }
+            budget.check(0)?;
+            let looked_at = piece.columns(&want_order(&selection))?;
+            let mut rows = select(&looked_at, &selection);
+            rows.retain(|&row| {
+                let key = (looked_at.ts[row as usize], looked_at.seq[row as usize]);
+                after.is_none_or(|after| key < after)
+            });
+            newest.add(&looked_at, &rows, || piece.columns(&ColumnSet::all()))?;
+        }
+        Ok(newest.finish())
+    }
+
+    /// See [`crate::engine::Keyspace::find`].
+    pub(super) fn find_rows(
+        &self,
+        id: RowId<'_>,
+        ts_ms: Option<TimeMs>,
+    ) -> Result<RowBatch, AskError> {
+        let mut selection = Selection::all();
+        selection.predicates.push(Predicate::IdIn(vec![id.to_string().into()]));
+        if let Some(ts) = ts_ms {
+            (selection.from_ms, selection.to_ms) = (ts, ts.saturating_add(1));
+        }
+        self.read_page(&selection, None, FOUND_ROWS_MAX, &Budget::default())
+    }
+
+    /// See [`crate::engine::Keyspace::rows_by_seq`].
+    pub(super) fn read_by_seq(
+        &self,
+        from: Seq,
+        to: Seq,
+        limit: usize,
+    ) -> Result<RowBatch, AskError> {
+        let state = self.state();
+        let mut found: Vec<(Seq, Pick)> = Vec::new();
+        let mut parts: Vec<Arc<RowBatch>> = Vec::new();
+        let want = ColumnSet { seq: true, ..ColumnSet::default() };
+        for piece in Piece::all_of(&state) {
+            if let Piece::Sealed(block) = &piece
+                && (block.entry.seq_max < from || block.entry.seq_min > to)
+            {
+                continue;
+            }
+            let seqs = piece.columns(&want)?;
+            let wanted = |&(_, seq): &(usize, &Seq)| (from..=to).contains(seq);
+            let part = parts.len() as u32;
+            let before = found.len();
+            found.extend(
+                seqs.seq.iter().enumerate().filter(wanted).map(|(row, &seq)| {
+                    (seq, Pick { part, row: row as u32 })
+                }),
+            );
+            if found.len() > before {
+                parts.push(piece.columns(&ColumnSet::all())?);
+            }
+        }
+        found.sort_unstable_by_key(|&(seq, _)| seq);
+        found.truncate(limit);
+        let parts: Vec<&RowBatch> = parts.iter().map(|part| &**part).collect();
+        let picks: Vec<Pick> = found.into_iter().map(|(_, pick)| pick).collect();
+        Ok(gather(&parts, &picks))
+    }
+
+    /// See [`crate::engine::Keyspace::scan`]. Blocks are opened when the scan reaches their
+    /// time, so only those that overlap are in memory together.
+    pub(super) fn scan_rows(
+        &self,
+        selection: &Selection,
+        budget: &Budget,
+        each: &mut dyn FnMut(&RowBatch) -> bool,
+    ) -> Result<(), AskError> {
+        let state = self.state();
+        let mut waiting = Piece::all_of(&state);
+        waiting.retain(|piece| piece.may_match(selection));
+        waiting.sort_by_key(|piece| std::cmp::Reverse(piece.range().0));
+        let mut open: Vec<RowBatch> = Vec::new();
+        loop {
+            let next = waiting.pop();
+            budget.check(0)?;
+            // Everything before the next piece's time can be given out.
+            let until = next.as_ref().map_or(TimeMs::MAX, |piece| piece.range().0);
+            if !give_out(&mut open, until, next.is_none(), each) {
+                return Ok(());
+            }
+            let Some(piece) = next else { return Ok(()) };
+            open.extend(piece.selected(selection)?);
+        }
+    }
+}
+
+/// Rows of one id that are looked at: an id repeats only with other times.
+const FOUND_ROWS_MAX: usize = 1000;
+
+/// What a page's order and selection need.
+fn want_order(selection: &Selection) -> ColumnSet {
+    let mut want = ColumnSet::for_selection(selection, true);
+    want.seq = true;
+    want
+}
+
+/// Gives out, in order, the rows of `open` before `until` (all of them at the end) and keeps the
+/// others. Gives `false` if the receiver has had enough.
+fn give_out(
+    open: &mut Vec<RowBatch>,
+    until: TimeMs,
+    all: bool,
+    each: &mut dyn FnMut(&RowBatch) -> bool,
+) -> bool {
+    /// Rows given out at once.
+    const BATCH_ROWS: usize = 8192;
+    let parts: Vec<&RowBatch> = open.iter().collect();
+    let (mut now, mut later): (Vec<Pick>, Vec<Pick>) = (Vec::new(), Vec::new());
+    for pick in crate::gather::all_rows(&parts) {
+        let ts = parts[pick.part as usize].ts[pick.row as usize];
+        if all || ts < until { now.push(pick) } else { later.push(pick) }
+    }
+    if now.is_empty() {
+        return true;
+    }
+    crate::gather::sort_by_time(&parts, &mut now);
+    for chunk in now.chunks(BATCH_ROWS) {
+        if !each(&gather(&parts, chunk)) {
+            return false;
+        }
+    }
+    let rest = gather(&parts, &later);
+    open.clear();
+    if rest.len > 0 {
+        open.push(rest);
+    }
+    true
+}
+
+/// The newest rows seen so far, at most `limit`.
+struct Newest {
+    rows: Vec<RowBatch>,
+    keys: Vec<(PageCursor, Pick)>,
+    limit: usize,
+}
+
+impl Newest {
+    /// Whether no row at or before `ts_max` can still belong to the page.
+    fn is_full_before(&self, ts_max: TimeMs) -> bool {
+        self.keys.len() >= self.limit
+            && self.keys.last().is_none_or(|((oldest, _), _)| *oldest > ts_max)
+    }
+
+    fn add(
+        &mut self,
+        looked_at: &RowBatch,
+        rows: &[u32],
+        all_columns: impl FnOnce() -> Result<Arc<RowBatch>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let part = self.rows.len() as u32;
+        let mut keys: Vec<(PageCursor, u32)> = rows
+            .iter()
+            .map(|&row| ((looked_at.ts[row as usize], looked_at.seq[row as usize]), row))
+            .collect();
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        keys.truncate(self.limit);
+        if self.keys.len() >= self.limit {
+            let oldest = self.keys.last().map(|(key, _)| *key);
+            keys.retain(|(key, _)| oldest.is_none_or(|oldest| *key > oldest));
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        // Only the rows that may be shown are kept, not their whole block.
+        let all = all_columns()?;
+        let picks: Vec<Pick> = keys.iter().map(|&(_, row)| Pick { part: 0, row }).collect();
+        self.rows.push(gather(&[&all], &picks));
+        let numbered = keys.into_iter().enumerate();
+        self.keys.extend(numbered.map(|(n, (key, _))| (key, Pick { part, row: n as u32 })));
+        self.keys.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        self.keys.truncate(self.limit);
+        Ok(())
+    }
+
+    fn finish(self) -> RowBatch {
+        let parts: Vec<&RowBatch> = self.rows.iter().collect();
+        let picks: Vec<Pick> = self.keys.iter().map(|&(_, pick)| pick).collect();
+        gather(&parts, &picks)
+    }
+}
+

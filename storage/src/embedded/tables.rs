@@ -1,0 +1,120 @@
+//! Small things by key, in named tables that share one tree: the key is the table's name, a zero
+//! byte and the entry's key.
+
+use super::db::{OrStoreError, READING, WRITING};
+use super::keyspace::EmbeddedKeyspace;
+use super::layout::{Salt, TABLES, kind};
+use crate::codec::frame;
+use crate::engine::{Expect, TableWrite, Tables};
+use crate::error::StoreError;
+use redb::{ReadableTable, WriteTransaction};
+use std::ops::Bound;
+
+fn full_key(table: &str, key: &[u8]) -> Vec<u8> {
+    let mut full = Vec::with_capacity(table.len() + 1 + key.len());
+    full.extend_from_slice(table.as_bytes());
+    full.push(0);
+    full.extend_from_slice(key);
+    full
+}
+
+/// Applies `writes` in `transaction`.
+pub(super) fn apply(
+    salt: Salt,
+    transaction: &WriteTransaction,
+    writes: &[TableWrite],
+) -> Result<(), StoreError> {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(TABLES).or_store(WRITING)?;
+    for write in writes {
+        let key = full_key(&write.table, &write.key);
+        match &write.value {
+            Some(value) => {
+                let value = frame::seal(&salt.small(&key), kind::SMALL, value);
+                table.insert(key.as_slice(), value.as_slice()).or_store(WRITING)?;
+            }
+            None => {
+                table.remove(key.as_slice()).or_store(WRITING)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl EmbeddedKeyspace {
+    fn value_of(
+        &self,
+        table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(value) = table.get(key).or_store(READING)? else {
+            return Ok(None);
+        };
+        Ok(Some(frame::open(&self.home.salt.small(key), kind::SMALL, value.value())?.to_vec()))
+    }
+}
+
+impl Tables for EmbeddedKeyspace {
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.home.db.read(|transaction| {
+            let entries = transaction.open_table(TABLES).or_store(READING)?;
+            self.value_of(&entries, &full_key(table, key))
+        })
+    }
+
+    fn list(
+        &self,
+        table: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let prefix = full_key(table, prefix);
+        let from = after.map(|key| full_key(table, key)).filter(|key| *key >= prefix);
+        let begin = match &from {
+            Some(key) => Bound::Excluded(key.as_slice()),
+            None => Bound::Included(prefix.as_slice()),
+        };
+        self.home.db.read(|transaction| {
+            let entries = transaction.open_table(TABLES).or_store(READING)?;
+            let mut found = Vec::new();
+            let range = entries.range::<&[u8]>((begin, Bound::Unbounded)).or_store(READING)?;
+            for item in range.take(limit) {
+                let (key, value) = item.or_store(READING)?;
+                let key = key.value();
+                if !key.starts_with(&prefix) {
+                    break;
+                }
+                let small = self.home.salt.small(key);
+                let value = frame::open(&small, kind::SMALL, value.value())?;
+                found.push((key[table.len() + 1..].to_vec(), value.to_vec()));
+            }
+            Ok(found)
+        })
+    }
+
+    fn write(&self, expect: &[Expect], writes: &[TableWrite]) -> Result<bool, StoreError> {
+        let mut writer = self.lock_writer()?;
+        // Nobody else writes while the lock is held, so what is read now still holds below.
+        let holds = self.home.db.read(|transaction| {
+            let entries = transaction.open_table(TABLES).or_store(READING)?;
+            for expected in expect {
+                let found =
+                    self.value_of(&entries, &full_key(&expected.table, &expected.key))?;
+                if found != expected.value {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })?;
+        if holds {
+            let probe = super::commit::Probe::Nothing;
+            EmbeddedKeyspace::write(self, &mut writer, probe, |transaction| {
+                apply(self.home.salt, transaction, writes)
+            })?;
+        }
+        Ok(holds)
+    }
+}
