@@ -66,7 +66,7 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// A column of plain values; stays empty if every picked row has `absent`.
-    fn plain<T: Copy + PartialEq>(
+    fn plain<T: Copy + PartialEq + 'a>(
         &self,
         column: impl Fn(&'a RowBatch) -> &'a Vec<T>,
         absent: T,
@@ -127,10 +127,9 @@ impl<'a> Columns<'a> {
 
     fn labels(&self) -> Vec<LabelColumn> {
         let keys = distinct(self.parts.iter().flat_map(|part| part.labels.iter().map(|c| &c.key)));
-        let columns = keys.into_iter().map(|key| LabelColumn {
-            words: self.words(|part| part.label(&key)),
-            key,
-        });
+        let columns = keys
+            .into_iter()
+            .map(|key| LabelColumn { words: self.words(|part| part.label(&key)), key });
         columns.filter(|column| !column.words.codes.is_empty()).collect()
     }
 

@@ -37,8 +37,7 @@ pub fn read_columns(
     let rows = entry.rows;
     let mut batch = RowBatch { len: rows, ..RowBatch::default() };
     if want.ids {
-        batch.ids =
-            source.with(ColumnId::IDS, |b| ids::decode_ids(b, rows))?.unwrap_or_default();
+        batch.ids = source.with(ColumnId::IDS, |b| ids::decode_ids(b, rows))?.unwrap_or_default();
     }
     let u64s = |b: &[u8]| collect(b, rows, ints::decode_u64s);
     let i64s = |b: &[u8]| collect(b, rows, ints::decode_i64s);
@@ -67,9 +66,8 @@ pub fn read_columns(
     }
     for (n, key) in entry.values.iter().enumerate() {
         if want.values.contains(key) {
-            let values = some(source, true, ColumnId::value(n), |b| {
-                collect(b, rows, floats::decode_f64s)
-            })?;
+            let values =
+                some(source, true, ColumnId::value(n), |b| collect(b, rows, floats::decode_f64s))?;
             batch.values.push(ValueColumn { key: Arc::clone(key), values });
         }
     }

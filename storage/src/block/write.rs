@@ -112,12 +112,7 @@ impl<K: Fn(BlockId, ColumnId) -> Vec<u8>> Writer<K> {
     }
 
     /// Adds the partials that are worth their space; gives their views and numbers of groups.
-    fn partials(
-        &mut self,
-        batch: &RowBatch,
-        views: &[View],
-        grain_ms: i64,
-    ) -> Vec<(usize, usize)> {
+    fn partials(&mut self, batch: &RowBatch, views: &[View], grain_ms: i64) -> Vec<(usize, usize)> {
         let mut kept = Vec::new();
         for (n, view) in views.iter().enumerate() {
             if let Some(partial) = Partial::build_if_worth(batch, view, grain_ms) {

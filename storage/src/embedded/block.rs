@@ -115,9 +115,9 @@ impl ColumnSource for Block {
         };
         let id = self.entry.id;
         self.home.db.read(|transaction| {
-            let parts = transaction.open_table(PARTS).map_err(|e| {
-                super::db::from_redb(super::db::READING, e.into())
-            })?;
+            let parts = transaction
+                .open_table(PARTS)
+                .map_err(|e| super::db::from_redb(super::db::READING, e.into()))?;
             with_part(&parts, id, column, len, |value| {
                 let key = self.home.salt.part(id, column);
                 let payload = frame::open(&key, crate::block::read::KIND, value)?;

@@ -236,7 +236,7 @@ impl Writer {
 
     /// Takes the new keys of `rows` into the tenant's as long as there is room, and gives the
     /// rows, ascending, that use one beyond [`KEYS_MAX`].
-    fn admit_keys(&mut self, rows: &RowBatch) -> Vec<u32> {
+    pub(super) fn admit_keys(&mut self, rows: &RowBatch) -> Vec<u32> {
         let mut over = Vec::new();
         for column in &rows.labels {
             if !admit_key(&mut self.label_keys, &column.key) {

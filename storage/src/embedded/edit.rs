@@ -185,10 +185,10 @@ fn last_of_each(rows: RowBatch) -> RowBatch {
         let ts = rows.ts_given(row).then(|| rows.ts[row]);
         last.insert((rows.ids.get(row), ts), row as u32);
     }
-    if last.len() == rows.len {
+    let mut keep: Vec<u32> = last.into_values().collect();
+    if keep.len() == rows.len {
         return rows;
     }
-    let mut keep: Vec<u32> = last.into_values().collect();
     keep.sort_unstable();
     let picks: Vec<Pick> = keep.into_iter().map(|row| Pick { part: 0, row }).collect();
     gather(&[&rows], &picks)

@@ -349,7 +349,12 @@ impl Engine for EmbeddedEngine {
                 let what = "there are tenants but no `platform.redb`";
                 return Err(Corrupt::new(what).into());
             }
-            inner.create_file(PLATFORM, path, &KeyspaceSettings::default(), CommitMode::TwoPhase)?;
+            inner.create_file(
+                PLATFORM,
+                path,
+                &KeyspaceSettings::default(),
+                CommitMode::TwoPhase,
+            )?;
         }
         let platform = inner.open_file(PLATFORM, path, CommitMode::TwoPhase)?;
         open.platform = Some(Arc::clone(&platform));

@@ -19,7 +19,6 @@ use crate::codec::{ROWS_MAX, ints, small};
 use crate::engine::{CursorState, FeedEntry};
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
-use redb::ReadableTable;
 
 use super::db::{OrStoreError, READING, WRITING};
 
@@ -180,8 +179,7 @@ impl EmbeddedKeyspace {
         put_varint(next_seq, &mut payload);
         let value = frame::seal(&self.home.salt.cursor(consumer), kind::CURSOR, &payload);
         self.transact(|transaction| {
-            let mut cursors =
-                transaction.open_table(super::layout::CURSORS).or_store(WRITING)?;
+            let mut cursors = transaction.open_table(super::layout::CURSORS).or_store(WRITING)?;
             cursors.insert(consumer, value.as_slice()).or_store(WRITING)?;
             Ok(())
         })

@@ -54,17 +54,12 @@ impl EmbeddedKeyspace {
         });
         if let Err(e) = copied {
             // The old file is as it was; the blocks are still dead in it.
-            self.home
-                .graveyard
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend(buried);
+            self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner).extend(buried);
             let _ = self.volume.remove_file(&fresh);
             self.lock_writer()?.failed = Some(e.to_string());
             return Err(e);
         }
-        self.compact_bytes
-            .store(self.home.db.with(Db::allocated_bytes)??, Ordering::Relaxed);
+        self.compact_bytes.store(self.home.db.with(Db::allocated_bytes)??, Ordering::Relaxed);
         Ok(())
     }
 
@@ -74,9 +69,10 @@ impl EmbeddedKeyspace {
 
     /// See [`crate::engine::Keyspace::snapshot`].
     pub(super) fn snapshot_to(&self, to: &Path) -> Result<(), StoreError> {
-        let name = to.file_name().map(PathBuf::from).ok_or_else(|| StoreError::NotFound {
-            name: to.to_string_lossy().into_owned(),
-        })?;
+        let name = to
+            .file_name()
+            .map(PathBuf::from)
+            .ok_or_else(|| StoreError::NotFound { name: to.to_string_lossy().into_owned() })?;
         let parent = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let volume = OsVolume::new(parent);
         if volume.exists(&name).map_err(io)? {

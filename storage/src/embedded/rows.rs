@@ -38,9 +38,10 @@ impl Piece {
         max >= selection.from_ms
             && min < selection.to_ms
             && match self {
-                Self::Sealed(block) => selection.predicates.iter().all(|p| {
-                    block.may_match(p) && may_have_id(block, p).unwrap_or(true)
-                }),
+                Self::Sealed(block) => selection
+                    .predicates
+                    .iter()
+                    .all(|p| block.may_match(p) && may_have_id(block, p).unwrap_or(true)),
                 Self::Unsealed(_) => true,
             }
     }
@@ -143,9 +144,11 @@ impl EmbeddedKeyspace {
             let part = parts.len() as u32;
             let before = found.len();
             found.extend(
-                seqs.seq.iter().enumerate().filter(wanted).map(|(row, &seq)| {
-                    (seq, Pick { part, row: row as u32 })
-                }),
+                seqs.seq
+                    .iter()
+                    .enumerate()
+                    .filter(wanted)
+                    .map(|(row, &seq)| (seq, Pick { part, row: row as u32 })),
             );
             if found.len() > before {
                 parts.push(piece.columns(&ColumnSet::all())?);
@@ -279,4 +282,3 @@ impl Newest {
         gather(&parts, &picks)
     }
 }
-

@@ -101,8 +101,7 @@ impl Tables for EmbeddedKeyspace {
         let holds = self.home.db.read(|transaction| {
             let entries = transaction.open_table(TABLES).or_store(READING)?;
             for expected in expect {
-                let found =
-                    self.value_of(&entries, &full_key(&expected.table, &expected.key))?;
+                let found = self.value_of(&entries, &full_key(&expected.table, &expected.key))?;
                 if found != expected.value {
                     return Ok(false);
                 }

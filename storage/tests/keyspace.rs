@@ -1,0 +1,237 @@
+//! A keyspace from the outside: what goes in comes out, once, whatever happens to the blocks.
+
+mod support;
+
+use storage::ask::{Predicate, Selection, WordTest};
+use storage::embedded::EmbeddedEngine;
+use storage::engine::{CursorState, Engine, Expect, FeedEntry, RowOutcome, TableWrite};
+use storage::error::StoreError;
+use storage::row::{Dimension, RowId, Word};
+use storage::volume::OsVolume;
+use support::{append, batch, contents, expected, fresh, made, small_settings};
+
+#[test]
+fn rows_survive_reopening_sealed_and_unsealed() {
+    let (dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    for from in (0..1000).step_by(37) {
+        keyspace.append(vec![append(batch(from..(from + 37).min(1000)))]).unwrap();
+    }
+    assert_eq!(contents(&keyspace), expected(0..1000));
+    keyspace.settle().unwrap();
+    assert_eq!(keyspace.stats().unwrap().unsealed_rows, 0);
+    assert_eq!(contents(&keyspace), expected(0..1000));
+    keyspace.append(vec![append(batch(1000..1050))]).unwrap();
+    assert_eq!(keyspace.check().unwrap(), Vec::<String>::new());
+    drop((keyspace, engine));
+    let engine = EmbeddedEngine::open(OsVolume::shared(dir.path()), small_settings()).unwrap();
+    let keyspace = engine.open("t").unwrap();
+    assert_eq!(contents(&keyspace), expected(0..1050));
+    assert_eq!(keyspace.last_seq().unwrap(), 1050);
+    assert_eq!(keyspace.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_repeat_is_stored_once_wherever_its_original_lies() {
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    let twice_in_a_group = keyspace.append(vec![append(batch(0..50)), append(batch(25..75))]);
+    let [first, second] = &twice_in_a_group.unwrap()[..] else { panic!("two answers") };
+    assert_eq!(first.seqs, Some((1, 50)));
+    assert_eq!(second.seqs, Some((51, 75)));
+    assert_eq!(second.outcomes.iter().filter(|o| **o == RowOutcome::Duplicate).count(), 25);
+    for round in 0..3 {
+        let again = keyspace.append(vec![append(batch(0..80))]).unwrap();
+        let new = again[0].outcomes.iter().filter(|o| **o == RowOutcome::Accepted).count();
+        assert_eq!(new, if round == 0 { 5 } else { 0 });
+        keyspace.settle().unwrap();
+    }
+    assert_eq!(contents(&keyspace), expected(0..80));
+}
+
+#[test]
+fn a_row_without_ts_is_a_repeat_for_a_day() {
+    const DAY_MS: i64 = 24 * 3600 * 1000;
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    let send = |received: i64, ts_given: bool| {
+        let mut rows = storage::batch::RowBatchBuilder::default();
+        let row = support::Made { ts_ms: received, ts_given, ..made(1) };
+        support::push(&mut rows, 1, &row);
+        let answer = keyspace.append(vec![append(rows.finish())]).unwrap();
+        answer[0].outcomes[0] == RowOutcome::Accepted
+    };
+    let t0 = 1_700_000_000_000;
+    assert!(send(t0, false));
+    assert!(!send(t0 + DAY_MS, false), "unsealed, within the day");
+    assert!(send(t0, true), "with a ts it is another row");
+    keyspace.settle().unwrap();
+    assert!(!send(t0 + DAY_MS, false), "sealed, within the day");
+    assert!(!send(t0, true));
+    assert!(send(t0 + DAY_MS + 1, false), "after the day");
+}
+
+#[test]
+fn removing_an_origin_leaves_the_others_and_frees_the_ids() {
+    let (dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    keyspace.append(vec![append(batch(0..500))]).unwrap();
+    keyspace.settle().unwrap();
+    keyspace.append(vec![append(batch(500..600))]).unwrap();
+    let mut selection = Selection::all();
+    selection.predicates.push(Predicate::Word(
+        Dimension::Word(Word::Origin),
+        WordTest::In(vec!["import:a".into()]),
+    ));
+    assert_eq!(keyspace.remove(&selection).unwrap(), 120);
+    let others = || (0..600).filter(|n| n % 5 != 0);
+    assert_eq!(contents(&keyspace), expected(others()));
+    assert_eq!(keyspace.last_seq().unwrap(), 601, "the removal takes a seq");
+    assert_eq!(keyspace.check().unwrap(), Vec::<String>::new());
+    drop((keyspace, engine));
+    let engine = EmbeddedEngine::open(OsVolume::shared(dir.path()), small_settings()).unwrap();
+    let keyspace = engine.open("t").unwrap();
+    assert_eq!(contents(&keyspace), expected(others()));
+    let again = keyspace.append(vec![append(batch(0..600))]).unwrap();
+    let new = again[0].outcomes.iter().filter(|o| **o == RowOutcome::Accepted).count();
+    assert_eq!(new, 120);
+    assert_eq!(contents(&keyspace), expected(0..600));
+}
+
+#[test]
+fn replacing_changes_rows_in_their_place_and_adds_new_ones() {
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    keyspace.append(vec![append(batch(0..300))]).unwrap();
+    keyspace.settle().unwrap();
+    keyspace.append(vec![append(batch(300..350))]).unwrap();
+    let mut rows = storage::batch::RowBatchBuilder::default();
+    for n in [5, 299, 349, 999] {
+        support::push(&mut rows, n, &support::Made { user: "new".into(), ..made(n) });
+    }
+    assert_eq!(keyspace.replace(rows.finish()).unwrap(), 3);
+    let mut want = expected((0..350).chain([999]));
+    for row in &mut want {
+        if [5, 299, 349, 999].iter().any(|&n| made(n).id == row.0) {
+            row.2 = "new".into();
+        }
+    }
+    assert_eq!(contents(&keyspace), want);
+    let feed = keyspace.feed(351, usize::MAX).unwrap();
+    assert!(matches!(&feed[..], [FeedEntry::Replaced { removed, rows }]
+        if removed.len() == 3 && rows.seq == [351, 352, 353, 354]));
+    keyspace.settle().unwrap();
+    assert_eq!(contents(&keyspace), want);
+    assert_eq!(keyspace.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn pages_find_and_seqs_agree_with_the_rows() {
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    for from in (0..730).step_by(73) {
+        keyspace.append(vec![append(batch(from..from + 73))]).unwrap();
+        if from == 365 {
+            keyspace.settle().unwrap();
+        }
+    }
+    let mut after = None;
+    let mut seen = Vec::new();
+    loop {
+        let page = keyspace.page(&Selection::all(), after, 50, &Default::default()).unwrap();
+        if page.len == 0 {
+            break;
+        }
+        after = Some((page.ts[page.len - 1], page.seq[page.len - 1]));
+        seen.extend((0..page.len).map(|row| (page.ts[row], page.seq[row])));
+    }
+    assert!(seen.is_sorted_by(|a, b| a > b));
+    assert_eq!(seen.len(), 730);
+    let row = made(400);
+    let found = keyspace.find(RowId::parse(&row.id), None).unwrap();
+    assert_eq!((found.len, found.ts[0]), (1, row.ts_ms));
+    assert_eq!(keyspace.find(RowId::parse("nobody"), None).unwrap().len, 0);
+    let by_seq = keyspace.rows_by_seq(100, 620, 400).unwrap();
+    assert_eq!(by_seq.seq, (100..500).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_feed_is_gapless_until_it_expires() {
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    assert_eq!(keyspace.cursor("search").unwrap(), CursorState::Missing);
+    for from in (0..100).step_by(10) {
+        keyspace.append(vec![append(batch(from..from + 10))]).unwrap();
+    }
+    keyspace.set_cursor("search", 5).unwrap();
+    assert_eq!(keyspace.cursor("search").unwrap(), CursorState::At(5));
+    let seqs: Vec<u64> = keyspace
+        .feed(15, usize::MAX)
+        .unwrap()
+        .iter()
+        .flat_map(|entry| entry.rows().unwrap().seq.clone())
+        .collect();
+    assert_eq!(seqs, (11..=100).collect::<Vec<_>>(), "from the entry that holds seq 15");
+    keyspace.append(vec![append(batch(100..3000))]).unwrap();
+    keyspace.settle().unwrap();
+    assert!(matches!(keyspace.feed(1, 1), Err(StoreError::SeqExpired { first_seq: 2.. })));
+    assert_eq!(keyspace.cursor("search").unwrap(), CursorState::Detached);
+    assert!(keyspace.stats().unwrap().feed_bytes <= 4096);
+}
+
+#[test]
+fn snapshot_and_rewrite_keep_everything() {
+    let (dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    keyspace.append(vec![append(batch(0..900))]).unwrap();
+    keyspace.settle().unwrap();
+    keyspace.append(vec![append(batch(900..950))]).unwrap();
+    let write = TableWrite { table: "a".into(), key: vec![1], value: Some(vec![2]) };
+    let absent = Expect { table: "a".into(), key: vec![1], value: None };
+    assert!(keyspace.write(&[absent.clone()], &[write.clone()]).unwrap());
+    assert!(!keyspace.write(&[absent], &[write]).unwrap());
+    keyspace.rewrite().unwrap();
+    assert_eq!(contents(&keyspace), expected(0..950));
+    assert_eq!(keyspace.get("a", &[1]).unwrap(), Some(vec![2]));
+    assert_eq!(keyspace.list("a", &[], None, 9).unwrap(), [(vec![1], vec![2])]);
+    keyspace.append(vec![append(batch(950..960))]).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let place = copy.path().join("tenants/t");
+    std::fs::create_dir_all(&place).unwrap();
+    keyspace.snapshot(&place.join("metrics.redb")).unwrap();
+    let other = EmbeddedEngine::open(OsVolume::shared(copy.path()), small_settings()).unwrap();
+    let copied = other.open("t").unwrap();
+    assert_eq!(contents(&copied), expected(0..960));
+    assert_eq!(copied.check().unwrap(), Vec::<String>::new());
+    drop(dir);
+}
+
+#[test]
+fn random_time_order_is_merged_into_few_overlaps() {
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    for from in (0..6000).step_by(100) {
+        keyspace.append(vec![append(batch(from..from + 100))]).unwrap();
+        keyspace.settle().unwrap();
+    }
+    assert_eq!(contents(&keyspace), expected(0..6000));
+    assert_eq!(keyspace.check().unwrap(), Vec::<String>::new());
+    let again = keyspace.append(vec![append(batch(0..6000))]).unwrap();
+    assert!(again[0].outcomes.iter().all(|o| *o == RowOutcome::Duplicate));
+}
+
+#[test]
+fn a_foreign_file_is_refused() {
+    let (dir, engine) = fresh();
+    engine.create("u", &Default::default()).unwrap();
+    assert!(matches!(engine.create("u", &Default::default()), Err(StoreError::Exists { .. })));
+    assert!(matches!(engine.open("../t"), Err(StoreError::NotFound { .. })));
+    drop(engine);
+    let file = |name: &str| dir.path().join("tenants").join(name).join("metrics.redb");
+    std::fs::copy(file("t"), file("u")).unwrap();
+    let engine = EmbeddedEngine::open(OsVolume::shared(dir.path()), small_settings()).unwrap();
+    assert!(matches!(engine.open("u"), Err(StoreError::WrongKeyspace { .. })));
+    let second = EmbeddedEngine::open(OsVolume::shared(dir.path()), small_settings()).unwrap();
+    let _held = engine.open("t").unwrap();
+    assert!(matches!(second.open("t"), Err(StoreError::InUse)));
+}
