@@ -13,8 +13,10 @@ use storage::ask::{
     AggregateRequest, Aggregated, Budget, Cell, Metric, Permille, Predicate, Selection, WordTest,
 };
 use storage::batch::RowBatchBuilder;
+use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Append, Engine, KeyspaceSettings, KeyspaceStats, RowOutcome};
 use storage::row::{Actor, Dimension, Measure, Row, RowId, Status, TimeMs, Word};
+use storage::volume::OsVolume;
 
 /// The engine with what stands in front of it.
 #[derive(Debug)]
@@ -135,7 +137,7 @@ impl System {
 
 /// The engine on the data directory `path`.
 fn engine(path: &Path) -> Result<Arc<dyn Engine>> {
-    bail!("there is no engine to open `{}` with", path.display())
+    Ok(Arc::new(EmbeddedEngine::open(OsVolume::shared(path), EngineSettings::default())?))
 }
 
 fn number(cell: Cell) -> f64 {
