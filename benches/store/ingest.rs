@@ -184,13 +184,18 @@ pub(crate) fn measure_load(name: &str, calls: &Calls, callers: usize) -> Result<
     measure(&Task::Load(LoadTask { directory, calls: calls.clone(), callers, hang: false }))
 }
 
+/// Parses `calls` in a child.
+pub(crate) fn measure_parse(calls: &Calls) -> Result<f64> {
+    measure(&Task::Parse(ParseTask { calls: calls.clone() }))
+}
+
 /// Prints the table of the ordered load by number of callers.
 pub(crate) fn print(options: Options) -> Result<()> {
     let calls = Calls::prepare(options.rows, Shape::Ordered)?;
     let mut loads: Vec<Vec<Loaded>> = vec![Vec::new(); CALLERS.len()];
     let mut parses = Vec::new();
     for _ in 0..options.repeats {
-        parses.push(measure::<f64>(&Task::Parse(ParseTask { calls: calls.clone() }))?);
+        parses.push(measure_parse(&calls)?);
         for (callers, loads) in CALLERS.iter().zip(&mut loads) {
             loads.push(measure_load("ingest", &calls, *callers)?);
         }
@@ -203,13 +208,13 @@ pub(crate) fn print(options: Options) -> Result<()> {
     );
     println!(
         "| callers | rows/s | CPU, µs/event | until answered | reading the file | reclaim | \
-         peak, MiB | disk, B/event | feed, MiB | blocks |"
+         peak, MiB | disk, B/event | of it blocks | feed, MiB | blocks |"
     );
-    println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (callers, loads) in CALLERS.iter().zip(&loads) {
         let column = |of: fn(&Loaded) -> f64| Spread::of(loads.iter().map(of));
         println!(
-            "| {callers} | {:.0} | {} | {} | {} | {} | {:.0} | {:.1} | {:.0} | {:.0} |",
+            "| {callers} | {:.0} | {} | {} | {} | {} | {:.0} | {:.1} | {:.1} | {:.0} | {:.0} |",
             column(Loaded::rate),
             column(|l| l.cpu_us),
             column(|l| l.answered_cpu_us),
@@ -217,6 +222,7 @@ pub(crate) fn print(options: Options) -> Result<()> {
             column(|l| l.reclaim_cpu_us),
             column(|l| mib(l.peak_bytes)),
             column(Loaded::disk_per_row),
+            column(|l| l.block_bytes as f64 / l.rows as f64),
             column(|l| mib(l.feed_bytes)),
             column(|l| l.blocks as f64),
         );

@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::child::{Running, Task, measure};
-use crate::ingest::{LoadTask, Loaded, TENANT, measure_load};
+use crate::ingest::{LoadTask, Loaded, TENANT, measure_load, measure_parse};
 use crate::measure::{mib, now, peak_memory};
 use crate::questions::{Asked, measure_questions, questions};
 use crate::system::System;
@@ -116,13 +116,16 @@ fn print_rows(small: &Calls, large: &Calls) -> Result<()> {
         let loaded = measure_load(name, calls, 1)?;
         Ok((loaded, measure_questions(&directory(name)?)?))
     };
+    let parse_few = measure_parse(small)?;
     let (few, asked_few) = load("scale-small", small)?;
+    let parse_many = measure_parse(large)?;
     let (many, asked_many) = load("scale-large", large)?;
     println!("| | {} rows | {} rows | ratio |", few.rows, many.rows);
     println!("|---|--:|--:|--:|");
     let line = |name: &str, a: f64, b: f64| {
         println!("| {name} | {a:.2} | {b:.2} | {:.2} |", b / a);
     };
+    line("parsing alone just before: CPU, µs/event", parse_few, parse_many);
     line("load: CPU, µs/event", few.cpu_us, many.cpu_us);
     line("load: rows/s", few.rate(), many.rate());
     line("load: peak memory, MiB", mib(few.peak_bytes), mib(many.peak_bytes));

@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::child::{Task, measure};
-use crate::ingest::{Loaded, TENANT, measure_load, per_row};
+use crate::ingest::{Loaded, TENANT, measure_load, measure_parse, per_row};
 use crate::latency::lines;
 use crate::measure::{Spread, allocated, mib, process_cpu};
 use crate::system::System;
@@ -56,11 +56,14 @@ pub(crate) fn print(options: Options) -> Result<()> {
         Shape::ALL.into_iter().map(|shape| Calls::prepare(options.rows, shape)).collect();
     let workloads = workloads?;
     let mut loads: Vec<Vec<Loaded>> = vec![Vec::new(); workloads.len()];
+    let mut parses = Vec::new();
     for _ in 0..options.repeats {
+        parses.push(measure_parse(&workloads[0])?);
         for (calls, loads) in workloads.iter().zip(&mut loads) {
             loads.push(measure_load("shapes", calls, 1)?);
         }
     }
+    println!("Parsing the ordered load alone takes {} µs an event.\n", Spread::of(parses));
     println!("| shape | CPU, µs/event | ratio | disk, B/event | ratio | peak, MiB | blocks |");
     println!("|---|--:|--:|--:|--:|--:|--:|");
     let cpu = |loads: &[Loaded]| Spread::of(loads.iter().map(|l| l.cpu_us));
