@@ -4,4 +4,5 @@
 
 pub mod model;
 pub mod process;
+pub mod query;
 pub mod sample;
