@@ -3,10 +3,12 @@
 use crate::child::{Running, Task};
 use crate::ingest::{TENANT, measure_load};
 use crate::measure::{Spread, now, peak_memory};
-use crate::system::{System, Table};
+use crate::system::{System, Table, table};
 use crate::workload::{Calls, directory};
 use crate::{Options, child};
 use anyhow::{Context, Result, bail, ensure};
+use emx::query::Answer;
+use emx::query::answer::source_word;
 use emx::sample::Shape;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -73,7 +75,7 @@ pub(crate) fn ask(task: &AskTask) -> Result<Asked> {
 }
 
 /// Asks once; milliseconds and the answer.
-fn timed(system: &System, question: &Question) -> Result<(f64, crate::system::Answer)> {
+fn timed(system: &System, question: &Question) -> Result<(f64, Answer)> {
     let start = now();
     let answer = system.ask(TENANT, &question.question)?;
     Ok((start.elapsed().as_secs_f64() * 1000.0, answer))
@@ -169,8 +171,8 @@ pub(crate) fn print(options: Options) -> Result<()> {
     println!("|---|--:|--:|--:|--:|---|");
     for (n, question) in questions()?.iter().enumerate() {
         let answer = system.ask(TENANT, &question.question)?;
-        let source = answer.source();
-        let table = answer.table()?;
+        let source = source_word(answer.table.source);
+        let table = table(&answer)?;
         agree(&table, &peer.rows(n)?)
             .with_context(|| format!("`{}` has two answers", question.name))?;
         peer.ask(n)?;

@@ -5,7 +5,7 @@ use crate::child::{Running, Task, measure};
 use crate::ingest::{LoadTask, Loaded, TENANT, measure_load, measure_parse};
 use crate::measure::{mib, now, peak_memory};
 use crate::questions::{Asked, measure_questions, questions};
-use crate::system::System;
+use crate::system::{System, table};
 use crate::workload::{Calls, directory, fresh_directory};
 use anyhow::{Context, Result, ensure};
 use emx::sample::{Shape, Workload};
@@ -43,7 +43,7 @@ fn total(system: &System, tenant: &str) -> Result<u64> {
     let question = json!({
         "from": first["from"], "to": first["to"], "bucket": "none", "metrics": ["count"],
     });
-    let table = system.ask(tenant, &question)?.table()?;
+    let table = table(&system.ask(tenant, &question)?)?;
     table.rows.first().and_then(|row| row.first()?.as_u64()).context("no count in the answer")
 }
 
