@@ -3,7 +3,7 @@
 use super::dictionary::Dictionary;
 use super::histogram::bucket_middle;
 use super::quantile::{Histograms, NO_BUCKET};
-use super::stats::{DurationStats, NumberStats};
+use super::stats::NumberStats;
 use super::tally::{Outcomes, Tally};
 use super::wants::Wants;
 use crate::ask::{Cell, GroupKey, Metric};
@@ -91,7 +91,7 @@ pub(super) fn cells(
             | Metric::Stddev(m)
             | Metric::Quantile(m, _) => match wants.numbers.iter().position(|n| n.measure == *m) {
                 Some(n) => number_cells(metric, &tally.numbers[n].0, &numbers[n]),
-                None => duration_cells(metric, &tally.durations, &duration),
+                None => duration_cells(metric, tally, &duration),
             },
         })
         .collect()
@@ -118,23 +118,19 @@ fn float(number: Option<f64>) -> Cell {
     number.filter(|x| !x.is_nan()).map_or(Cell::Null, Cell::Float)
 }
 
-fn duration_cells(
-    metric: &Metric,
-    stats: &[DurationStats],
-    quantiles: &Quantiles<'_>,
-) -> Vec<Cell> {
-    let micros = |s: &DurationStats, us: u128| {
-        if s.known == 0 { Cell::Null } else { Cell::Micros(us as i128) }
+fn duration_cells(metric: &Metric, tally: &Tally, quantiles: &Quantiles<'_>) -> Vec<Cell> {
+    let (sums, extremes) = (&tally.duration_sums, &tally.extremes);
+    let micros = |is_known: bool, us: u128| {
+        if is_known { Cell::Micros(us as i128) } else { Cell::Null }
     };
     match metric {
-        Metric::Sum(_) => stats.iter().map(|s| micros(s, s.sum)).collect(),
-        Metric::Min(_) => stats.iter().map(|s| micros(s, s.min.into())).collect(),
-        Metric::Max(_) => stats.iter().map(|s| micros(s, s.max.into())).collect(),
-        Metric::Avg(_) => stats.iter().map(|s| float(s.mean())).collect(),
-        Metric::Stddev(_) => stats.iter().map(|s| float(s.deviation())).collect(),
-        Metric::Quantile(_, permille) => {
-            quantiles.cells(permille.0, |slot| (stats[slot].min as f64, stats[slot].max as f64))
-        }
+        Metric::Sum(_) => sums.iter().map(|s| micros(s.known > 0, s.sum)).collect(),
+        Metric::Avg(_) => sums.iter().map(|s| float(s.mean())).collect(),
+        Metric::Stddev(_) => sums.iter().map(|s| float(s.deviation())).collect(),
+        Metric::Min(_) => extremes.iter().map(|e| micros(e.min <= e.max, e.min.into())).collect(),
+        Metric::Max(_) => extremes.iter().map(|e| micros(e.min <= e.max, e.max.into())).collect(),
+        Metric::Quantile(_, permille) => quantiles
+            .cells(permille.0, |slot| (extremes[slot].min as f64, extremes[slot].max as f64)),
         Metric::Count | Metric::FailureCount | Metric::SuccessRate | Metric::CountDistinct(_) => {
             Vec::new()
         }

@@ -127,26 +127,33 @@ impl Numbering {
     }
 }
 
+/// Bits of a key, all its numbers together, up to which its slot is found in a plain table rather
+/// than by hash: the table then has at most 4 MiB.
+const DIRECT_BITS_MAX: u32 = 20;
+
 /// All groups of a question that one worker met: keys of equal length by slot, slots from 0.
 #[derive(Debug)]
 pub(super) struct GroupTable {
     width: usize,
     keys: Vec<u32>,
     slots: usize,
-    lookup: HashTable<(u32, u32)>,
-    hasher: DefaultHashBuilder,
+    lookup: Lookup,
+}
+
+/// From a key to its slot.
+#[derive(Debug)]
+enum Lookup {
+    /// A table indexed by the numbers of the key, each in so many bits.
+    Direct { bits: Vec<u32>, cells: Vec<u32> },
+    /// Tag of the hash, and slot.
+    Hashed { table: HashTable<(u32, u32)>, hasher: DefaultHashBuilder },
 }
 
 impl GroupTable {
     /// A table of keys of `width` numbers.
     pub(super) fn new(width: usize) -> Self {
-        Self {
-            width,
-            keys: Vec::new(),
-            slots: 0,
-            lookup: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-        }
+        let lookup = Lookup::Direct { bits: vec![0; width], cells: vec![NONE] };
+        Self { width, keys: Vec::new(), slots: 0, lookup }
     }
 
     /// How many groups there are.
@@ -162,22 +169,120 @@ impl GroupTable {
     /// The slot of `key`, which is added if it is new.
     pub(super) fn slot(&mut self, key: &[u32]) -> u32 {
         debug_assert_eq!(key.len(), self.width);
-        let Self { width, keys, lookup, hasher, .. } = self;
-        let at = |slot: u32| &keys[slot as usize * *width..][..*width];
-        let hash = hasher.hash_one(key);
-        let tag = (hash >> 32) as u32;
-        if let Some(&(_, slot)) = lookup.find(hash, |&(t, slot)| t == tag && at(slot) == key) {
-            return slot;
-        }
         let slot = self.slots as u32;
-        lookup.insert_unique(hash, (tag, slot), |&(_, slot)| hasher.hash_one(at(slot)));
-        self.keys.extend_from_slice(key);
-        self.slots += 1;
-        slot
+        let found = match &mut self.lookup {
+            Lookup::Direct { bits, cells } => match direct_index(bits, key) {
+                Some(index) => {
+                    let cell = &mut cells[index];
+                    if *cell == NONE {
+                        *cell = slot;
+                    }
+                    *cell
+                }
+                None => {
+                    self.widen(key);
+                    return self.slot(key);
+                }
+            },
+            Lookup::Hashed { table, hasher } => {
+                let (keys, width) = (&self.keys, self.width);
+                let at = |slot: u32| &keys[slot as usize * width..][..width];
+                let hash = hasher.hash_one(key);
+                let tag = (hash >> 32) as u32;
+                let is_it = |&(t, slot): &(u32, u32)| t == tag && at(slot).iter().eq(key);
+                match table.find(hash, is_it) {
+                    Some(&(_, slot)) => slot,
+                    None => {
+                        let rehash = |&(_, slot): &(u32, u32)| hasher.hash_one(at(slot));
+                        table.insert_unique(hash, (tag, slot), rehash);
+                        slot
+                    }
+                }
+            }
+        };
+        if found == slot {
+            self.keys.extend_from_slice(key);
+            self.slots += 1;
+        }
+        found
+    }
+
+    /// Makes the plain table wide enough for `key`, or goes over to hashing.
+    fn widen(&mut self, key: &[u32]) {
+        let Lookup::Direct { bits, .. } = &mut self.lookup else { return };
+        for (bits, &number) in bits.iter_mut().zip(key) {
+            *bits = (*bits).max(u32::BITS - number.leading_zeros());
+        }
+        let all: u32 = bits.iter().sum();
+        if all > DIRECT_BITS_MAX {
+            let hasher = DefaultHashBuilder::default();
+            let mut table = HashTable::with_capacity(self.slots * 2);
+            for (slot, key) in (0..).zip(self.keys.chunks(self.width)) {
+                let hash = hasher.hash_one(key);
+                let rehash = |&(_, slot): &(u32, u32)| {
+                    hasher.hash_one(&self.keys[slot as usize * self.width..][..self.width])
+                };
+                table.insert_unique(hash, ((hash >> 32) as u32, slot), rehash);
+            }
+            self.lookup = Lookup::Hashed { table, hasher };
+            return;
+        }
+        let mut cells = vec![NONE; 1 << all];
+        for (slot, key) in (0..).zip(self.keys.chunks(self.width)) {
+            if let Some(index) = direct_index(bits, key) {
+                cells[index] = slot;
+            }
+        }
+        let bits = std::mem::take(bits);
+        self.lookup = Lookup::Direct { bits, cells };
     }
 
     /// Heap bytes held.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.keys.capacity() * 4 + self.lookup.capacity() * 9
+        let lookup = match &self.lookup {
+            Lookup::Direct { cells, .. } => cells.capacity() * 4,
+            Lookup::Hashed { table, .. } => table.capacity() * 9,
+        };
+        self.keys.capacity() * 4 + lookup
+    }
+}
+
+/// The numbers of `key` side by side; `None` if one needs more bits than it has.
+fn direct_index(bits: &[u32], key: &[u32]) -> Option<usize> {
+    let mut index = 0_usize;
+    let mut beyond = 0;
+    for (&bits, &number) in bits.iter().zip(key) {
+        index = index << bits | number as usize;
+        beyond |= u64::from(number) >> bits;
+    }
+    (beyond == 0).then_some(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every key has one slot, however wide the keys are.
+    fn check(keys: &[[u32; 3]]) {
+        let mut table = GroupTable::new(3);
+        let mut expected: Vec<[u32; 3]> = Vec::new();
+        for key in keys.iter().chain(keys) {
+            let slot = expected.iter().position(|k| k == key).unwrap_or_else(|| {
+                expected.push(*key);
+                expected.len() - 1
+            });
+            assert_eq!(table.slot(key), slot as u32);
+            assert_eq!(table.key(slot), key);
+        }
+        assert_eq!(table.len(), expected.len());
+    }
+
+    #[test]
+    fn every_key_has_its_own_slot() {
+        check(&[[0, 0, 0]]);
+        check(&[[0, 0, 1], [0, 1, 0], [1, 0, 0], [7, 8, 9], [0, 0, 2]]);
+        check(&[[1, 2, 3], [1 << 20, 0, 5], [u32::MAX, u32::MAX, u32::MAX], [0, 0, 0]]);
+        let many: Vec<_> = (0..300).map(|n| [n % 7, n * 37, n % 13 * 1000]).collect();
+        check(&many);
     }
 }

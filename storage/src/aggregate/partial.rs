@@ -9,7 +9,7 @@ use super::group::Numbering;
 use super::histogram::bucket_of_duration;
 use super::select::Rows;
 use super::span::Span;
-use super::stats::DurationStats;
+use super::stats::{DurationSums, Extremes};
 use super::tally::Outcomes;
 use super::{View, worth_keeping};
 use crate::batch::{NO_DURATION, RowBatch};
@@ -28,7 +28,8 @@ pub struct Partial {
     /// In the order of the view.
     pub(super) dimensions: Vec<GroupWords>,
     pub(super) outcomes: Vec<Outcomes>,
-    pub(super) durations: Vec<DurationStats>,
+    pub(super) sums: Vec<DurationSums>,
+    pub(super) extremes: Vec<Extremes>,
     pub(super) histograms: HistogramList,
 }
 
@@ -55,14 +56,19 @@ pub(super) struct HistogramList {
 
 impl HistogramList {
     /// Appends an entry of the group that [`end_group`](Self::end_group) ends next.
+    #[inline]
     pub(super) fn push(&mut self, bucket: i32, count: u32) {
-        self.span.include(bucket);
         self.buckets.push(bucket);
         self.counts.push(count);
     }
 
     /// Ends a group.
     pub(super) fn end_group(&mut self) {
+        let start = self.ends.last().map_or(0, |&end| end as usize);
+        if let [first, .., last] | [first @ last] = &self.buckets[start..] {
+            self.span.include(*first);
+            self.span.include(*last);
+        }
         self.ends.push(self.buckets.len() as u32);
     }
 
@@ -71,11 +77,18 @@ impl HistogramList {
         self.span
     }
 
-    /// The `(bucket, count)` of a group, ascending.
-    pub(super) fn of(&self, group: usize) -> impl Iterator<Item = (i32, u32)> {
+    /// The buckets of a group, ascending, and the count of each.
+    #[inline]
+    pub(super) fn of(&self, group: usize) -> (&[i32], &[u32]) {
         let start = if group == 0 { 0 } else { self.ends[group - 1] as usize };
         let entries = start..self.ends[group] as usize;
-        self.buckets[entries.clone()].iter().copied().zip(self.counts[entries].iter().copied())
+        (&self.buckets[entries.clone()], &self.counts[entries])
+    }
+
+    /// The `(bucket, count)` of a group, ascending.
+    pub(super) fn entries_of(&self, group: usize) -> impl Iterator<Item = (i32, u32)> {
+        let (buckets, counts) = self.of(group);
+        buckets.iter().copied().zip(counts.iter().copied())
     }
 }
 
@@ -125,7 +138,8 @@ impl Partial {
             grains: Vec::new(),
             dimensions,
             outcomes: Vec::new(),
-            durations: Vec::new(),
+            sums: Vec::new(),
+            extremes: Vec::new(),
             histograms: HistogramList::default(),
         }
     }
@@ -157,10 +171,12 @@ impl Partial {
             let status = few_code(stored, Status::ALL.len());
             partial.outcomes[group as usize][status as usize] += 1;
         }
-        partial.durations.resize(partial.grains.len(), DurationStats::default());
+        partial.sums.resize(partial.grains.len(), DurationSums::default());
+        partial.extremes.resize(partial.grains.len(), Extremes::default());
         for (&us, &group) in batch.duration.iter().zip(groups) {
             if us != NO_DURATION {
-                partial.durations[group as usize].add(us);
+                partial.sums[group as usize].add(us);
+                partial.extremes[group as usize].merge(Extremes { min: us, max: us });
             }
         }
         partial.add_histograms(&batch.duration, groups);
@@ -209,11 +225,11 @@ impl Partial {
 
     /// Sorts the buckets of every group: by group in one counting sort, then within each.
     fn add_histograms(&mut self, durations: &[u64], groups: &[u32]) {
-        let mut at: Vec<u32> = Vec::with_capacity(self.durations.len() + 1);
+        let mut at: Vec<u32> = Vec::with_capacity(self.sums.len());
         let mut total = 0;
-        for stats in &self.durations {
+        for sums in &self.sums {
             at.push(total);
-            total += stats.known as u32;
+            total += sums.known as u32;
         }
         let mut buckets = vec![0; total as usize];
         for (&us, &group) in durations.iter().zip(groups) {
@@ -245,7 +261,8 @@ impl Partial {
         self.grains.capacity() * size_of::<TimeMs>()
             + self.dimensions.iter().map(GroupWords::heap_bytes).sum::<usize>()
             + self.outcomes.capacity() * size_of::<Outcomes>()
-            + self.durations.capacity() * size_of::<DurationStats>()
+            + self.sums.capacity() * size_of::<DurationSums>()
+            + self.extremes.capacity() * size_of::<Extremes>()
             + self.histograms.ends.capacity() * 4
             + self.histograms.buckets.capacity() * 8
     }
@@ -289,8 +306,9 @@ impl Partial {
     fn push_group(&mut self, from: &Self, group: usize) {
         self.grains.push(from.grains[group]);
         self.outcomes.push(from.outcomes[group]);
-        self.durations.push(from.durations[group]);
-        from.histograms.of(group).for_each(|(bucket, n)| self.histograms.push(bucket, n));
+        self.sums.push(from.sums[group]);
+        self.extremes.push(from.extremes[group]);
+        from.histograms.entries_of(group).for_each(|(bucket, n)| self.histograms.push(bucket, n));
         self.histograms.end_group();
     }
 
@@ -300,11 +318,14 @@ impl Partial {
         let mut outcomes = a.outcomes[group_a];
         outcomes.iter_mut().zip(b.outcomes[group_b]).for_each(|(mine, theirs)| *mine += theirs);
         self.outcomes.push(outcomes);
-        let mut durations = a.durations[group_a];
-        durations.merge(&b.durations[group_b]);
-        self.durations.push(durations);
-        let mut mine = a.histograms.of(group_a).peekable();
-        let mut theirs = b.histograms.of(group_b).peekable();
+        let mut sums = a.sums[group_a];
+        sums.merge(&b.sums[group_b]);
+        self.sums.push(sums);
+        let mut extremes = a.extremes[group_a];
+        extremes.merge(b.extremes[group_b]);
+        self.extremes.push(extremes);
+        let mut mine = a.histograms.entries_of(group_a).peekable();
+        let mut theirs = b.histograms.entries_of(group_b).peekable();
         loop {
             let bucket = match (mine.peek(), theirs.peek()) {
                 (Some(mine), Some(theirs)) => mine.0.min(theirs.0),

@@ -20,8 +20,8 @@
 //! Up to three durations follow from smallest, largest and sum, and the rest from them.
 
 use super::histogram::bucket_of_duration;
-use super::partial::{GroupWords, Partial};
-use super::stats::DurationStats;
+use super::partial::{GroupWords, HistogramList, Partial};
+use super::stats::{DurationSums, Extremes};
 use super::tally::Outcomes;
 use crate::batch::NO_DURATION;
 use crate::error::Corrupt;
@@ -77,8 +77,9 @@ impl Partial {
         let outcomes = &self.outcomes[group];
         let rows: u64 = outcomes.iter().sum();
         let others = rows != outcomes[Status::Success as usize];
-        let stats = &self.durations[group];
-        let missing = rows - stats.known;
+        let DurationSums { known, sum, squares } = self.sums[group];
+        let Extremes { min, max } = self.extremes[group];
+        let missing = rows - known;
         put(out, u128::from(rows) << 2 | u128::from(others) << 1 | u128::from(missing > 0));
         if others {
             OTHERS.iter().for_each(|&status| put(out, outcomes[status as usize].into()));
@@ -86,24 +87,24 @@ impl Partial {
         if missing > 0 {
             put(out, missing.into());
         }
-        if stats.known == 0 {
+        if known == 0 {
             return;
         }
-        put(out, stats.min.into());
-        match stats.known {
+        put(out, min.into());
+        match known {
             1 => {}
-            2 => put(out, (stats.max - stats.min).into()),
+            2 => put(out, (max - min).into()),
             LISTED_MAX => {
-                let middle = (stats.sum - u128::from(stats.min) - u128::from(stats.max)) as u64;
-                put(out, (middle - stats.min).into());
-                put(out, (stats.max - middle).into());
+                let middle = (sum - u128::from(min) - u128::from(max)) as u64;
+                put(out, (middle - min).into());
+                put(out, (max - middle).into());
             }
             _ => {
-                put(out, (stats.max - stats.min).into());
-                put(out, stats.sum);
-                put(out, stats.squares);
+                put(out, (max - min).into());
+                put(out, sum);
+                put(out, squares);
                 let mut last = 0;
-                for (bucket, count) in self.histograms.of(group) {
+                for (bucket, count) in self.histograms.entries_of(group) {
                     put(out, (bucket - last) as u128 * 2 + u128::from(count > 1));
                     if count > 1 {
                         put(out, u128::from(count) - 2);
@@ -245,37 +246,40 @@ impl Input<'_> {
         partial.outcomes.push(outcomes);
         let missing = if head & 1 != 0 { self.number().filter(|&n| n > 0)? } else { 0 };
         let known = rows.checked_sub(missing)?;
-        let stats = if known <= LISTED_MAX {
-            self.listed_durations(known, partial)?
+        let (sums, extremes) = if known <= LISTED_MAX {
+            self.listed_durations(known, &mut partial.histograms)?
         } else {
-            self.durations(known, partial)?
+            self.durations(known, &mut partial.histograms)?
         };
-        partial.durations.push(stats);
+        partial.sums.push(sums);
+        partial.extremes.push(extremes);
         partial.histograms.end_group();
         Some(())
     }
 
-    fn listed_durations(&mut self, known: u64, partial: &mut Partial) -> Option<DurationStats> {
-        let mut stats = DurationStats::default();
+    fn listed_durations(&mut self, known: u64, histograms: &mut HistogramList) -> Option<Stats> {
+        let mut sums = DurationSums::default();
+        let mut extremes = Extremes::default();
         let mut last = 0_u64;
         let mut run: Option<(i32, u32)> = None;
         for _ in 0..known {
             last = last.checked_add(self.number()?).filter(|&us| us != NO_DURATION)?;
-            stats.add(last);
+            sums.add(last);
+            extremes.merge(Extremes { min: last, max: last });
             let bucket = bucket_of_duration(last);
             run = match run {
                 Some((same, n)) if same == bucket => Some((same, n + 1)),
                 done => {
-                    done.into_iter().for_each(|(b, n)| partial.histograms.push(b, n));
+                    done.into_iter().for_each(|(b, n)| histograms.push(b, n));
                     Some((bucket, 1))
                 }
             };
         }
-        run.into_iter().for_each(|(bucket, n)| partial.histograms.push(bucket, n));
-        Some(stats)
+        run.into_iter().for_each(|(bucket, n)| histograms.push(bucket, n));
+        Some((sums, extremes))
     }
 
-    fn durations(&mut self, known: u64, partial: &mut Partial) -> Option<DurationStats> {
+    fn durations(&mut self, known: u64, histograms: &mut HistogramList) -> Option<Stats> {
         let min = self.number()?;
         let max = min.checked_add(self.number()?).filter(|&us| us != NO_DURATION)?;
         let sum = self.long_number()?;
@@ -293,11 +297,15 @@ impl Input<'_> {
             bucket = next;
             let count = if entry & 1 != 0 { self.number()?.checked_add(2)? } else { 1 };
             counted = counted.checked_add(count).filter(|&n| n <= known)?;
-            partial.histograms.push(bucket, count as u32);
+            histograms.push(bucket, count as u32);
         }
-        (bucket == highest).then_some(DurationStats { known, min, max, sum, squares })
+        let sums = DurationSums { known, sum, squares };
+        (bucket == highest).then_some((sums, Extremes { min, max }))
     }
 }
+
+/// What is known of the durations of a group beside their histogram.
+type Stats = (DurationSums, Extremes);
 
 fn words_are_all_used(partial: &Partial) -> bool {
     partial.dimensions.iter().all(|words| match words {

@@ -102,25 +102,30 @@ impl Histograms {
         }
     }
 
-    /// Adds stored histograms: `entries` has `(slot, bucket, count)`, all buckets within `span`.
-    pub(super) fn add_counts(
+    /// Adds stored histograms: of each group its slot, its buckets (all within `span`) and how
+    /// often each was met; `weight` is all of that together.
+    pub(super) fn add_counts<'a>(
         &mut self,
-        entries: impl Iterator<Item = (u32, i32, u32)>,
+        groups: impl Iterator<Item = (u32, (&'a [i32], &'a [u32]))>,
         span: Span,
         weight: u64,
         slot_count: usize,
     ) {
         match self.prepare(span, slot_count, weight) {
             Form::Dense(dense) => {
-                let (cells, width, place) =
-                    (&mut dense.cells, dense.span.width(), dense.span.places());
-                for (slot, bucket, count) in entries {
-                    cells[slot as usize * width + place.of(bucket)] += count;
+                let (width, place) = (dense.span.width(), dense.span.places());
+                for (slot, (buckets, counts)) in groups {
+                    let cells = &mut dense.cells[slot as usize * width..][..width];
+                    for (&bucket, &count) in buckets.iter().zip(counts) {
+                        cells[place.of(bucket)] += count;
+                    }
                 }
             }
             Form::Sparse(sparse) => {
-                for (slot, bucket, count) in entries {
-                    sparse.push(pack(slot, bucket), u64::from(count));
+                for (slot, (buckets, counts)) in groups {
+                    for (&bucket, &count) in buckets.iter().zip(counts) {
+                        sparse.push(pack(slot, bucket), u64::from(count));
+                    }
                 }
                 sparse.compact_if_long();
             }
@@ -148,15 +153,15 @@ impl Histograms {
     /// Adds `other`, whose slot `n` is the slot `slots[n]` here.
     pub(super) fn merge(&mut self, other: Self, slots: &[u32], slot_count: usize) {
         match other.form {
-            Form::Dense(dense) => {
-                let span = dense.span;
-                self.add_counts(
-                    dense.entries().map(|(slot, bucket, n)| (slots[slot as usize], bucket, n)),
-                    span,
-                    other.weight,
-                    slot_count,
-                );
-            }
+            Form::Dense(theirs) => match self.prepare(theirs.span, slot_count, other.weight) {
+                Form::Dense(mine) => mine.merge(&theirs, slots),
+                Form::Sparse(mine) => {
+                    for (slot, bucket, n) in theirs.entries() {
+                        mine.push(pack(slots[slot as usize], bucket), u64::from(n));
+                    }
+                    mine.compact_if_long();
+                }
+            },
             Form::Sparse(theirs) => {
                 let moved =
                     |pair: u64| u64::from(slots[slot_in(pair)]) << 32 | u64::from(pair as u32);
@@ -199,16 +204,9 @@ impl Histograms {
             Form::Sparse(sparse) => {
                 let (ones, many) = (sparse.ones_by_slot(slot_count), sparse.many_by_slot());
                 tasks.for_each(|(task, out)| {
-                    let mut merged = Vec::new();
+                    let mut slots = SparseSlots { ones: &ones, many: &many, met: Vec::new() };
                     for (n, out) in out.chunks_mut(permilles.len()).enumerate() {
-                        let slot = task * SLOTS_PER_TASK + n;
-                        merged.clear();
-                        merged.extend(ones.of(slot).iter().map(|&b| (b, 1)));
-                        let first = many.partition_point(|&(pair, _)| slot_in(pair) < slot);
-                        let mine = many[first..].iter().take_while(|&&(p, _)| slot_in(p) == slot);
-                        merged.extend(mine.map(|&(pair, n)| (bucket_in(pair), n)));
-                        merged.sort_unstable();
-                        select_counted(&merged, permilles, out);
+                        slots.select(task * SLOTS_PER_TASK + n, permilles, out);
                     }
                 });
             }
@@ -217,21 +215,44 @@ impl Histograms {
     }
 }
 
-/// The percentiles of numbers given as ascending `(bucket, count)`.
-fn select_counted(counted: &[(i32, u64)], permilles: &[u16], out: &mut [i32]) {
-    let known: u64 = counted.iter().map(|&(_, n)| n).sum();
-    let mut entries = counted.iter();
-    let mut passed = 0;
-    let mut bucket = NO_BUCKET;
-    for (&permille, out) in permilles.iter().zip(out) {
-        let rank = rank(permille, known);
-        while passed < rank
-            && let Some(&(next, n)) = entries.next()
-        {
-            bucket = next;
-            passed += n;
+/// Sorted lists of pairs, and memory to go through those of one slot.
+struct SparseSlots<'a> {
+    ones: &'a BySlot,
+    many: &'a [(u64, u64)],
+    met: Vec<i32>,
+}
+
+impl SparseSlots<'_> {
+    fn select(&mut self, slot: usize, permilles: &[u16], out: &mut [i32]) {
+        self.met.clear();
+        self.met.extend_from_slice(self.ones.of(slot));
+        self.met.sort_unstable();
+        if self.many.is_empty() {
+            let known = self.met.len() as u64;
+            for (&permille, out) in permilles.iter().zip(out) {
+                let place = rank(permille, known) as usize - 1;
+                *out = self.met.get(place).copied().unwrap_or(NO_BUCKET);
+            }
+            return;
         }
-        *out = bucket;
+        let first = self.many.partition_point(|&(pair, _)| slot_in(pair) < slot);
+        let mine = self.many[first..].iter().take_while(|&&(pair, _)| slot_in(pair) == slot);
+        let mut counted: Vec<(i32, u64)> = mine.map(|&(pair, n)| (bucket_in(pair), n)).collect();
+        counted.extend(self.met.iter().map(|&bucket| (bucket, 1)));
+        counted.sort_unstable();
+        let known = counted.iter().map(|&(_, n)| n).sum();
+        let mut entries = counted.iter();
+        let (mut bucket, mut passed) = (NO_BUCKET, 0);
+        for (&permille, out) in permilles.iter().zip(out) {
+            let rank = rank(permille, known);
+            while passed < rank
+                && let Some(&(next, n)) = entries.next()
+            {
+                bucket = next;
+                passed += n;
+            }
+            *out = bucket;
+        }
     }
 }
 
@@ -253,6 +274,19 @@ impl Dense {
             }
         }
         *self = Self { span, cells };
+    }
+
+    /// Adds the counters of `other`, whose span is within this one's.
+    fn merge(&mut self, other: &Self, slots: &[u32]) {
+        let (width, places) = (self.span.width(), self.span.places());
+        for (theirs, &slot) in other.cells.chunks(other.span.width()).zip(slots) {
+            let mine = &mut self.cells[slot as usize * width..][..width];
+            for (piece, first_bucket) in other.span.pieces() {
+                let at = places.of(first_bucket);
+                let mine = &mut mine[at..at + piece.len()];
+                mine.iter_mut().zip(&theirs[piece]).for_each(|(mine, theirs)| *mine += theirs);
+            }
+        }
     }
 
     /// Every counter that is not zero: `(slot, bucket, count)`.

@@ -2,34 +2,46 @@
 
 use crate::batch::NO_DURATION;
 
-/// Durations of a group, exact. One cache line, for groups are visited in any order.
+/// Smallest and largest duration of a group, microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct DurationStats {
-    /// Rows that have one.
-    pub(super) known: u64,
+pub(super) struct Extremes {
     /// Smallest; [`NO_DURATION`] without rows.
     pub(super) min: u64,
     /// Largest; 0 without rows.
     pub(super) max: u64,
+}
+
+impl Default for Extremes {
+    fn default() -> Self {
+        Self { min: NO_DURATION, max: 0 }
+    }
+}
+
+impl Extremes {
+    /// Widens it to what `other` has.
+    #[inline]
+    pub(super) fn merge(&mut self, other: Self) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+}
+
+/// Sums of the durations of a group, exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DurationSums {
+    /// Rows that have one.
+    pub(super) known: u64,
     /// Sum of microseconds.
     pub(super) sum: u128,
     /// Sum of squares, modulo 2^128: exact for 3.4 * 10^8 rows of the longest duration there is.
     pub(super) squares: u128,
 }
 
-impl Default for DurationStats {
-    fn default() -> Self {
-        Self { known: 0, min: NO_DURATION, max: 0, sum: 0, squares: 0 }
-    }
-}
-
-impl DurationStats {
+impl DurationSums {
     /// Adds a row's duration, which is one.
     #[inline]
     pub(super) fn add(&mut self, us: u64) {
         self.known += 1;
-        self.min = self.min.min(us);
-        self.max = self.max.max(us);
         self.sum += u128::from(us);
         self.squares = self.squares.wrapping_add(u128::from(us) * u128::from(us));
     }
@@ -38,8 +50,6 @@ impl DurationStats {
     #[inline]
     pub(super) fn merge(&mut self, other: &Self) {
         self.known += other.known;
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
         self.sum = self.sum.wrapping_add(other.sum);
         self.squares = self.squares.wrapping_add(other.squares);
     }
@@ -181,7 +191,7 @@ mod tests {
     use super::*;
 
     fn check_durations(durations: &[u64], expected: Option<f64>) {
-        let mut stats = DurationStats::default();
+        let mut stats = DurationSums::default();
         durations.iter().for_each(|&us| stats.add(us));
         match (stats.deviation(), expected) {
             (Some(found), Some(expected)) => {

@@ -8,7 +8,7 @@ use super::histogram::{bucket_of, bucket_of_duration};
 use super::partial::Partial;
 use super::quantile::{Histograms, NO_BUCKET};
 use super::select::Rows;
-use super::stats::{DurationStats, NumberStats};
+use super::stats::{DurationSums, Extremes, NumberStats};
 use super::wants::Wants;
 use crate::batch::{NO_DURATION, NO_EXIT_CODE};
 use crate::row::{Measure, Status};
@@ -23,7 +23,8 @@ pub(super) struct Tally {
     pub(super) groups: GroupTable,
     pub(super) counts: Vec<u64>,
     pub(super) outcomes: Vec<Outcomes>,
-    pub(super) durations: Vec<DurationStats>,
+    pub(super) duration_sums: Vec<DurationSums>,
+    pub(super) extremes: Vec<Extremes>,
     pub(super) duration_buckets: Histograms,
     /// By [`Wants::numbers`].
     pub(super) numbers: Vec<(Vec<NumberStats>, Histograms)>,
@@ -50,7 +51,8 @@ impl Tally {
             groups: GroupTable::new(1 + wants.group_by.len()),
             counts: Vec::new(),
             outcomes: Vec::new(),
-            durations: Vec::new(),
+            duration_sums: Vec::new(),
+            extremes: Vec::new(),
             duration_buckets: Histograms::default(),
             numbers: wants.numbers.iter().map(|_| Default::default()).collect(),
             distinct: wants
@@ -74,7 +76,8 @@ impl Tally {
         self.groups.heap_bytes()
             + self.counts.capacity() * size_of::<u64>()
             + self.outcomes.capacity() * size_of::<Outcomes>()
-            + self.durations.capacity() * size_of::<DurationStats>()
+            + self.duration_sums.capacity() * size_of::<DurationSums>()
+            + self.extremes.capacity() * size_of::<Extremes>()
             + self.duration_buckets.heap_bytes()
             + numbers
             + self.distinct.iter().map(Distinct::heap_bytes).sum::<usize>()
@@ -89,8 +92,11 @@ impl Tally {
         if wants.outcomes {
             self.outcomes.resize(slots, Outcomes::default());
         }
-        if wants.durations {
-            self.durations.resize(slots, DurationStats::default());
+        if wants.duration_sums {
+            self.duration_sums.resize(slots, DurationSums::default());
+        }
+        if wants.extremes {
+            self.extremes.resize(slots, Extremes::default());
         }
         self.numbers.iter_mut().for_each(|(stats, _)| stats.resize(slots, NumberStats::default()));
         slots
@@ -112,24 +118,7 @@ impl Tally {
         if wants.outcomes {
             self.add_outcomes(columns.status(), rows, slots);
         }
-        if wants.durations && !columns.duration().is_empty() {
-            let durations = rows.gather(columns.duration(), &mut self.scratch.durations);
-            for (&slot, &us) in slots.iter().zip(durations) {
-                if us != NO_DURATION {
-                    self.durations[slot as usize].add(us);
-                }
-            }
-            if wants.duration_buckets() {
-                let buckets = &mut self.scratch.buckets;
-                buckets.clear();
-                buckets.extend(
-                    durations.iter().map(|&us| {
-                        if us == NO_DURATION { NO_BUCKET } else { bucket_of_duration(us) }
-                    }),
-                );
-                self.duration_buckets.add_rows(slots, buckets, slot_count);
-            }
-        }
+        self.add_durations(wants, columns.duration(), rows, slots, slot_count);
         self.add_numbers(wants, columns, rows, slots, slot_count);
         let Scratch { codes, known, .. } = &mut self.scratch;
         for (distinct, &n) in self.distinct.iter_mut().zip(&wants.distinct) {
@@ -150,6 +139,37 @@ impl Tally {
         for (&slot, &stored) in slots.iter().zip(status) {
             let known = if usize::from(stored) < Status::ALL.len() { stored } else { 0 };
             self.outcomes[slot as usize][usize::from(known)] += 1;
+        }
+    }
+
+    fn add_durations(
+        &mut self,
+        wants: &Wants,
+        durations: &[u64],
+        rows: &Rows,
+        slots: &[u32],
+        slot_count: usize,
+    ) {
+        if durations.is_empty() || !(wants.duration_sums || wants.extremes) {
+            return;
+        }
+        let Scratch { durations: scratch, buckets, .. } = &mut self.scratch;
+        let durations = rows.gather(durations, scratch);
+        let known = || slots.iter().zip(durations).filter(|&(_, &us)| us != NO_DURATION);
+        if wants.duration_sums {
+            known().for_each(|(&slot, &us)| self.duration_sums[slot as usize].add(us));
+        }
+        if wants.extremes {
+            for (&slot, &us) in known() {
+                self.extremes[slot as usize].merge(Extremes { min: us, max: us });
+            }
+        }
+        if wants.duration_buckets() {
+            let bucket =
+                |&us: &u64| if us == NO_DURATION { NO_BUCKET } else { bucket_of_duration(us) };
+            buckets.clear();
+            buckets.extend(durations.iter().map(bucket));
+            self.duration_buckets.add_rows(slots, buckets, slot_count);
         }
     }
 
@@ -216,20 +236,22 @@ impl Tally {
                 }
             }
         }
-        if wants.durations {
-            let mut weight = 0;
+        if wants.duration_sums {
             for (at, &slot) in slots.iter().enumerate() {
-                let stats = &partial.durations[from(at)];
-                weight += stats.known;
-                self.durations[slot as usize].merge(stats);
+                self.duration_sums[slot as usize].merge(&partial.sums[from(at)]);
             }
-            if wants.duration_buckets() {
-                let entries = slots.iter().enumerate().flat_map(|(at, &slot)| {
-                    partial.histograms.of(from(at)).map(move |(bucket, n)| (slot, bucket, n))
-                });
-                let span = partial.histograms.span();
-                self.duration_buckets.add_counts(entries, span, weight, slot_count);
+        }
+        if wants.extremes {
+            for (at, &slot) in slots.iter().enumerate() {
+                self.extremes[slot as usize].merge(partial.extremes[from(at)]);
             }
+        }
+        if wants.duration_buckets() {
+            let weight = (0..slots.len()).map(|at| partial.sums[from(at)].known).sum();
+            let groups = slots.iter().enumerate();
+            let groups = groups.map(|(at, &slot)| (slot, partial.histograms.of(from(at))));
+            let span = partial.histograms.span();
+            self.duration_buckets.add_counts(groups, span, weight, slot_count);
         }
         let Scratch { codes, known, .. } = &mut self.scratch;
         for (distinct, &n) in self.distinct.iter_mut().zip(&wants.distinct) {
@@ -251,8 +273,11 @@ impl Tally {
             let mine = &mut self.outcomes[slot as usize];
             mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
         }
-        for (&slot, theirs) in slots.iter().zip(&other.durations) {
-            self.durations[slot as usize].merge(theirs);
+        for (&slot, theirs) in slots.iter().zip(&other.duration_sums) {
+            self.duration_sums[slot as usize].merge(theirs);
+        }
+        for (&slot, &theirs) in slots.iter().zip(&other.extremes) {
+            self.extremes[slot as usize].merge(theirs);
         }
         self.duration_buckets.merge(other.duration_buckets, &slots, slot_count);
         for ((mine, mine_buckets), (theirs, buckets)) in self.numbers.iter_mut().zip(other.numbers)

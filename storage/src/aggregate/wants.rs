@@ -11,8 +11,10 @@ pub(super) struct Wants {
     pub(super) counts: bool,
     /// Rows by status.
     pub(super) outcomes: bool,
-    /// Durations.
-    pub(super) durations: bool,
+    /// Sums of durations.
+    pub(super) duration_sums: bool,
+    /// Smallest and largest durations.
+    pub(super) extremes: bool,
     /// Percentiles of durations, ascending.
     pub(super) duration_permilles: Vec<u16>,
     /// Other numbers.
@@ -52,12 +54,19 @@ impl Wants {
                     let n = dictionary(dimension);
                     add_new(&mut wants.distinct, n);
                 }
-                Metric::Sum(m)
-                | Metric::Avg(m)
-                | Metric::Min(m)
-                | Metric::Max(m)
-                | Metric::Stddev(m) => wants.add_number(m, None),
-                Metric::Quantile(m, permille) => wants.add_number(m, Some(permille.0)),
+                Metric::Sum(m) | Metric::Avg(m) | Metric::Stddev(m) => {
+                    wants.duration_sums |= *m == Measure::Duration;
+                    wants.add_number(m, None);
+                }
+                Metric::Min(m) | Metric::Max(m) => {
+                    wants.extremes |= *m == Measure::Duration;
+                    wants.add_number(m, None);
+                }
+                // A percentile lies between the extremes.
+                Metric::Quantile(m, permille) => {
+                    wants.extremes |= *m == Measure::Duration;
+                    wants.add_number(m, Some(permille.0));
+                }
             }
         }
         wants.counts &= !wants.outcomes;
@@ -68,7 +77,6 @@ impl Wants {
 
     fn add_number(&mut self, measure: &Measure, permille: Option<u16>) {
         let permilles = if *measure == Measure::Duration {
-            self.durations = true;
             &mut self.duration_permilles
         } else {
             let n = self.numbers.iter().position(|n| n.measure == *measure).unwrap_or_else(|| {
