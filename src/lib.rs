@@ -2,6 +2,7 @@
 //!
 //! Modules stand in floors; each imports only from lower ones (`tests/architecture.rs`).
 
+pub mod intake;
 pub mod model;
 pub mod process;
 pub mod sample;

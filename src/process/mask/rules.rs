@@ -245,7 +245,7 @@ const JWT: &str = r"(?-u:\b)(eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z
 
 const PEM: &str = r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY|\z)";
 
-const COOKIE: &str = r#"(?i)(?-u:\b)(?:(?:set-)?cookie2?\\*["']?[ \t]*:[ \t]*\\*["']?([^"'\r\n\\]+)|--cookie[ \t=]+(?:"([^"]*=[^"]*)|'([^']*=[^']*)|([^\s"'=]+=\S+)))"#;
+const COOKIE: &str = r#"(?i)(?:(?-u:\b)(?:set-)?cookie2?\\*["']?[ \t]*:[ \t]*\\*["']?([^"'\r\n\\]+)|--cookie[ \t=]+(?:"([^"]*=[^"]*)|'([^']*=[^']*)|([^\s"'=]+=\S+)))"#;
 
 fn rule(expression: &str, is_secret: fn(&Found<'_>) -> bool) -> Rule {
     let expression = expression.replace("ARGS", ARGS).replace("VALUE", VALUE);
