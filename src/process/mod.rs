@@ -2,4 +2,3 @@
 
 pub mod admit;
 pub mod mask;
-pub mod quarantine;
