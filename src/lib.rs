@@ -2,6 +2,9 @@
 //!
 //! Modules stand in floors; each imports only from lower ones (`tests/architecture.rs`).
 
+pub mod app;
+pub mod config;
+pub mod identity;
 pub mod intake;
 pub mod model;
 pub mod process;

@@ -3,7 +3,6 @@
 //! The common case allocates nothing: words are borrowed from the body, labels and values go
 //! through arrays on the stack, and problems are only spelled out once there is one.
 
-use super::mask::mask;
 use crate::model::execution::Execution;
 use crate::model::limits::{
     AHEAD_MS_MAX, COMMAND_BYTES_MAX, ID_BYTES_MAX, LABELS_MAX, ROW_PROBLEMS_MAX, TEXT_BYTES_MAX,
@@ -27,9 +26,11 @@ pub struct Arrival<'a> {
     pub retention_ms: Option<TimeMs>,
 }
 
-/// What is wrong with one field of a row.
+/// Why a row is not stored among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Refusal {
+    /// Kept whole and outside every aggregate (`true`), or not stored at all (`false`).
+    pub quarantined: bool,
     /// A stable snake_case word.
     pub code: &'static str,
     /// JSON pointer of the offending field, `""` for the whole row.
