@@ -141,14 +141,16 @@ fn build_partials(parts: &mut [MemoryPart], views: &[View]) {
         let (mut build, mut decode) = (Duration::ZERO, Duration::ZERO);
         for part in parts.iter_mut() {
             let (partial, took) = timed(|| Partial::build_if_worth(&part.batch, view, HOUR_MS));
-            build += took;
+            let again = timed(|| Partial::build_if_worth(&part.batch, view, HOUR_MS)).1;
+            build += took.min(again);
             let stored = bytes.len();
             if let Some(partial) = &partial {
                 groups += partial.groups();
                 partial.encode(&mut bytes);
-                let (read, took) = timed(|| Partial::decode(&bytes[stored..]));
-                decode += took;
-                assert_eq!(read.as_ref().ok(), Some(partial));
+                let reads: Vec<_> =
+                    (0..5).map(|_| timed(|| Partial::decode(&bytes[stored..]))).collect();
+                decode += reads.iter().map(|read| read.1).min().unwrap_or_default();
+                assert!(reads.iter().all(|read| read.0.as_ref().ok() == Some(partial)));
             }
             part.partials.insert(n, partial.map(Arc::new));
         }

@@ -372,8 +372,14 @@ fn rows_in_parts() -> impl Strategy<Value = Vec<(NaiveRow, usize)>> {
     prop::collection::vec((row(), 0..6_usize), 0..150)
 }
 
+/// `PROPTEST_CASES` asks for more than the least.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(400), failure_persistence: None, ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn any_answer_is_the_naive_one(
@@ -503,6 +509,46 @@ fn answers_do_not_depend_on_the_number_of_threads() {
     assert_eq!(one.len(), 9);
     assert_eq!(one, with_threads(2));
     assert_eq!(one, with_threads(5));
+}
+
+#[test]
+fn partials_are_used_where_they_answer_exactly() {
+    let rows: Vec<(NaiveRow, usize)> = (0..600)
+        .map(|n| {
+            let ts = START + n * HOUR / 10;
+            let mut row = NaiveRow { ts, duration: Some(n as u64), ..NaiveRow::default() };
+            naive::set_word(&mut row, Word::Team, ["red", "blue"][n as usize % 2]);
+            // Parts that follow each other in time, without the one that has no partials.
+            (row, [0, 1, 2, 3, 5][n as usize / 120])
+        })
+        .collect();
+    let parts = split(&rows, HOUR, 0);
+    let check = |from_ms, predicate: Option<Predicate>, metric, expected| {
+        let request = AggregateRequest {
+            selection: Selection {
+                from_ms,
+                to_ms: i64::MAX,
+                predicates: predicate.into_iter().collect(),
+            },
+            bucket_starts: vec![i64::MIN, START + 24 * HOUR],
+            group_by: vec![Dimension::Word(Word::Team)],
+            metrics: vec![metric],
+            partials: true,
+        };
+        let answer = answer(&parts, &request);
+        assert_eq!((answer.source, answer.view.as_deref(), answer.rows_scanned), expected);
+    };
+    let p95 = || Metric::Quantile(Measure::Duration, Permille(950));
+    let status = Predicate::Word(Dimension::Status, WordTest::Present);
+    let host = Predicate::Word(Dimension::Word(Word::Host), WordTest::Absent);
+    check(i64::MIN, None, p95(), (Source::Rollup, Some("team"), 0));
+    check(START + 6 * HOUR, None, p95(), (Source::Rollup, Some("team"), 0));
+    check(START + 6 * HOUR, Some(status), p95(), (Source::Rollup, Some("outcome"), 0));
+    // Part 0, which the start cuts within an hour, is not sorted: all of its rows are looked at.
+    check(START + 6 * HOUR + 1, None, p95(), (Source::Mixed, Some("team"), 120));
+    check(START + 12 * HOUR - 1, None, p95(), (Source::Rollup, Some("team"), 0));
+    check(i64::MIN, Some(host), p95(), (Source::Scan, None, 600));
+    check(i64::MIN, None, Metric::Sum(Measure::Value("v".into())), (Source::Scan, None, 600));
 }
 
 #[test]

@@ -144,6 +144,17 @@ impl Partial {
         }
     }
 
+    /// Makes room for more groups and for buckets of all of them together.
+    pub(super) fn reserve(&mut self, groups: usize, buckets: usize) {
+        self.grains.reserve(groups);
+        self.outcomes.reserve(groups);
+        self.sums.reserve(groups);
+        self.extremes.reserve(groups);
+        self.histograms.ends.reserve(groups);
+        self.histograms.buckets.reserve(buckets);
+        self.histograms.counts.reserve(buckets);
+    }
+
     /// Groups the rows of `batch` (which has `ts`, `status`, `duration` and the view's columns)
     /// by time grains of `grain_ms` since 1970 and by the view's dimensions.
     pub fn build(batch: &RowBatch, view: &View, grain_ms: i64) -> Self {
