@@ -512,6 +512,26 @@ fn answers_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn zero_beside_short_and_long_durations_in_one_group() {
+    let rows: Vec<(NaiveRow, usize)> = [0, 1, 70, 1_000_000, 1_000_000_000_000_000]
+        .into_iter()
+        .map(|us| (NaiveRow { ts: START, duration: Some(us), ..NaiveRow::default() }, 1))
+        .collect();
+    let quantile = |p| Metric::Quantile(Measure::Duration, Permille(p));
+    let request = AggregateRequest {
+        selection: Selection::all(),
+        bucket_starts: Vec::new(),
+        group_by: Vec::new(),
+        metrics: [0, 200, 201, 500, 800, 1000].into_iter().map(quantile).collect(),
+        partials: true,
+    };
+    for present in [&[0, 1, 2, 3, 4][..], &[0, 1, 4], &[0, 2], &[0], &[1, 4]] {
+        let rows: Vec<_> = present.iter().map(|&n: &usize| rows[n].clone()).collect();
+        check_request(&rows, &request, HOUR, 0);
+    }
+}
+
+#[test]
 fn partials_are_used_where_they_answer_exactly() {
     let rows: Vec<(NaiveRow, usize)> = (0..600)
         .map(|n| {

@@ -65,10 +65,10 @@ impl HistogramList {
     /// Ends a group.
     pub(super) fn end_group(&mut self) {
         let start = self.ends.last().map_or(0, |&end| end as usize);
-        if let [first, .., last] | [first @ last] = &self.buckets[start..] {
-            self.span.include(*first);
-            self.span.include(*last);
-        }
+        let buckets = &self.buckets[start..];
+        // The smallest may be that of zero, which tells nothing of the positive ones after it.
+        let ends = buckets.iter().take(2).chain(buckets.last());
+        ends.for_each(|&bucket| self.span.include(bucket));
         self.ends.push(self.buckets.len() as u32);
     }
 
