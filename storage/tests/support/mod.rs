@@ -1,3 +1,4 @@
 //! What the tests of the engine share.
 
 pub(crate) mod naive;
+pub(crate) mod random;
