@@ -1,3 +1,6 @@
 //! The nouns: what the product is about, without any I/O.
 
 pub mod execution;
+pub mod limits;
+pub mod problem;
+pub mod time;
