@@ -5,6 +5,7 @@
 pub mod app;
 pub mod config;
 pub mod identity;
+pub mod intake;
 pub mod model;
 pub mod process;
 pub mod query;
