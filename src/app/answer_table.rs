@@ -37,7 +37,7 @@ fn heading(column: &Column, question: &Question) -> (String, Side) {
 fn footer(answer: &Answer) -> String {
     let table = &answer.table;
     let rows = table.rows().len();
-    let mut parts = vec![
+    let mut parts = [
         format!("{} {}", grouped(&rows.to_string()), if rows == 1 { "row" } else { "rows" }),
         format!("source: {}", source_word(table.source)),
         format!("{} executions scanned", grouped(&table.rows_scanned.to_string())),

@@ -20,7 +20,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Tenant(tenant::Command),
     /// Ask: counts, rates, percentiles, by whatever there is
-    Query(query::Flags),
+    Query(Box<query::Flags>),
     /// Verify everything that is stored
     Check(check::Flags),
     /// Check and show the settings
