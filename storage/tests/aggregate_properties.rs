@@ -4,6 +4,7 @@
 #[path = "support/naive.rs"]
 mod naive;
 
+use naive::{Expected, Key, NaiveRow, batch_of};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use storage::ask::{
 use storage::batch::RowBatch;
 use storage::error::StoreError;
 use storage::row::{Actor, Dimension, Measure, Status, Word};
-use naive::{self, Expected, Key, NaiveRow, batch_of};
 
 const HOUR: i64 = 3_600_000;
 const START: i64 = 1_700_000_000_000 / HOUR * HOUR;
