@@ -1,3 +1,5 @@
 //! The nouns: what the product is about, without any I/O.
 
 pub mod execution;
+pub mod limits;
+pub mod time;
