@@ -129,7 +129,7 @@ impl EmbeddedKeyspace {
             Some(rows) => Body::Replaced(&seqs, rows),
             None => Body::Removed(&seqs),
         };
-        let value = feed::encode(salt, first, last, body);
+        let value = feed::encode(salt, first, last, body)?;
         self.change_manifest(writer, doomed.change, Probe::LastSeq, |transaction| {
             erase_from_feed(self, transaction, &seqs)?;
             let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
@@ -169,7 +169,7 @@ fn erase_from_feed(
             FeedEntry::Replaced { removed, .. } => FeedEntry::Replaced { removed, rows: kept },
             _ => FeedEntry::Rows(kept),
         };
-        let value = feed::encode(salt, spanned.first, spanned.last, (&entry).into());
+        let value = feed::encode(salt, spanned.first, spanned.last, (&entry).into())?;
         rewritten.push((spanned.first, value));
     }
     for (first, value) in rewritten {
