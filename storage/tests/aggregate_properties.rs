@@ -6,7 +6,9 @@ mod naive;
 #[path = "support/random.rs"]
 mod random;
 
+use naive::{Expected, Key, NaiveRow, batch_of};
 use proptest::prelude::*;
+use random::{HOUR, HOURS, START, request, row, selection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::aggregate::{
@@ -20,8 +22,6 @@ use storage::ask::{
 use storage::batch::RowBatch;
 use storage::error::StoreError;
 use storage::row::{Dimension, Measure, Word};
-use naive::{Expected, Key, NaiveRow, batch_of};
-use random::{HOUR, HOURS, START, request, row, selection};
 
 /// A part in memory that gives exactly the columns it is asked for.
 struct MemoryPart {
