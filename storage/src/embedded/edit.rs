@@ -138,14 +138,9 @@ impl EmbeddedKeyspace {
         })?;
         let removed = seqs.len() as u64;
         // The feed's sizes and the new tail: what is on disk now is read back in one place.
-        match super::load::load(&self.home, &self.identity, &self.state().blocks) {
-            Ok(loaded) => {
-                self.publish(loaded.state);
-                *writer = loaded.writer;
-            }
-            // It is done all the same; the next writer reads again.
-            Err(e) => writer.failed = Some(e.to_string()),
-        }
+        let loaded = super::load::load(&self.home, &self.identity, &self.state().blocks)?;
+        self.publish(loaded.state);
+        *writer = loaded.writer;
         Ok(removed)
     }
 }
