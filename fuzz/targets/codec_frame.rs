@@ -14,5 +14,9 @@ fuzz_target!(|data: &[u8]| {
     assert!(frame::open(b"key", 2, &sealed).is_err());
     let mut damaged = sealed.clone();
     damage::damage(&mut damaged, data);
-    assert!(damaged == sealed || frame::open(b"key", 1, &damaged).is_err());
+    let opened = frame::open(b"key", 1, &damaged);
+    // A payload may hold a frame of its own, which a cut in the right place lays bare: the fuzzer
+    // sees the checksum compared and forges it. The checksum is against accidents, so only
+    // flipped bits, too few to forge one, are sure to be noticed.
+    assert!(damaged.len() < sealed.len() || damaged == sealed || opened.is_err());
 });
