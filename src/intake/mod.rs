@@ -1,4 +1,7 @@
-//! From bytes to acknowledged rows: [`decode`] reads what was sent, [`batch`] says what becomes
-//! of each row, [`writer`] brings them to their keyspace, [`quarantine`] keeps what is set aside.
+//! The way in: bytes to rows, rows to the writers, and what is told to the sender.
+//!
+//! [`decode`] makes rows of a body, [`batch`] says what the sender is told about each,
+//! [`quarantine`] keeps what could not be accepted, [`writer`] queues appends and commits them
+//! together.
 
 pub mod decode;

@@ -2,4 +2,5 @@
 
 pub mod execution;
 pub mod limits;
+pub mod problem;
 pub mod time;

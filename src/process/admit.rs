@@ -1,15 +1,19 @@
 //! Judges a decoded execution and puts it into the builder of a batch.
+//!
+//! The common case allocates nothing: words are borrowed from the body, labels and values go
+//! through arrays on the stack, and problems are only spelled out once there is one.
 
-use super::mask::mask;
 use crate::model::execution::Execution;
 use crate::model::limits::{
-    COMMAND_BYTES_MAX, FUTURE_MS_MAX, ID_BYTES_MAX, KEYED_MAX, LABEL_BYTES_MAX, TEXT_BYTES_MAX,
-    WORD_BYTES_MAX,
+    AHEAD_MS_MAX, COMMAND_BYTES_MAX, ID_BYTES_MAX, LABELS_MAX, ROW_PROBLEMS_MAX, TEXT_BYTES_MAX,
+    VALUES_MAX, WORD_BYTES_MAX,
 };
+use crate::model::problem::{self, quarantine, row};
+use crate::process::mask::mask;
 use std::borrow::Cow;
-use storage::DURATION_US_MAX;
-use storage::batch::{NO_EXIT_CODE, RowBatchBuilder};
-use storage::row::{Row, RowId, Status, TimeMs, Word};
+use storage::batch::RowBatchBuilder;
+use storage::row::{Actor, Row, RowId, Status, TimeMs, Word};
+use uuid::Builder;
 
 /// What is the same for all rows of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -18,11 +22,15 @@ pub struct Arrival<'a> {
     pub received_ms: TimeMs,
     /// Where it came from: `api`, an import's id.
     pub origin: &'a str,
+    /// How long the tenant keeps raw rows, milliseconds; `None`: for ever.
+    pub retention_ms: Option<TimeMs>,
 }
 
-/// What is wrong with one field of a row.
+/// Why a row is not stored among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Refusal {
+    /// Kept whole and outside every aggregate (`true`), or not stored at all (`false`).
+    pub quarantined: bool,
     /// A stable snake_case word.
     pub code: &'static str,
     /// JSON pointer of the offending field, `""` for the whole row.
@@ -31,100 +39,73 @@ pub struct Problem {
     pub detail: String,
 }
 
-/// Why a row is not stored among the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Kept whole and outside every aggregate (`true`), or not stored at all (`false`).
-    pub quarantined: bool,
-    /// At least one; the first [`PROBLEMS_MAX`].
-    pub problems: Vec<Problem>,
-}
-
-/// Most problems told of one row: one a field is enough to mend it.
-pub const PROBLEMS_MAX: usize = 100;
-
 impl Refusal {
-    /// The first problem.
-    pub fn first(&self) -> &Problem {
-        const UNKNOWN: &Problem =
-            &Problem { code: "invalid", pointer: String::new(), detail: String::new() };
-        self.problems.first().unwrap_or(UNKNOWN)
-    }
-
-    /// A row that is not stored, for one reason.
-    pub fn reject(
-        code: &'static str,
-        pointer: impl Into<String>,
-        detail: impl Into<String>,
-    ) -> Self {
-        let problem = Problem { code, pointer: pointer.into(), detail: detail.into() };
-        Self { quarantined: false, problems: vec![problem] }
-    }
-
-    /// A row that is kept aside, for one reason.
-    pub fn quarantine(
-        code: &'static str,
-        pointer: impl Into<String>,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self { quarantined: true, ..Self::reject(code, pointer, detail) }
+    /// The row is not stored at all.
+    pub fn rejected(code: &'static str, pointer: String, detail: String) -> Self {
+        Self { quarantined: false, code, pointer, detail }
     }
 }
 
 /// Judges `execution`, masks its secrets, completes it (id, `ts`, status) and appends it to
-/// `rows`, or says why not, with `rows` unchanged.
+/// `rows`, or says why not, with `rows` unchanged. [`problems`] gives all there is to say.
 pub fn admit(
     execution: &Execution<'_>,
     arrival: Arrival<'_>,
     rows: &mut RowBatchBuilder,
 ) -> Result<(), Refusal> {
-    check_limits(execution)?;
-    let ts_ms = execution.ts_ms.unwrap_or(arrival.received_ms);
-    check_time(ts_ms, arrival.received_ms)?;
-    let made_id;
+    if !is_storable(execution) || !is_plausible(execution, arrival) {
+        return Err(first_problem(execution, arrival));
+    }
+    let id_bytes;
     let id = match execution.id.as_deref() {
         Some(id) => RowId::parse(id),
         None => {
-            made_id = uuid::Uuid::now_v7();
-            RowId::Uuid(*made_id.as_bytes())
+            id_bytes = new_id(arrival.received_ms);
+            RowId::Uuid(id_bytes)
         }
     };
     let (command_line, error) = (mask(&execution.command_line), mask(&execution.error));
     let mut words = [""; Word::ALL.len()];
-    words[Word::Command as usize] = &execution.command;
-    words[Word::User as usize] = &execution.user_id;
-    words[Word::Team as usize] = &execution.team_id;
-    words[Word::Project as usize] = &execution.project_id;
-    words[Word::Session as usize] = &execution.session_id;
-    words[Word::Host as usize] = &execution.host;
+    for (word, text) in short_words(execution) {
+        words[word as usize] = text;
+    }
     words[Word::CommandLine as usize] = &command_line;
     words[Word::Error as usize] = &error;
     words[Word::Origin as usize] = arrival.origin;
-    let (mut labels, mut values) = ([("", ""); KEYED_MAX], [("", 0.0); KEYED_MAX]);
-    for (slot, (key, label)) in labels.iter_mut().zip(&execution.labels) {
-        *slot = (key, label);
-    }
-    for (slot, (key, value)) in values.iter_mut().zip(&execution.values) {
-        *slot = (key, *value);
-    }
-    rows.push(&Row {
+    let row = Row {
         id,
-        ts_ms,
+        ts_ms: execution.ts_ms.unwrap_or(arrival.received_ms),
         ts_given: execution.ts_ms.is_some(),
         received_ms: arrival.received_ms,
         words,
         status: execution.status.unwrap_or_else(|| status_of(execution.exit_code)),
-        actor: execution.actor.unwrap_or_default(),
+        actor: execution.actor.unwrap_or(Actor::Unknown),
         duration_us: execution.duration_us,
         exit_code: execution.exit_code,
-        labels: &labels[..execution.labels.len()],
-        values: &values[..execution.values.len()],
-    });
+        labels: &[],
+        values: &[],
+    };
+    push(execution, row, rows);
     Ok(())
 }
 
-/// The status that an exit code stands for: 124 is what `timeout(1)` gives, 130 and 143 are a
-/// shell's words for SIGINT and SIGTERM.
+/// Every reason why `execution` is refused, rejections first; none if [`admit`] would store it.
+/// At most [`ROW_PROBLEMS_MAX`].
+pub fn problems(execution: &Execution<'_>, arrival: Arrival<'_>) -> Vec<Refusal> {
+    let mut found = Problems::default();
+    found.id(execution);
+    found.words(execution);
+    found.numbers(execution);
+    found.labels(execution);
+    found.values(execution);
+    found.time(execution, arrival);
+    found.list.truncate(ROW_PROBLEMS_MAX);
+    found.list
+}
+
+/// The status that an exit code stands for: `timeout(1)` exits with 124, a shell reports a
+/// child's death by a signal as 128 + its number, and people stop commands by SIGINT (2) and
+/// SIGTERM (15).
 pub fn status_of(exit_code: Option<i64>) -> Status {
     match exit_code {
         None => Status::Unknown,
@@ -135,116 +116,263 @@ pub fn status_of(exit_code: Option<i64>) -> Status {
     }
 }
 
-/// A start that cannot be true is kept aside.
-fn check_time(ts_ms: TimeMs, received_ms: TimeMs) -> Result<(), Refusal> {
-    if ts_ms < 0 {
-        let detail = "`ts` lies before 1970: correct the clock or the unit and send it again";
-        return Err(Refusal::quarantine("ts_before_1970", "/ts", detail));
-    }
-    if ts_ms > received_ms.saturating_add(FUTURE_MS_MAX) {
-        let detail = "`ts` lies more than 24 hours ahead: correct the clock and send it again";
-        return Err(Refusal::quarantine("ts_in_future", "/ts", detail));
-    }
-    Ok(())
+/// A UUIDv7 (RFC 9562 §5.7) of the time of receipt and 74 random bits.
+fn new_id(received_ms: TimeMs) -> [u8; 16] {
+    let millis = u64::try_from(received_ms).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().into_bytes()
 }
 
-fn check_limits(execution: &Execution<'_>) -> Result<(), Refusal> {
-    let mut found = Problems(Vec::new());
-    if execution.command.is_empty() {
-        found.add("missing", "/command", || "`command` is required: name what was run".to_owned());
-    }
-    if execution.id.as_deref() == Some("") {
-        found.add("too_short", "/id", || "`id` is empty: leave it out or give one".to_owned());
-    }
-    let texts: [(&str, &str, usize); 9] = [
-        ("/id", execution.id.as_deref().unwrap_or_default(), ID_BYTES_MAX),
-        ("/command", &execution.command, COMMAND_BYTES_MAX),
-        ("/user_id", &execution.user_id, WORD_BYTES_MAX),
-        ("/team_id", &execution.team_id, WORD_BYTES_MAX),
-        ("/project_id", &execution.project_id, WORD_BYTES_MAX),
-        ("/session_id", &execution.session_id, WORD_BYTES_MAX),
-        ("/host", &execution.host, WORD_BYTES_MAX),
-        ("/command_line", &execution.command_line, TEXT_BYTES_MAX),
-        ("/error", &execution.error, TEXT_BYTES_MAX),
-    ];
-    for (pointer, text, max) in texts {
-        found.check_length(pointer, text, max);
-    }
-    if execution.duration_us.is_some_and(|us| us > DURATION_US_MAX) {
-        found.add("out_of_range", "/duration_ms", || "a duration is at most 10^12 ms".to_owned());
-    }
-    if execution.exit_code == Some(NO_EXIT_CODE) {
-        found.add("out_of_range", "/exit_code", || "the exit code is too small".to_owned());
-    }
-    found.check_labels(&execution.labels);
-    found.check_values(&execution.values);
-    if found.0.is_empty() { Ok(()) } else { Err(Refusal { quarantined: false, problems: found.0 }) }
+fn short_words<'a>(execution: &'a Execution<'_>) -> [(Word, &'a str); 6] {
+    [
+        (Word::Command, &execution.command),
+        (Word::User, &execution.user_id),
+        (Word::Team, &execution.team_id),
+        (Word::Project, &execution.project_id),
+        (Word::Session, &execution.session_id),
+        (Word::Host, &execution.host),
+    ]
 }
 
-/// What is wrong with a row, as it is found.
-struct Problems(Vec<Problem>);
+fn bytes_max(word: Word) -> usize {
+    if word == Word::Command { COMMAND_BYTES_MAX } else { WORD_BYTES_MAX }
+}
+
+/// How many labels, and values, usually fit on the stack cheaply.
+const FEW: usize = 8;
+
+/// Lends the labels and values as the plain pairs that a row wants, and pushes it.
+fn push(execution: &Execution<'_>, row: Row<'_>, rows: &mut RowBatchBuilder) {
+    match (execution.labels.len(), execution.values.len()) {
+        (0, 0) => rows.push(&row),
+        (0..=FEW, 0..=FEW) => push_with::<FEW, FEW>(execution, row, rows),
+        _ => push_with::<LABELS_MAX, VALUES_MAX>(execution, row, rows),
+    }
+}
+
+fn push_with<const LABELS: usize, const VALUES: usize>(
+    execution: &Execution<'_>,
+    row: Row<'_>,
+    rows: &mut RowBatchBuilder,
+) {
+    let mut labels = [("", ""); LABELS];
+    for (to, (key, word)) in labels.iter_mut().zip(&execution.labels) {
+        *to = (key, word);
+    }
+    let mut values = [("", 0.0); VALUES];
+    for (to, (key, value)) in values.iter_mut().zip(&execution.values) {
+        *to = (key, *value);
+    }
+    let (labels, values) = (&labels[..execution.labels.len()], &values[..execution.values.len()]);
+    rows.push(&Row { labels, values, ..row });
+}
+
+/// Whether every value is one that a row may have. [`Problems`] says what is wrong if not.
+fn is_storable(execution: &Execution<'_>) -> bool {
+    let id = execution.id.as_deref();
+    id.is_none_or(|id| !id.is_empty() && is_word(id, ID_BYTES_MAX))
+        && !execution.command.is_empty()
+        && short_words(execution).into_iter().all(|(word, text)| is_word(text, bytes_max(word)))
+        && is_text(&execution.command_line)
+        && is_text(&execution.error)
+        && execution.duration_us.is_none_or(|us| us <= storage::DURATION_US_MAX)
+        && execution.exit_code != Some(storage::batch::NO_EXIT_CODE)
+        && execution.labels.len() <= LABELS_MAX
+        && execution.labels.iter().enumerate().all(|(n, (key, word))| {
+            is_key(key)
+                && is_word(word, WORD_BYTES_MAX)
+                && execution.labels[..n].iter().all(|(other, _)| other != key)
+        })
+        && execution.values.len() <= VALUES_MAX
+        && execution.values.iter().enumerate().all(|(n, (key, value))| {
+            is_key(key)
+                && value.is_finite()
+                && execution.values[..n].iter().all(|(other, _)| other != key)
+        })
+}
+
+/// Whether the time can be true.
+fn is_plausible(execution: &Execution<'_>, arrival: Arrival<'_>) -> bool {
+    execution.ts_ms.is_none_or(|ts| {
+        ts >= 0
+            && ts <= arrival.received_ms.saturating_add(AHEAD_MS_MAX)
+            && arrival
+                .retention_ms
+                .is_none_or(|kept| ts >= arrival.received_ms.saturating_sub(kept))
+    })
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && is_word(key, WORD_BYTES_MAX)
+}
+
+/// Words are shown in tables and stand in file names and log lines: no control characters.
+fn is_word(word: &str, bytes_max: usize) -> bool {
+    word.len() <= bytes_max && !has_control(word)
+}
+
+/// Texts have lines, tabs and a terminal's colours: only NUL is refused.
+fn is_text(text: &str) -> bool {
+    text.len() <= TEXT_BYTES_MAX && !text.as_bytes().contains(&0)
+}
+
+/// Whether there is a C0 control, DEL or a C1 control. In UTF-8 the last are `C2 80` to `C2 9F`.
+fn has_control(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let suspicious =
+        bytes.iter().fold(false, |any, &b| any | (b < 0x20) | (b == 0x7f) | (b == 0xc2));
+    suspicious && word.chars().any(char::is_control)
+}
+
+#[cold]
+fn first_problem(execution: &Execution<'_>, arrival: Arrival<'_>) -> Refusal {
+    problems(execution, arrival).into_iter().next().unwrap_or_else(|| {
+        Refusal::rejected(row::INVALID_VALUE, String::new(), "the row cannot be stored".to_owned())
+    })
+}
+
+/// Spells out what is wrong.
+#[derive(Default)]
+struct Problems {
+    list: Vec<Refusal>,
+}
 
 impl Problems {
-    fn add(&mut self, code: &'static str, pointer: &str, detail: impl FnOnce() -> String) {
-        if self.0.len() < PROBLEMS_MAX {
-            self.0.push(Problem { code, pointer: pointer.to_owned(), detail: detail() });
+    fn add(&mut self, code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) {
+        if self.list.len() < ROW_PROBLEMS_MAX {
+            self.list.push(Refusal::rejected(code, pointer.into(), detail.into()));
         }
     }
 
-    fn check_length(&mut self, pointer: &str, text: &str, max: usize) {
-        if text.len() > max {
-            self.add("too_long", pointer, || {
-                format!("it has {} bytes, {max} are allowed", text.len())
-            });
+    fn quarantine(&mut self, code: &'static str, detail: String) {
+        if self.list.is_empty() {
+            let pointer = "/ts".to_owned();
+            self.list.push(Refusal { quarantined: true, code, pointer, detail });
         }
     }
 
-    fn check_labels(&mut self, labels: &[(Cow<'_, str>, Cow<'_, str>)]) {
-        self.check_keys("/labels", labels.iter().map(|(key, _)| &**key), labels.len());
-        for (key, label) in labels {
-            if label.len() > LABEL_BYTES_MAX {
-                self.check_length(&pointer("/labels", key), label, LABEL_BYTES_MAX);
+    fn word(&mut self, pointer: &str, word: &str, bytes_max: usize) {
+        if word.len() > bytes_max {
+            self.add(row::TOO_LONG, pointer, length_detail(pointer, word, bytes_max));
+        } else if has_control(word) {
+            let detail = format!("`{pointer}` has a control character: remove it");
+            self.add(row::CONTROL_CHARACTER, pointer, detail);
+        }
+    }
+
+    fn text(&mut self, pointer: &str, text: &str) {
+        if text.len() > TEXT_BYTES_MAX {
+            self.add(row::TOO_LONG, pointer, length_detail(pointer, text, TEXT_BYTES_MAX));
+        } else if text.contains('\0') {
+            let detail = format!("`{pointer}` has a NUL character: remove it");
+            self.add(row::CONTROL_CHARACTER, pointer, detail);
+        }
+    }
+
+    fn id(&mut self, execution: &Execution<'_>) {
+        match execution.id.as_deref() {
+            Some("") => {
+                let detail = "`/id` is empty: send 1 to 128 bytes, or leave it out to get one made";
+                self.add(row::TOO_SHORT, "/id", detail);
+            }
+            Some(id) => self.word("/id", id, ID_BYTES_MAX),
+            None => {}
+        }
+    }
+
+    fn words(&mut self, execution: &Execution<'_>) {
+        if execution.command.is_empty() {
+            let detail = "`/command` is missing: send the command's name, 1 to 256 bytes";
+            self.add(row::REQUIRED, "/command", detail);
+        }
+        for (word, text) in short_words(execution) {
+            self.word(&problem::pointer("", word.as_str()), text, bytes_max(word));
+        }
+        self.text("/command_line", &execution.command_line);
+        self.text("/error", &execution.error);
+    }
+
+    fn numbers(&mut self, execution: &Execution<'_>) {
+        if execution.duration_us.is_some_and(|us| us > storage::DURATION_US_MAX) {
+            let detail = "`/duration_ms` is over 10^12: send milliseconds, or leave it out";
+            self.add(row::OUT_OF_RANGE, "/duration_ms", detail);
+        }
+        if execution.exit_code == Some(storage::batch::NO_EXIT_CODE) {
+            let detail = "`/exit_code` is no exit code: leave it out if it is unknown";
+            self.add(row::OUT_OF_RANGE, "/exit_code", detail);
+        }
+    }
+
+    fn labels(&mut self, execution: &Execution<'_>) {
+        let keys = execution.labels.iter().map(|(key, _)| key);
+        self.keys("/labels", keys, execution.labels.len(), LABELS_MAX);
+        for (key, word) in execution.labels.iter().take(LABELS_MAX) {
+            if is_key(key) {
+                self.word(&problem::pointer("/labels", key), word, WORD_BYTES_MAX);
             }
         }
     }
 
-    fn check_values(&mut self, values: &[(Cow<'_, str>, f64)]) {
-        self.check_keys("/values", values.iter().map(|(key, _)| &**key), values.len());
-        for (key, value) in values {
-            if !value.is_finite() {
-                self.add("out_of_range", &pointer("/values", key), || {
-                    "a value is a finite number".to_owned()
-                });
+    fn values(&mut self, execution: &Execution<'_>) {
+        let keys = execution.values.iter().map(|(key, _)| key);
+        self.keys("/values", keys, execution.values.len(), VALUES_MAX);
+        for (key, value) in execution.values.iter().take(VALUES_MAX) {
+            if is_key(key) && !value.is_finite() {
+                let pointer = problem::pointer("/values", key);
+                let detail = format!("`{pointer}` is not a finite number: leave it out");
+                self.add(row::NOT_FINITE, pointer, detail);
             }
         }
     }
 
-    fn check_keys<'k>(
+    fn keys<'k>(
         &mut self,
-        at: &str,
-        keys: impl Iterator<Item = &'k str> + Clone,
+        parent: &str,
+        keys: impl Iterator<Item = &'k Cow<'k, str>> + Clone,
         len: usize,
+        len_max: usize,
     ) {
-        if len > KEYED_MAX {
-            self.add("too_many", at, || format!("there are {len}, {KEYED_MAX} are allowed"));
-            return;
+        if len > len_max {
+            let detail = format!("`{parent}` has more than {len_max} entries: send fewer");
+            self.add(row::TOO_MANY_ENTRIES, parent, detail);
         }
-        for (n, key) in keys.clone().enumerate() {
-            if key.is_empty() || key.len() > LABEL_BYTES_MAX {
-                self.add("bad_key", &pointer(at, key), || {
-                    format!("a key has 1 to {LABEL_BYTES_MAX} bytes")
-                });
+        for (n, key) in keys.clone().take(len_max).enumerate() {
+            if key.is_empty() {
+                let detail = format!("`{parent}` has an empty key: name it");
+                self.add(row::TOO_SHORT, problem::pointer(parent, ""), detail);
+            } else if !is_key(key) {
+                // The key itself may be long or wild: the pointer stops at its parent.
+                let (code, what) = if key.len() > WORD_BYTES_MAX {
+                    (row::TOO_LONG, "a key over 256 bytes: shorten it")
+                } else {
+                    (row::CONTROL_CHARACTER, "a key with a control character: remove it")
+                };
+                self.add(code, parent, format!("`{parent}` has {what}"));
+            } else if keys.clone().take(n).any(|other| other == key) {
+                let pointer = problem::pointer(parent, key);
+                let detail = format!("`{pointer}` is there twice: send it once");
+                self.add(row::DUPLICATE_KEY, pointer, detail);
             }
-            if keys.clone().take(n).any(|earlier| earlier == key) {
-                self.add("duplicate_key", &pointer(at, key), || {
-                    "the key stands twice: send it once".to_owned()
-                });
-            }
+        }
+    }
+
+    fn time(&mut self, execution: &Execution<'_>, arrival: Arrival<'_>) {
+        let Some(ts) = execution.ts_ms else { return };
+        let kept_from = arrival.retention_ms.map(|kept| arrival.received_ms.saturating_sub(kept));
+        if ts < 0 {
+            let detail = "`/ts` is before 1970: check the unit and the clock, then retry";
+            self.quarantine(quarantine::TS_BEFORE_1970, detail.to_owned());
+        } else if ts > arrival.received_ms.saturating_add(AHEAD_MS_MAX) {
+            let detail =
+                "`/ts` is more than 24 hours ahead: check the unit and the clock, or retry later";
+            self.quarantine(quarantine::TS_IN_FUTURE, detail.to_owned());
+        } else if kept_from.is_some_and(|from| ts < from) {
+            let detail =
+                "`/ts` is before what this tenant keeps: lengthen its retention, then retry";
+            self.quarantine(quarantine::BEFORE_RETENTION, detail.to_owned());
         }
     }
 }
 
-/// `key` below the object at `at`, escaped as RFC 6901 says.
-pub fn pointer(at: &str, key: &str) -> String {
-    format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"))
+fn length_detail(pointer: &str, text: &str, bytes_max: usize) -> String {
+    format!("`{pointer}` has {} bytes, {bytes_max} are allowed: shorten it", text.len())
 }

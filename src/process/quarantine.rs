@@ -29,17 +29,16 @@ pub struct Quarantined {
 /// The write that keeps `raw` aside. Its key is a hash of the record and the reason: the same
 /// record again is the same entry, whatever file it comes in.
 pub fn entry(raw: &[u8], refusal: &Refusal, received_ms: TimeMs, origin: &str) -> TableWrite {
-    let problem = refusal.first();
-    let mut hashed = Vec::with_capacity(raw.len() + problem.code.len() + 1);
-    hashed.extend_from_slice(problem.code.as_bytes());
+    let mut hashed = Vec::with_capacity(raw.len() + refusal.code.len() + 1);
+    hashed.extend_from_slice(refusal.code.as_bytes());
     hashed.push(0);
     hashed.extend_from_slice(raw);
     let record = Quarantined {
         received_ms,
         origin: origin.to_owned(),
-        code: problem.code.to_owned(),
-        pointer: problem.pointer.clone(),
-        detail: problem.detail.clone(),
+        code: refusal.code.to_owned(),
+        pointer: refusal.pointer.clone(),
+        detail: refusal.detail.clone(),
         raw: String::from_utf8_lossy(raw).into_owned(),
     };
     let value = serde_json::to_vec(&record).unwrap_or_default(); // strings and a number: no error

@@ -29,12 +29,21 @@ fn zero_cell(metric: &Metric) -> Cell {
     }
 }
 
+/// The columns that the engine groups by: all but the tenant itself.
+pub(crate) fn engine_groups(question: &Question) -> impl Iterator<Item = &Dimension> {
+    question.group_by.iter().filter_map(|column| column.dimension.as_ref())
+}
+
+/// Whether there is one group by nature, whether it has rows or not: the whole.
+pub(crate) fn has_one_group(question: &Question) -> bool {
+    engine_groups(question).next().is_none()
+}
+
 /// Gives the fixed columns the empty word where a row has none: in them the two are the same. A
 /// label that is missing stays so.
 pub(crate) fn name_absent(question: &Question, groups: &mut Aggregated) {
-    let dimensions = question.group_by.iter().filter_map(|column| column.dimension.as_ref());
     let empty: Arc<str> = "".into();
-    for (n, dimension) in dimensions.enumerate() {
+    for (n, dimension) in engine_groups(question).enumerate() {
         if matches!(dimension, Dimension::Label(_)) {
             continue;
         }
@@ -58,7 +67,7 @@ pub(crate) fn fill_buckets(
     for key in &groups.keys {
         present.entry(&key.words).or_default().push(key.bucket);
     }
-    if present.is_empty() && question.group_by.is_empty() {
+    if present.is_empty() && has_one_group(question) {
         present.insert(&[], Vec::new());
     }
     let rows = present.len().saturating_mul(buckets);

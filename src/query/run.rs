@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use storage::ask::{AggregateRequest, Aggregated, Budget, Predicate, Selection, Source, WordTest};
 use storage::engine::{Keyspace, KeyspaceStats};
-use storage::row::{Dimension, Seq, TimeMs};
+use storage::row::{Seq, TimeMs};
 
 /// Whose rows are asked, and which of them the caller may see.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ pub(crate) fn table(
         None => nothing(question, scope.keyspace.last_seq()?),
     };
     groups.as_of_seq = range.as_of(scope.keyspace, groups.as_of_seq)?;
-    if groups.keys.is_empty() && question.bucket == Width::None && constant_group(question) {
+    if groups.keys.is_empty() && question.bucket == Width::None && order::has_one_group(question) {
         one_empty_group(question, &mut groups);
     }
     order::name_absent(question, &mut groups);
@@ -111,12 +111,14 @@ impl Range {
             return Ok(Self { from, to, taken: None });
         }
         let stats = keyspace.stats()?;
-        let (earliest, latest) = stats.time_range.unwrap_or((0, -1));
-        Ok(Self {
-            from: from.unwrap_or(earliest),
-            to: to.unwrap_or(latest.saturating_add(1)),
-            taken: Some(stats),
-        })
+        let (from, to) = match stats.time_range {
+            Some((earliest, latest)) => {
+                (from.unwrap_or(earliest), to.unwrap_or(latest.saturating_add(1)))
+            }
+            // No row, no range: one given end alone spans nothing.
+            None => (0, 0),
+        };
+        Ok(Self { from, to, taken: Some(stats) })
     }
 
     /// The seq up to which an answer over this range is complete. If rows widened the keyspace's
@@ -135,19 +137,10 @@ fn request(question: &Question, selection: Selection, starts: Vec<TimeMs>) -> Ag
     AggregateRequest {
         selection,
         bucket_starts: starts,
-        group_by: engine_groups(question).cloned().collect(),
+        group_by: order::engine_groups(question).cloned().collect(),
         metrics: question.metrics.iter().map(|column| column.metric.clone()).collect(),
         partials: true,
     }
-}
-
-fn engine_groups(question: &Question) -> impl Iterator<Item = &Dimension> {
-    question.group_by.iter().filter_map(|column| column.dimension.as_ref())
-}
-
-/// Whether there is one group by nature, rows or none: the whole.
-fn constant_group(question: &Question) -> bool {
-    engine_groups(question).next().is_none()
 }
 
 fn nothing(question: &Question, as_of_seq: Seq) -> Aggregated {

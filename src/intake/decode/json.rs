@@ -1,93 +1,168 @@
-//! JSON documents and lines.
+//! JSON: one object, an array of objects, or a line for each.
+//!
+//! The elements of an array are cut out first and then read one by one, as lines are. So an error
+//! while cutting is the body's, and one while reading an element is the row's.
 
-use super::record::Reader;
+use super::row::RowReader;
 use super::{BodyError, Rows};
-use crate::model::execution::Execution;
-use crate::process::admit::Refusal;
-use serde::de::DeserializeSeed;
+use crate::model::limits::DEPTH_MAX;
+use crate::model::problem::row;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
+use std::fmt;
 
-/// One object a line; empty lines count nothing, a bad line is refused by itself.
-pub(super) fn decode_lines(body: &[u8], rows: &mut Rows<'_>) -> Result<(), BodyError> {
-    let body = without_bom(body);
-    let mut reader = Reader::default();
-    let mut execution = Execution::default();
-    // One pass over the whole body is several times cheaper than one a line.
-    let whole = std::str::from_utf8(body).ok();
-    let mut at = 0;
-    for line in body.split(|&b| b == b'\n') {
-        let (from, to) = (at, at + line.len());
-        at = to + 1;
-        let text = match whole {
-            Some(whole) => whole.get(from..to),
-            None => std::str::from_utf8(line).ok(),
-        };
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
+/// UTF-8's byte order mark, which some editors and shells write.
+const BOM: &str = "\u{feff}";
+
+/// A body of one object.
+pub(super) fn one(body: &[u8], rows: &mut Rows<'_>) -> Result<(), BodyError> {
+    let text = text_of(body)?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(invalid)?;
+    let mut reader = RowReader::default();
+    row(0, raw.get(), &mut reader, rows)
+}
+
+/// A body of an array, or of one object.
+pub(super) fn many(body: &[u8], rows: &mut Rows<'_>) -> Result<(), BodyError> {
+    let text = text_of(body)?;
+    if !text.trim_ascii_start().starts_with('[') {
+        return one(body, rows);
+    }
+    let mut refused = None;
+    let mut from = serde_json::Deserializer::from_str(text);
+    let elements = Elements { rows, refused: &mut refused };
+    let read = from.deserialize_seq(elements).and_then(|()| from.end());
+    match refused {
+        Some(refused) => Err(refused),
+        None => read.map_err(invalid),
+    }
+}
+
+/// A body of lines. A line that cannot be read rejects only itself.
+pub(super) fn lines(body: &[u8], rows: &mut Rows<'_>) -> Result<(), BodyError> {
+    let body = body.strip_prefix(BOM.as_bytes()).unwrap_or(body);
+    let mut reader = RowReader::default();
+    if let Ok(text) = std::str::from_utf8(body) {
+        for (index, line) in text.split('\n').enumerate() {
+            row_of_line(index, line, &mut reader, rows)?;
         }
-        let read = match text {
-            _ if line.len() > rows.limits.row_bytes_max => Err(rows.too_long()),
-            None => Err(not_utf8(line)),
-            Some(text) => read_object(text, &mut reader, &mut execution),
-        };
-        rows.take(read.map(|()| &execution), || Cow::Borrowed(line))?;
-        rows.warn(reader.unknown());
+        return Ok(());
+    }
+    for (index, line) in body.split(|&byte| byte == b'\n').enumerate() {
+        match std::str::from_utf8(line) {
+            Ok(line) => row_of_line(index, line, &mut reader, rows)?,
+            Err(e) => {
+                rows.begin()?;
+                let offset = e.valid_up_to();
+                let detail =
+                    format!("the line is not UTF-8 from byte {offset} on: encode it as UTF-8");
+                rows.reject_whole(index, row::INVALID_UTF8, detail);
+            }
+        }
     }
     Ok(())
 }
 
-/// One object, or an array of them. What is not JSON is refused whole.
-pub(super) fn decode_document(body: &[u8], rows: &mut Rows<'_>) -> Result<(), BodyError> {
-    let text = std::str::from_utf8(without_bom(body)).map_err(|e| BodyError::Malformed {
-        what: "JSON",
-        detail: format!("it is not UTF-8 from byte {} on", e.valid_up_to()),
-    })?;
-    let malformed =
-        |e: serde_json::Error| BodyError::Malformed { what: "JSON", detail: e.to_string() };
-    let items: Vec<&RawValue> = if text.trim_start().starts_with('[') {
-        serde_json::from_str(text).map_err(malformed)?
+fn row_of_line<'a>(
+    index: usize,
+    line: &'a str,
+    reader: &mut RowReader<'a>,
+    rows: &mut Rows<'_>,
+) -> Result<(), BodyError> {
+    let line = line.trim_ascii();
+    if line.is_empty() { Ok(()) } else { self::row(index, line, reader, rows) }
+}
+
+fn row<'a>(
+    index: usize,
+    raw: &'a str,
+    reader: &mut RowReader<'a>,
+    rows: &mut Rows<'_>,
+) -> Result<(), BodyError> {
+    rows.begin()?;
+    if rows.is_too_large(index, raw.as_bytes()) {
+        return Ok(());
+    }
+    let mut from = serde_json::Deserializer::from_str(raw);
+    if let Err(e) = reader.read(&mut from).and_then(|()| from.end()) {
+        unreadable(raw, &e, reader);
+    }
+    if reader.skipped && nesting(raw) > DEPTH_MAX {
+        let detail = format!("the row is nested deeper than {DEPTH_MAX}: send it flatter");
+        reader.problem(row::TOO_DEEP, "", detail);
+    }
+    rows.settle(index, reader, raw.as_bytes());
+    Ok(())
+}
+
+/// Says why serde_json could not go on. Bytes that are JSON by its grammar can still be numbers
+/// beyond any double and text that is no Unicode; those are told by their field.
+#[cold]
+fn unreadable(raw: &str, error: &serde_json::Error, reader: &mut RowReader<'_>) {
+    if serde_json::from_str::<IgnoredAny>(raw).is_err() {
+        reader.at = None;
+        reader.fail(row::INVALID_JSON, format!("the row is not valid JSON: {error}"));
+    } else if error.to_string().starts_with("number out of range") {
+        reader.fail(row::OUT_OF_RANGE, "a number is out of range: send a smaller one".to_owned());
     } else {
-        vec![serde_json::from_str(text).map_err(malformed)?]
-    };
-    let mut reader = Reader::default();
-    let mut execution = Execution::default();
-    for item in items {
-        let text = item.get();
-        let read = if text.len() > rows.limits.row_bytes_max {
-            Err(rows.too_long())
-        } else {
-            read_object(text, &mut reader, &mut execution)
-        };
-        rows.take(read.map(|()| &execution), || Cow::Borrowed(text.as_bytes()))?;
-        rows.warn(reader.unknown());
+        let detail = "text has half of a surrogate pair: send whole characters";
+        reader.fail(row::INVALID_UNICODE, detail.to_owned());
     }
-    Ok(())
 }
 
-fn without_bom(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
-}
-
-fn not_utf8(line: &[u8]) -> Refusal {
-    let at = std::str::from_utf8(line).map_or_else(|e| e.valid_up_to(), str::len);
-    Refusal::reject("invalid_utf8", "", format!("the row is not UTF-8 from byte {at} on"))
-}
-
-fn read_object<'r>(
-    text: &'r str,
-    reader: &mut Reader,
-    execution: &mut Execution<'r>,
-) -> Result<(), Refusal> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let read = reader.begin(execution).deserialize(&mut json).and_then(|()| json.end());
-    if let Err(error) = read {
-        let code = match error.classify() {
-            serde_json::error::Category::Data => "wrong_type",
-            _ if error.to_string().starts_with("number out of range") => "out_of_range",
-            _ => "invalid_json",
-        };
-        return Err(Refusal::reject(code, reader.pointer(), error.to_string()));
+/// How deep brackets nest in `raw`, which is valid JSON.
+fn nesting(raw: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in raw.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
     }
-    reader.end()
+    deepest
+}
+
+fn text_of(body: &[u8]) -> Result<&str, BodyError> {
+    let text = std::str::from_utf8(body)
+        .map_err(|e| BodyError::InvalidUtf8 { offset: e.valid_up_to() })?;
+    let text = text.strip_prefix(BOM).unwrap_or(text);
+    if text.trim_ascii().is_empty() { Err(BodyError::Empty) } else { Ok(text) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn invalid(error: serde_json::Error) -> BodyError {
+    BodyError::InvalidJson(error.to_string())
+}
+
+/// Reads the rows of an array while it is cut.
+struct Elements<'e, 'r> {
+    rows: &'e mut Rows<'r>,
+    refused: &'e mut Option<BodyError>,
+}
+
+impl<'a> Visitor<'a> for Elements<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of executions")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
+        let mut reader = RowReader::default();
+        let mut index = 0;
+        while let Some(raw) = seq.next_element::<&'a RawValue>()? {
+            if self.refused.is_none() {
+                *self.refused = row(index, raw.get(), &mut reader, self.rows).err();
+            }
+            index += 1;
+        }
+        Ok(())
+    }
 }

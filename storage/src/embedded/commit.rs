@@ -39,8 +39,16 @@ impl EmbeddedKeyspace {
         let first = state.last_seq + 1;
         let rows = group.take_rows(appends, first);
         let last = state.last_seq + rows.len as u64;
-        let value = (rows.len > 0)
-            .then(|| feed::encode(self.home.salt, first, last, feed::Body::Rows(&rows)));
+        let value = match rows.len {
+            0 => None,
+            _ => match feed::encode(self.home.salt, first, last, feed::Body::Rows(&rows)) {
+                Ok(value) => Some(value),
+                Err(e) => {
+                    writer.failed = Some("the set of ids is ahead of the rows".to_owned());
+                    return Err(e);
+                }
+            },
+        };
         let wrote = self.write(&mut writer, Probe::LastSeq, |transaction| {
             if let Some(value) = &value {
                 let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
