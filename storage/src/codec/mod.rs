@@ -24,3 +24,6 @@ pub mod words;
 /// Most rows that one encoded column may have: 4 Mi. Sealed blocks have about 64 Ki; a damaged
 /// row count beyond this is refused before anything is allocated for it.
 pub const ROWS_MAX: usize = 1 << 22;
+
+#[cfg(test)]
+mod version_1;
