@@ -226,5 +226,5 @@ pub fn ts_param(text: &str) -> Result<TimeMs, QueryError> {
     let mut problems = Problems::default();
     let time = when::read(&Node::Bare(text.to_owned()), "/ts", &mut problems);
     problems.none()?;
-    time.ok_or_else(|| QueryError::invalid("/ts", "bad_time", "must be a time"))
+    time.ok_or_else(|| QueryError::invalid("/ts", "invalid_time", "must be a time"))
 }

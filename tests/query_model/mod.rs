@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of the model")]
 
+pub mod check;
 pub mod fake;
 pub mod oracle;
 
