@@ -129,7 +129,9 @@ pub fn write_csv(out: impl Write, table: &Table) -> io::Result<()> {
 /// First characters that make a spreadsheet run a cell (OWASP, "CSV injection").
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-fn defused<'a>(text: &'a str, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+/// The cell `text`, made harmless for spreadsheets: one that they would run as a formula gets a `'`
+/// in front. `buffer` is room for it.
+pub(crate) fn defused<'a>(text: &'a str, buffer: &'a mut Vec<u8>) -> &'a [u8] {
     if !text.starts_with(FORMULA_STARTS) {
         return text.as_bytes();
     }

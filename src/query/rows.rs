@@ -61,6 +61,15 @@ impl RowsQuestion {
         Ok(Self { from, to, seqs, filters, limit, cursor })
     }
 
+    /// Which rows those are; `None`: a filter on the organization excludes them all.
+    pub fn selection(&self, scope: &Scope<'_>) -> Option<Selection> {
+        Some(Selection {
+            from_ms: self.from.unwrap_or(TimeMs::MIN),
+            to_ms: self.to.unwrap_or(TimeMs::MAX),
+            predicates: predicates(scope, &self.filters)?,
+        })
+    }
+
     /// Whose rows and which: what a cursor of this list is bound to.
     fn fingerprint(&self, scope: &Scope<'_>) -> u64 {
         let mut filters: Vec<String> = self.filters.iter().map(|f| format!("{f:?}")).collect();
@@ -132,13 +141,8 @@ pub fn page(
     budget.check(0)?;
     let print = question.fingerprint(scope);
     let start = question.cursor.as_deref().map(|text| cursor::decode(text, print)).transpose()?;
-    let Some(predicates) = predicates(scope, &question.filters) else {
+    let Some(selection) = question.selection(scope) else {
         return Ok(Page::default());
-    };
-    let selection = Selection {
-        from_ms: question.from.unwrap_or(TimeMs::MIN),
-        to_ms: question.to.unwrap_or(TimeMs::MAX),
-        predicates,
     };
     match (question.seqs, start) {
         (None, None) => newest(scope, &selection, None, question.limit, print, budget),
