@@ -50,7 +50,8 @@ check: check-advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(ALL) --all-targets -- -D warnings
 	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(ALL) --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
+	    $(CARGO) doc $(ALL) --no-deps --document-private-items
 	$(CARGO) test --locked --test architecture
 
 # Known vulnerabilities, wherever their list can be had: fetched now, or at an earlier time.

@@ -1,20 +1,17 @@
 //! The product as the benchmarks use it: bytes in, questions answered.
-//!
-//! Until the intake path can be called, [`decode`] stands in for it: it does the least that the
-//! workload needs.
 
 use crate::measure::now;
 use crate::workload::END_MS;
 use anyhow::{Result, ensure};
+use emx::intake::decode::{Body, DecodeLimits, Encoding, Format, Shape, decode};
+use emx::process::admit::Arrival;
 use emx::query::{Answer, QuerySettings, Question, Scope, ask, render};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
-use storage::batch::RowBatchBuilder;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Append, Engine, KeyspaceSettings, KeyspaceStats, RowOutcome};
-use storage::row::{Actor, Row, RowId, Status, TimeMs};
 use storage::volume::OsVolume;
 
 /// The engine with what stands in front of it.
@@ -64,8 +61,12 @@ impl System {
 
     /// Sends lines; fails unless every one is accepted.
     pub(crate) fn send(&self, tenant: &str, body: &[u8]) -> Result<()> {
-        let rows = decode(body)?.finish();
-        let append = Append { rows, ..Append::default() };
+        let shape =
+            Body { format: Format::Ndjson, encoding: Encoding::Identity, shape: Shape::Many };
+        let arrival = Arrival { received_ms: END_MS, origin: "api", retention_ms: None };
+        let decoded = decode(body, shape, arrival, &DecodeLimits::default())?;
+        ensure!(decoded.refused.is_empty(), "refused: {:?}", decoded.refused.first());
+        let append = Append { rows: decoded.rows, ..Append::default() };
         let done = self.engine.open(tenant)?.append(vec![append])?;
         let fine =
             |outcomes: &[RowOutcome]| outcomes.iter().all(|&row| row == RowOutcome::Accepted);
@@ -105,68 +106,4 @@ impl System {
 /// The engine on the data directory `path`.
 fn engine(path: &Path) -> Result<Arc<dyn Engine>> {
     Ok(Arc::new(EmbeddedEngine::open(OsVolume::shared(path), EngineSettings::default())?))
-}
-
-/// A line of the workload.
-#[derive(Debug, Deserialize)]
-struct Line<'a> {
-    id: &'a str,
-    ts: &'a str,
-    command: &'a str,
-    user_id: &'a str,
-    team_id: &'a str,
-    project_id: &'a str,
-    session_id: &'a str,
-    host: &'a str,
-    duration_ms: f64,
-    exit_code: i64,
-    #[serde(default, borrow)]
-    labels: Labels<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Labels<'a> {
-    x: Option<&'a str>,
-}
-
-/// Takes lines apart.
-fn decode(body: &[u8]) -> Result<RowBatchBuilder> {
-    let mut rows = RowBatchBuilder::with_capacity(body.len() / 250);
-    for line in std::str::from_utf8(body)?.lines() {
-        let line: Line<'_> = serde_json::from_str(line)?;
-        let label = line.labels.x.map(|word| ("x", word));
-        rows.push(&Row {
-            id: RowId::parse(line.id),
-            ts_ms: instant(line.ts)?,
-            ts_given: true,
-            received_ms: END_MS,
-            words: [
-                line.command,
-                line.user_id,
-                line.team_id,
-                line.project_id,
-                line.session_id,
-                line.host,
-                "",
-                "",
-                "api",
-            ],
-            status: match line.exit_code {
-                0 => Status::Success,
-                124 => Status::Timeout,
-                _ => Status::Failure,
-            },
-            actor: Actor::Unknown,
-            duration_us: Some((line.duration_ms * 1000.0).round() as u64),
-            exit_code: Some(line.exit_code),
-            labels: label.as_slice(),
-            values: &[],
-        });
-    }
-    Ok(rows)
-}
-
-/// An instant in RFC 3339 as Unix milliseconds.
-fn instant(text: &str) -> Result<TimeMs> {
-    Ok(text.parse::<jiff::Timestamp>()?.as_millisecond())
 }

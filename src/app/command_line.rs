@@ -22,17 +22,20 @@ pub(super) struct CommandLine {
     pub(super) command: Command,
 }
 
+/// The heading of the flags that every command has.
+const EVERYWHERE: &str = "Everywhere";
+
 /// Flags that every command has.
 #[derive(Debug, Args)]
 pub(super) struct GlobalFlags {
     /// Where everything is kept
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
     pub(super) data_dir: Option<PathBuf>,
     /// A settings file, instead of config.toml in the data directory
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     pub(super) config: Option<PathBuf>,
     /// Answer in JSON, errors too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(super) json: bool,
 }
 

@@ -2,11 +2,12 @@
 //!
 //! In reading order: [`command_line`] is what can be typed; [`session`] is what every command
 //! has (settings, clock, data); [`commands`] has one file a command; [`problem`] turns errors
-//! into words and exit statuses; [`output`] and [`table`] write answers.
+//! into words and exit statuses; [`output`], [`table`] and [`answer_table`] write answers.
 
 mod command_line;
 mod session;
 
+mod answer_table;
 mod commands;
 mod output;
 mod password;

@@ -3,6 +3,7 @@
 use crate::config::load::ConfigError;
 use crate::identity::email::EmailError;
 use crate::identity::password::PasswordError;
+use crate::query::{self, QueryError};
 use crate::tenancy::registry::TenancyError;
 use crate::tenancy::slug::SlugError;
 use serde::Serialize;
@@ -119,6 +120,9 @@ impl Problem {
         if let Some(error) = cause.downcast_ref::<ConfigError>() {
             return Some(Self::of_config(error, detail));
         }
+        if let Some(error) = cause.downcast_ref::<QueryError>() {
+            return Some(Self::of_question(error, detail));
+        }
         let code = if let Some(error) = cause.downcast_ref::<TenancyError>() {
             match error {
                 TenancyError::Store(store) => store_code(store),
@@ -126,8 +130,6 @@ impl Problem {
             }
         } else if let Some(error) = cause.downcast_ref::<StoreError>() {
             store_code(error)
-        } else if let Some(error) = cause.downcast_ref::<AskError>() {
-            ask_code(error)
         } else if cause.is::<PasswordError>() {
             "invalid_password"
         } else if cause.is::<EmailError>() {
@@ -154,6 +156,25 @@ impl Problem {
             }
             ConfigError::Unreadable { .. } => Self::new("unreadable_settings", detail),
         }
+    }
+
+    fn of_question(error: &QueryError, detail: String) -> Self {
+        if let QueryError::Ask(AskError::Store(store)) = error {
+            return Self::new(store_code(store), detail);
+        }
+        let pointed = |problem: &query::Problem| Pointed {
+            pointer: problem.pointer.clone(),
+            code: problem.code.into(),
+            detail: problem.detail.clone(),
+        };
+        let errors: Vec<Pointed> = error.problems().iter().map(pointed).collect();
+        let lines: Vec<String> =
+            errors.iter().map(|e| format!("`{}`: {}", e.pointer, e.detail)).collect();
+        if errors.is_empty() {
+            return Self::new(error.code(), detail);
+        }
+        let help = Some("`emx help query` lists what can be asked".into());
+        Self { errors, help, exit: EXIT_USAGE, ..Self::new(error.code(), lines.join("\n")) }
     }
 
     /// Writes the problem to standard error and gives the exit status.
@@ -201,15 +222,6 @@ fn store_code(error: &StoreError) -> &'static str {
         StoreError::SeqExpired { .. } => "seq_expired",
         StoreError::OverLimit { .. } => "over_limit",
         StoreError::Io { .. } => "disk_failed",
-    }
-}
-
-fn ask_code(error: &AskError) -> &'static str {
-    match error {
-        AskError::TimeExceeded => "query_time_exceeded",
-        AskError::MemoryExceeded { .. } => "query_memory_exceeded",
-        AskError::Cancelled => "cancelled",
-        AskError::Store(store) => store_code(store),
     }
 }
 

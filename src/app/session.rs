@@ -8,16 +8,19 @@ use crate::runtime::clock::Clock;
 use crate::tenancy::registry::Tenancy;
 use crate::tenancy::scope::{Principal, TenantScope};
 use anyhow::{Context, Result};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::Engine;
-use storage::error::StoreError;
 use storage::volume::OsVolume;
 use tracing::level_filters::LevelFilter;
 
 /// The platform's file: where it is, there is an installation.
 const PLATFORM_FILE: &str = "platform.redb";
+
+/// The directory of the tenants' keyspaces.
+const KEYSPACES_DIR: &str = "tenants";
 
 /// One run of the program.
 pub(super) struct Session {
@@ -28,7 +31,6 @@ pub(super) struct Session {
 
 /// The opened data directory. Nobody else can open it at the same time.
 pub(super) struct Data {
-    pub(super) engine: Arc<dyn Engine>,
     pub(super) tenancy: Tenancy,
 }
 
@@ -62,45 +64,41 @@ impl Session {
 
     /// Opens the data, which must be there.
     pub(super) fn open(&self) -> Result<Data> {
-        let dir = self.data_dir().display();
         if !self.is_initialised()? {
-            return Err(Failure::new("not_initialised", format!("there is no data in `{dir}`"))
-                .help(format!("run `emx init --data-dir {dir} --tenant NAME --admin EMAIL` first"))
-                .into());
+            return Err(self.nothing_there()?.into());
         }
         let data = self.open_or_make()?;
         if data.tenancy.list()?.is_empty() {
-            return Err(self.no_tenants(&data)?.into());
+            return Err(self.nothing_there()?.into());
         }
         Ok(data)
     }
 
     /// Opens the data, or begins to have some.
     pub(super) fn open_or_make(&self) -> Result<Data> {
-        let settings = self.settings();
-        let engine =
-            EmbeddedEngine::open(OsVolume::shared(self.data_dir()), engine_settings(settings))
-                .map_err(|error| match error {
-                    StoreError::InUse => Failure::new("data_in_use", error.to_string())
-                        .help(format!("another `emx` works on `{}`", self.data_dir().display()))
-                        .into(),
-                    other => anyhow::Error::from(other),
-                })?;
-        let engine: Arc<dyn Engine> = Arc::new(engine);
-        let tenancy = Tenancy::start(engine.clone())?;
-        Ok(Data { engine, tenancy })
+        let volume = OsVolume::shared(self.data_dir());
+        let engine: Arc<dyn Engine> =
+            Arc::new(EmbeddedEngine::open(volume, engine_settings(self.settings()))?);
+        Ok(Data { tenancy: Tenancy::start(engine)? })
     }
 
-    /// What it means that no tenant is known: an `init` that did not finish, or a lost file.
-    fn no_tenants(&self, data: &Data) -> Result<Failure> {
-        let dir = self.data_dir().display();
-        if data.tenancy.orphans()?.is_empty() {
-            let failure = Failure::new("not_initialised", format!("there is no tenant in `{dir}`"));
-            Ok(failure.help("run `emx init` with `--tenant` and `--admin`"))
-        } else {
-            let detail = format!("`{dir}` has data of tenants, but {PLATFORM_FILE} knows of none");
-            Ok(Failure::new("platform_lost", detail).help("restore that file from a backup"))
+    /// What it means that no tenant is known: nobody has begun here, or a file is lost.
+    fn nothing_there(&self) -> Result<Failure> {
+        let dir = self.data_dir();
+        let has_keyspaces = match std::fs::read_dir(dir.join(KEYSPACES_DIR)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            entries => entries?.next().is_some(),
+        };
+        let dir = dir.display();
+        if has_keyspaces {
+            let detail =
+                format!("`{dir}` has data of tenants, but no {PLATFORM_FILE} that knows them");
+            return Ok(
+                Failure::new("platform_lost", detail).help("restore that file from a backup")
+            );
         }
+        Ok(Failure::new("not_initialised", format!("there is no data in `{dir}`"))
+            .help(format!("run `emx init --data-dir {dir} --tenant NAME --admin EMAIL` first")))
     }
 }
 

@@ -72,14 +72,13 @@ pub fn write_surely(
     }
 }
 
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// Every entry of `table` whose key begins with `prefix`, in order of the keys.
-pub fn all(
-    tables: &dyn Tables,
-    table: &str,
-    prefix: &[u8],
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+pub fn all(tables: &dyn Tables, table: &str, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
     const PAGE: usize = 1000; // bounds what one read transaction holds
-    let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     loop {
         let after = entries.last().map(|(key, _)| key.clone());
         let page = tables.list(table, prefix, after.as_deref(), PAGE)?;

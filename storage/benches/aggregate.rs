@@ -141,14 +141,16 @@ fn build_partials(parts: &mut [MemoryPart], views: &[View]) {
         let (mut build, mut decode) = (Duration::ZERO, Duration::ZERO);
         for part in parts.iter_mut() {
             let (partial, took) = timed(|| Partial::build_if_worth(&part.batch, view, HOUR_MS));
-            build += took;
+            let again = timed(|| Partial::build_if_worth(&part.batch, view, HOUR_MS)).1;
+            build += took.min(again);
             let stored = bytes.len();
             if let Some(partial) = &partial {
                 groups += partial.groups();
                 partial.encode(&mut bytes);
-                let (read, took) = timed(|| Partial::decode(&bytes[stored..]));
-                decode += took;
-                assert_eq!(read.as_ref().ok(), Some(partial));
+                let reads: Vec<_> =
+                    (0..5).map(|_| timed(|| Partial::decode(&bytes[stored..]))).collect();
+                decode += reads.iter().map(|read| read.1).min().unwrap_or_default();
+                assert!(reads.iter().all(|read| read.0.as_ref().ok() == Some(partial)));
             }
             part.partials.insert(n, partial.map(Arc::new));
         }
@@ -175,95 +177,55 @@ fn is(dimension: Dimension, word: &str) -> Predicate {
     Predicate::Word(dimension, WordTest::In(vec![word.into()]))
 }
 
+fn shape(name: &'static str, group_by: &[Word], metrics: Vec<Metric>) -> Shape {
+    let group_by = group_by.to_vec();
+    Shape { name, bucket_ms: 0, days: DAYS, predicates: Vec::new(), group_by, metrics }
+}
+
 fn shapes() -> Vec<Shape> {
     let p = |permille| Metric::Quantile(Measure::Duration, Permille(permille));
-    let avg = || Metric::Avg(Measure::Duration);
+    let count_avg_p95 = || vec![Metric::Count, Metric::Avg(Measure::Duration), p(950)];
+    let count_avg_p95_p99 = [count_avg_p95(), vec![p(990)]].concat();
+    let count_rate_p95 = vec![Metric::Count, Metric::SuccessRate, p(950)];
+    let total = vec![Metric::Sum(Measure::Duration)];
+    let users = vec![Metric::CountDistinct(Dimension::Word(Word::User))];
     let tokens = || Measure::Value("tokens".into());
-    let shape = |name, bucket_ms, days, predicates, group_by: &[Word], metrics| Shape {
-        name,
-        bucket_ms,
-        days,
-        predicates,
-        group_by: group_by.to_vec(),
-        metrics,
-    };
+    let of_tokens = vec![
+        Metric::Sum(tokens()),
+        Metric::Stddev(tokens()),
+        Metric::Quantile(tokens(), Permille(950)),
+    ];
+    let one_user = vec![is(Dimension::Word(Word::User), "user-77")];
+    let one_host = is(Dimension::Word(Word::Host), "host-7");
+    let failures = vec![is(Dimension::Status, "failure"), one_host];
     vec![
-        shape(
-            "hourly count avg p95 p99, 30 days",
-            HOUR_MS,
-            30,
-            vec![],
-            &[],
-            vec![Metric::Count, avg(), p(950), p(990)],
-        ),
-        shape(
-            "daily count rate p95 by team, 90 days",
-            DAY_MS,
-            90,
-            vec![],
-            &[Word::Team],
-            vec![Metric::Count, Metric::SuccessRate, p(950)],
-        ),
-        shape(
-            "sum by command, 7 days",
-            0,
-            7,
-            vec![],
-            &[Word::Command],
-            vec![Metric::Sum(Measure::Duration)],
-        ),
-        shape(
-            "one user hourly, 7 days",
-            HOUR_MS,
-            7,
-            vec![is(Dimension::Word(Word::User), "user-77")],
-            &[],
-            vec![Metric::Count, avg(), p(950)],
-        ),
-        shape(
-            "monthly count avg p95 by project",
-            30 * DAY_MS,
-            90,
-            vec![],
-            &[Word::Project],
-            vec![Metric::Count, avg(), p(950)],
-        ),
-        shape(
-            "p99 by user and command, 90 days",
-            0,
-            90,
-            vec![],
-            &[Word::User, Word::Command],
-            vec![p(990)],
-        ),
-        shape(
-            "failures on one host by command",
-            0,
-            90,
-            vec![is(Dimension::Status, "failure"), is(Dimension::Word(Word::Host), "host-7")],
-            &[Word::Command],
-            vec![Metric::Count],
-        ),
-        shape(
-            "users by team",
-            0,
-            90,
-            vec![],
-            &[Word::Team],
-            vec![Metric::CountDistinct(Dimension::Word(Word::User))],
-        ),
-        shape(
-            "values: sum stddev p95 by project",
-            0,
-            90,
-            vec![],
-            &[Word::Project],
-            vec![
-                Metric::Sum(tokens()),
-                Metric::Stddev(tokens()),
-                Metric::Quantile(tokens(), Permille(950)),
-            ],
-        ),
+        Shape {
+            bucket_ms: HOUR_MS,
+            days: 30,
+            ..shape("hourly count avg p95 p99, 30 days", &[], count_avg_p95_p99)
+        },
+        Shape {
+            bucket_ms: DAY_MS,
+            ..shape("daily count rate p95 by team", &[Word::Team], count_rate_p95)
+        },
+        Shape { days: 7, ..shape("sum by command, 7 days", &[Word::Command], total) },
+        Shape {
+            bucket_ms: HOUR_MS,
+            days: 7,
+            predicates: one_user,
+            ..shape("one user hourly, 7 days", &[], count_avg_p95())
+        },
+        Shape {
+            bucket_ms: 30 * DAY_MS,
+            ..shape("monthly count avg p95 by project", &[Word::Project], count_avg_p95())
+        },
+        shape("p99 by user and command", &[Word::User, Word::Command], vec![p(990)]),
+        Shape {
+            predicates: failures,
+            ..shape("failures on one host by command", &[Word::Command], vec![Metric::Count])
+        },
+        shape("users by team", &[Word::Team], users),
+        shape("values: sum stddev p95 by project", &[Word::Project], of_tokens),
     ]
 }
 

@@ -3,9 +3,12 @@
 
 #[path = "support/naive.rs"]
 mod naive;
+#[path = "support/random.rs"]
+mod random;
 
 use naive::{Expected, Key, NaiveRow, batch_of};
 use proptest::prelude::*;
+use random::{HOUR, HOURS, START, request, row, selection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::aggregate::{
@@ -13,16 +16,12 @@ use storage::aggregate::{
     select,
 };
 use storage::ask::{
-    AggregateRequest, Aggregated, Budget, Cell, Metric, NumberTest, Permille, Predicate, Selection,
-    Source, WordTest,
+    AggregateRequest, Aggregated, Budget, Cell, Metric, Permille, Predicate, Selection, Source,
+    WordTest,
 };
 use storage::batch::RowBatch;
 use storage::error::StoreError;
-use storage::row::{Actor, Dimension, Measure, Status, Word};
-
-const HOUR: i64 = 3_600_000;
-const START: i64 = 1_700_000_000_000 / HOUR * HOUR;
-const HOURS: i64 = 60;
+use storage::row::{Dimension, Measure, Word};
 
 /// A part in memory that gives exactly the columns it is asked for.
 struct MemoryPart {
@@ -94,175 +93,6 @@ fn views() -> Vec<View> {
     let label = Dimension::Label("x".into());
     views.push(view("wide", vec![label, Dimension::Actor, Dimension::Word(Word::Command)]));
     views
-}
-
-fn word() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["", "a", "ab", "b", "build", "cargo", "z"]).prop_map(String::from)
-}
-
-fn double() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        4 => -1000..1000_i32,
-        1 => Just(0),
-        1 => any::<i32>(),
-    ]
-    .prop_flat_map(|n| {
-        let n = f64::from(n);
-        prop::sample::select(vec![n, n / 7.0, n * 1e-300 * 1e-10, n * 1e20, -0.0])
-    })
-}
-
-fn duration() -> impl Strategy<Value = Option<u64>> {
-    prop_oneof![
-        Just(None),
-        Just(Some(0)),
-        (0..200_u64).prop_map(Some),
-        (0..50_u32, any::<u64>())
-            .prop_map(|(bits, n)| Some(n % (1 << bits).min(1_000_000_000_000_001)))
-    ]
-}
-
-fn instant() -> impl Strategy<Value = i64> {
-    prop_oneof![
-        (0..HOURS * HOUR).prop_map(|ms| START + ms),
-        (0..HOURS * 4).prop_map(|quarter| START + quarter * HOUR / 4),
-        (0..HOURS, -1..=1_i64).prop_map(|(hour, off)| START + hour * HOUR + off),
-    ]
-}
-
-prop_compose! {
-    fn row()(
-        id in 0..40_u32,
-        ts in instant(),
-        words in prop::array::uniform4(word()),
-        (status, actor) in (0..5_usize, 0..4_usize),
-        duration in duration(),
-        exit_code in prop::option::of(-2..3_i64),
-        labels in prop::collection::btree_map("[xy]", word(), 0..2),
-        values in prop::collection::btree_map("[vw]", double(), 0..2),
-    ) -> NaiveRow {
-        let mut row = NaiveRow {
-            id: format!("id-{id}"),
-            ts,
-            status: Status::ALL[status],
-            actor: Actor::ALL[actor],
-            duration,
-            exit_code,
-            labels,
-            values,
-            ..NaiveRow::default()
-        };
-        for (word, text) in [Word::Command, Word::User, Word::Team, Word::Host].into_iter().zip(&words) {
-            naive::set_word(&mut row, word, text);
-        }
-        row
-    }
-}
-
-fn dimension() -> impl Strategy<Value = Dimension> {
-    prop::sample::select(vec![
-        Dimension::Word(Word::Command),
-        Dimension::Word(Word::User),
-        Dimension::Word(Word::Team),
-        Dimension::Word(Word::Team),
-        Dimension::Word(Word::Host),
-        Dimension::Word(Word::Session),
-        Dimension::Status,
-        Dimension::Actor,
-        Dimension::Label("x".into()),
-        Dimension::Label("none".into()),
-    ])
-}
-
-fn measure() -> impl Strategy<Value = Measure> {
-    prop_oneof![
-        4 => Just(Measure::Duration),
-        1 => Just(Measure::ExitCode),
-        2 => "[vwn]".prop_map(|key| Measure::Value(key.into())),
-    ]
-}
-
-fn metric() -> impl Strategy<Value = Metric> {
-    let permille = prop::sample::select(vec![0, 1, 250, 500, 750, 900, 950, 990, 999, 1000]);
-    prop_oneof![
-        Just(Metric::Count),
-        Just(Metric::FailureCount),
-        Just(Metric::SuccessRate),
-        dimension().prop_map(Metric::CountDistinct),
-        (measure(), 0..5_u8).prop_map(|(m, kind)| match kind {
-            0 => Metric::Sum(m),
-            1 => Metric::Avg(m),
-            2 => Metric::Min(m),
-            3 => Metric::Max(m),
-            _ => Metric::Stddev(m),
-        }),
-        (measure(), permille).prop_map(|(m, p)| Metric::Quantile(m, Permille(p))),
-    ]
-}
-
-fn word_test() -> impl Strategy<Value = WordTest> {
-    let list = prop::collection::vec(
-        prop_oneof![4 => word(), 1 => Just("failure".into()), 1 => Just("ci".into())],
-        0..12,
-    );
-    (list, 0..5_u8).prop_map(|(list, kind)| {
-        let list: Vec<Box<str>> = list.into_iter().map(Box::from).collect();
-        match kind {
-            0 => WordTest::In(list),
-            1 => WordTest::NotIn(list),
-            2 => WordTest::Prefix(list.into_iter().next().unwrap_or_default()),
-            3 => WordTest::Present,
-            _ => WordTest::Absent,
-        }
-    })
-}
-
-fn number_test() -> impl Strategy<Value = NumberTest> {
-    let bound =
-        prop_oneof![(-2..3_i32).prop_map(f64::from), double(), (0..300_u32).prop_map(f64::from)];
-    (prop::collection::vec(bound, 1..4), 0..6_u8, any::<bool>()).prop_map(
-        |(list, kind, or_equal)| match kind {
-            0 => NumberTest::In(list),
-            1 => NumberTest::NotIn(list),
-            2 => NumberTest::Above { bound: list[0], or_equal },
-            3 => NumberTest::Below { bound: list[0], or_equal },
-            4 => NumberTest::Present,
-            _ => NumberTest::Absent,
-        },
-    )
-}
-
-fn predicate() -> impl Strategy<Value = Predicate> {
-    prop_oneof![
-        5 => (dimension(), word_test()).prop_map(|(d, t)| Predicate::Word(d, t)),
-        2 => (measure(), number_test()).prop_map(|(m, t)| Predicate::Number(m, t)),
-        1 => prop::collection::vec(0..40_u32, 0..20).prop_map(|ids| {
-            Predicate::IdIn(ids.into_iter().map(|id| format!("id-{id}").into()).collect())
-        }),
-    ]
-}
-
-fn selection() -> impl Strategy<Value = Selection> {
-    let border = |open: i64| prop_oneof![2 => Just(open), 3 => instant()];
-    (border(i64::MIN), border(i64::MAX), prop::collection::vec(predicate(), 0..3))
-        .prop_map(|(from_ms, to_ms, predicates)| Selection { from_ms, to_ms, predicates })
-}
-
-prop_compose! {
-    fn request()(
-        selection in selection(),
-        starts in prop::collection::btree_set(instant(), 0..8),
-        aligned in prop::sample::select(vec![1, HOUR / 4, HOUR, 24 * HOUR]),
-        group_by in prop::collection::vec(dimension(), 0..4),
-        metrics in prop::collection::vec(metric(), 0..6),
-    ) -> AggregateRequest {
-        let mut bucket_starts: Vec<i64> = starts.into_iter().map(|s| s / aligned * aligned).collect();
-        bucket_starts.dedup();
-        if let Some(first) = bucket_starts.first_mut() {
-            *first = selection.from_ms.min(*first);
-        }
-        AggregateRequest { selection, bucket_starts, group_by, metrics, partials: true }
-    }
 }
 
 /// A question that some view covers, so that partials are put to the test.
@@ -373,8 +203,14 @@ fn rows_in_parts() -> impl Strategy<Value = Vec<(NaiveRow, usize)>> {
     prop::collection::vec((row(), 0..6_usize), 0..150)
 }
 
+/// `PROPTEST_CASES` asks for more than the least.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(400), failure_persistence: None, ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn any_answer_is_the_naive_one(
@@ -504,6 +340,66 @@ fn answers_do_not_depend_on_the_number_of_threads() {
     assert_eq!(one.len(), 9);
     assert_eq!(one, with_threads(2));
     assert_eq!(one, with_threads(5));
+}
+
+#[test]
+fn zero_beside_short_and_long_durations_in_one_group() {
+    let rows: Vec<(NaiveRow, usize)> = [0, 1, 70, 1_000_000, 1_000_000_000_000_000]
+        .into_iter()
+        .map(|us| (NaiveRow { ts: START, duration: Some(us), ..NaiveRow::default() }, 1))
+        .collect();
+    let quantile = |p| Metric::Quantile(Measure::Duration, Permille(p));
+    let request = AggregateRequest {
+        selection: Selection::all(),
+        bucket_starts: Vec::new(),
+        group_by: Vec::new(),
+        metrics: [0, 200, 201, 500, 800, 1000].into_iter().map(quantile).collect(),
+        partials: true,
+    };
+    for present in [&[0, 1, 2, 3, 4][..], &[0, 1, 4], &[0, 2], &[0], &[1, 4]] {
+        let rows: Vec<_> = present.iter().map(|&n: &usize| rows[n].clone()).collect();
+        check_request(&rows, &request, HOUR, 0);
+    }
+}
+
+#[test]
+fn partials_are_used_where_they_answer_exactly() {
+    let rows: Vec<(NaiveRow, usize)> = (0..600)
+        .map(|n| {
+            let ts = START + n * HOUR / 10;
+            let mut row = NaiveRow { ts, duration: Some(n as u64), ..NaiveRow::default() };
+            naive::set_word(&mut row, Word::Team, ["red", "blue"][n as usize % 2]);
+            // Parts that follow each other in time, without the one that has no partials.
+            (row, [0, 1, 2, 3, 5][n as usize / 120])
+        })
+        .collect();
+    let parts = split(&rows, HOUR, 0);
+    let check = |from_ms, predicate: Option<Predicate>, metric, expected| {
+        let request = AggregateRequest {
+            selection: Selection {
+                from_ms,
+                to_ms: i64::MAX,
+                predicates: predicate.into_iter().collect(),
+            },
+            bucket_starts: vec![i64::MIN, START + 24 * HOUR],
+            group_by: vec![Dimension::Word(Word::Team)],
+            metrics: vec![metric],
+            partials: true,
+        };
+        let answer = answer(&parts, &request);
+        assert_eq!((answer.source, answer.view.as_deref(), answer.rows_scanned), expected);
+    };
+    let p95 = || Metric::Quantile(Measure::Duration, Permille(950));
+    let status = Predicate::Word(Dimension::Status, WordTest::Present);
+    let host = Predicate::Word(Dimension::Word(Word::Host), WordTest::Absent);
+    check(i64::MIN, None, p95(), (Source::Rollup, Some("team"), 0));
+    check(START + 6 * HOUR, None, p95(), (Source::Rollup, Some("team"), 0));
+    check(START + 6 * HOUR, Some(status), p95(), (Source::Rollup, Some("outcome"), 0));
+    // Part 0, which the start cuts within an hour, is not sorted: all of its rows are looked at.
+    check(START + 6 * HOUR + 1, None, p95(), (Source::Mixed, Some("team"), 120));
+    check(START + 12 * HOUR - 1, None, p95(), (Source::Rollup, Some("team"), 0));
+    check(i64::MIN, Some(host), p95(), (Source::Scan, None, 600));
+    check(i64::MIN, None, Metric::Sum(Measure::Value("v".into())), (Source::Scan, None, 600));
 }
 
 #[test]

@@ -31,8 +31,7 @@ use strike::{Base, Point};
 /// The engine with blocks so small that a few hundred rows fill several, and with nothing done in
 /// the background, so that every run makes the same changes.
 fn open(volume: Arc<dyn Volume>) -> Result<Arc<dyn Engine>, StoreError> {
-    let settings =
-        EngineSettings { seal_rows: 128, background: false, ..EngineSettings::default() };
+    let settings = EngineSettings { seal_rows: 64, background: false, ..EngineSettings::default() };
     Ok(Arc::new(EmbeddedEngine::open(volume, settings)?))
 }
 

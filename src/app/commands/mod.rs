@@ -7,6 +7,7 @@ use clap::Subcommand;
 mod check;
 mod config;
 mod init;
+mod query;
 mod sample;
 mod tenant;
 
@@ -18,6 +19,8 @@ pub(super) enum Command {
     /// Make and list tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Ask: counts, rates, percentiles, by whatever there is
+    Query(Box<query::Flags>),
     /// Verify everything that is stored
     Check(check::Flags),
     /// Check and show the settings
@@ -32,6 +35,7 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
     match command {
         Command::Init(flags) => init::run(&flags, session),
         Command::Tenant(command) => tenant::run(&command, session),
+        Command::Query(flags) => query::run(&flags, session),
         Command::Check(flags) => check::run(&flags, session),
         Command::Config(command) => config::run(&command, session),
         Command::Sample(flags) => sample::run(&flags, session),

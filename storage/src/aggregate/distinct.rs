@@ -167,9 +167,9 @@ mod tests {
         left.merge(right, &identity, slot_count);
         let counts = left.counts(slot_count);
         assert_eq!(counts.iter().sum::<u64>(), expected.len() as u64);
-        for slot in 0..slot_count {
+        for (slot, &count) in counts.iter().enumerate() {
             let mine = expected.iter().filter(|row| row.0 as usize == slot).count();
-            assert_eq!(counts[slot], mine as u64);
+            assert_eq!(count, mine as u64);
         }
     }
 

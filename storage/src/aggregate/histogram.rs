@@ -3,8 +3,10 @@
 //!
 //! The one function from a number to its bucket is used by scans and by stored partials alike, so
 //! a percentile does not depend on where it was computed from. The middle of a bucket is at most
-//! 1/128 of a number away from any number in it (0.8 %). The idea of cutting a double's bits is
-//! HDR Histogram's and DDSketch's "linearly interpolated" mapping (Masson, Rim and Lee, VLDB 2019).
+//! 1/128 of a number away from any number in it (0.8 %). Equal widths within an octave are HDR
+//! Histogram's way, so that a bucket is a shift of the double's bits; that buckets of bounded
+//! relative width give percentiles of bounded relative error is shown by Masson, Rim and Lee,
+//! "DDSketch", PVLDB 12 (2019).
 
 /// Bits of the mantissa that the bucket ignores: 52 less the 6 that make 64 buckets an octave.
 const DROPPED_BITS: u32 = 46;

@@ -1,10 +1,10 @@
 //! Groups and aggregates rows: from the columns of parts, or from their partial aggregates.
 //!
-//! For each [`Part`] the [plan](plan) takes the cheaper of the two; the answer is the same bit for
-//! bit, for durations are added as integers and percentiles are read from the same
-//! [histogram] buckets either way. A worker per thread [reads](read) parts one after the other:
-//! it [selects](select) rows, numbers them by [group], and adds them to its [tally]; at the end
-//! the tallies are merged and become the [answer].
+//! For each [`Part`] `plan` takes the cheaper of the two; the answer is the same bit for bit, for
+//! durations are added as integers and percentiles are read from the same buckets (`histogram`)
+//! either way. A worker per thread reads parts one after the other (`read`): it selects rows
+//! (`select`), numbers them by group (`group`) and adds them to what it has (`tally`); at the end
+//! the tallies are merged and become the answer (`answer`).
 //!
 //! *Invariant*: no answer depends on the number of threads or on which of them read what. Sums of
 //! doubles, whose result depends on their order, are made in a fixed order.

@@ -65,10 +65,10 @@ impl HistogramList {
     /// Ends a group.
     pub(super) fn end_group(&mut self) {
         let start = self.ends.last().map_or(0, |&end| end as usize);
-        if let [first, .., last] | [first @ last] = &self.buckets[start..] {
-            self.span.include(*first);
-            self.span.include(*last);
-        }
+        let buckets = &self.buckets[start..];
+        // The smallest may be that of zero, which tells nothing of the positive ones after it.
+        let ends = buckets.iter().take(2).chain(buckets.last());
+        ends.for_each(|&bucket| self.span.include(bucket));
         self.ends.push(self.buckets.len() as u32);
     }
 
@@ -142,6 +142,17 @@ impl Partial {
             extremes: Vec::new(),
             histograms: HistogramList::default(),
         }
+    }
+
+    /// Makes room for more groups and for buckets of all of them together.
+    pub(super) fn reserve(&mut self, groups: usize, buckets: usize) {
+        self.grains.reserve(groups);
+        self.outcomes.reserve(groups);
+        self.sums.reserve(groups);
+        self.extremes.reserve(groups);
+        self.histograms.ends.reserve(groups);
+        self.histograms.buckets.reserve(buckets);
+        self.histograms.counts.reserve(buckets);
     }
 
     /// Groups the rows of `batch` (which has `ts`, `status`, `duration` and the view's columns)

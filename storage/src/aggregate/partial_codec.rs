@@ -177,6 +177,9 @@ impl Input<'_> {
         let dimensions = (0..count).map(|_| self.group_words()).collect::<Option<Vec<_>>>()?;
         let mut partial = Partial::with_dimensions(dimensions, grain_ms);
         let groups = self.number()?;
+        // A group takes three bytes or more, a bucket one: what is reserved is bounded by what
+        // there is to read.
+        partial.reserve((groups as usize).min(self.bytes.len() / 3), self.bytes.len() / 2);
         let mut grain = 0_i64;
         let mut key = vec![0; count as usize];
         let mut last_key: Option<(i64, Vec<u32>)> = None;

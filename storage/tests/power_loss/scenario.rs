@@ -15,6 +15,12 @@ pub(crate) const CONSUMER: &str = "search";
 const TENANT: &str = "t-1";
 const OTHER: &str = "t-2";
 
+/// The platform's tables are there before any keyspace, as in life.
+fn founded(mut acts: Vec<Act>) -> Vec<Act> {
+    acts.insert(0, claim("tenant/acme", TENANT));
+    acts
+}
+
 fn create(name: &str) -> Act {
     Act::Create(name.to_owned())
 }
@@ -37,16 +43,16 @@ fn claim(key: &str, value: &str) -> Act {
 
 /// A keyspace with blocks and, beyond them, rows that are not sealed; two origins mixed.
 fn filled(name: &str) -> Vec<Act> {
-    vec![
+    founded(vec![
         create(name),
-        append(name, 0..200, "good"),
-        append(name, 200..330, "bad"),
+        append(name, 0..100, "good"),
+        append(name, 100..165, "bad"),
         settle(name),
-        append(name, 330..520, "good"),
+        append(name, 165..260, "good"),
         settle(name),
-        append(name, 520..560, "bad"),
-        append(name, 560..600, "good"),
-    ]
+        append(name, 260..280, "bad"),
+        append(name, 280..300, "good"),
+    ])
 }
 
 /// A group commit of three callers, one of them with repeats and one with a small value; a cursor;
@@ -58,20 +64,21 @@ pub(crate) fn commit() -> Scenario {
     struck.extend((200..206).map(|n| append(TENANT, n..n + 1, "one")));
     struck.push(Act::Cursor(TENANT.to_owned(), CONSUMER.to_owned(), 90));
     struck.push(append(TENANT, 300..340, "a"));
-    let before = vec![create(TENANT), append(TENANT, 0..60, "a"), append(TENANT, 60..90, "b")];
+    let some = [create(TENANT), append(TENANT, 0..60, "a"), append(TENANT, 60..90, "b")];
+    let before = founded(some.to_vec());
     Scenario { name: "commit", before, struck }
 }
 
 /// Small blocks into large ones, twice, so that they merge too.
 pub(crate) fn seal() -> Scenario {
-    let mut before = vec![create(TENANT)];
-    before.extend((0..5).map(|n| append(TENANT, n * 70..n * 70 + 70, "a")));
+    let mut before = founded(vec![create(TENANT)]);
+    before.extend((0..5).map(|n| append(TENANT, n * 35..n * 35 + 35, "a")));
     let struck = vec![
         settle(TENANT),
-        append(TENANT, 350..420, "b"),
-        append(TENANT, 420..490, "b"),
+        append(TENANT, 175..210, "b"),
+        append(TENANT, 210..245, "b"),
         settle(TENANT),
-        append(TENANT, 100..500, "again"),
+        append(TENANT, 50..250, "again"),
         settle(TENANT),
     ];
     Scenario { name: "seal", before, struck }
@@ -81,14 +88,14 @@ pub(crate) fn seal() -> Scenario {
 pub(crate) fn import() -> Scenario {
     let mut struck = Vec::new();
     for n in 0..8_u64 {
-        let rows = part(n * 90..n * 90 + 90, "import-7");
-        let note = (b"import-7".to_vec(), ((n + 1) * 90).to_string().into_bytes());
+        let rows = part(n * 45..n * 45 + 45, "import-7");
+        let note = (b"import-7".to_vec(), ((n + 1) * 45).to_string().into_bytes());
         struck.push(Act::Append(TENANT.to_owned(), vec![Part { note: Some(note), ..rows }]));
         if n % 3 == 2 {
             struck.push(settle(TENANT));
         }
     }
-    let before = vec![create(TENANT), append(TENANT, 5000..5100, "a")];
+    let before = founded(vec![create(TENANT), append(TENANT, 5000..5100, "a")]);
     Scenario { name: "import", before, struck }
 }
 
@@ -96,7 +103,7 @@ pub(crate) fn import() -> Scenario {
 pub(crate) fn remove() -> Scenario {
     let struck = vec![
         Act::Remove(TENANT.to_owned(), "bad".to_owned()),
-        append(TENANT, 600..620, "good"),
+        append(TENANT, 300..320, "good"),
         Act::Remove(TENANT.to_owned(), "nobody".to_owned()),
         settle(TENANT),
         Act::Remove(TENANT.to_owned(), "good".to_owned()),
@@ -108,26 +115,22 @@ pub(crate) fn remove() -> Scenario {
 /// Corrects rows in blocks and the tail, and adds one that was not there.
 pub(crate) fn replace() -> Scenario {
     let corrected = |numbers, version| LedgerRow::many(numbers, version, "corrected");
-    let mut mixed = corrected(150..260, 1);
-    mixed.extend(corrected(550..570, 1));
+    let mut mixed = corrected(75..130, 1);
+    mixed.extend(corrected(275..285, 1));
     mixed.extend(corrected(900..905, 1));
     let struck = vec![
         Act::Replace(TENANT.to_owned(), mixed),
         settle(TENANT),
-        Act::Replace(TENANT.to_owned(), corrected(250..270, 2)),
-        append(TENANT, 600..640, "good"),
+        Act::Replace(TENANT.to_owned(), corrected(125..135, 2)),
+        append(TENANT, 300..340, "good"),
     ];
     Scenario { name: "replace", before: filled(TENANT), struck }
 }
 
 /// A second tenant beside one that has rows.
 pub(crate) fn tenant() -> Scenario {
-    let before = vec![
-        claim("tenant/acme", TENANT),
-        create(TENANT),
-        append(TENANT, 0..80, "a"),
-        settle(TENANT),
-    ];
+    let some = [create(TENANT), append(TENANT, 0..80, "a"), settle(TENANT)];
+    let before = founded(some.to_vec());
     let struck = vec![
         claim("tenant/emca", OTHER),
         create(OTHER),
@@ -156,7 +159,7 @@ pub(crate) fn rewrite() -> Scenario {
     let mut before = filled(TENANT);
     before.push(Act::Remove(TENANT.to_owned(), "bad".to_owned()));
     let again = || Act::Rewrite(TENANT.to_owned());
-    let struck = vec![again(), append(TENANT, 600..660, "good"), settle(TENANT), again()];
+    let struck = vec![again(), append(TENANT, 300..360, "good"), settle(TENANT), again()];
     Scenario { name: "rewrite", before, struck }
 }
 
@@ -165,9 +168,9 @@ pub(crate) fn delete() -> Scenario {
     let mut before = filled(TENANT);
     before.extend([create(OTHER), append(OTHER, 0..100, "a"), settle(OTHER)]);
     let struck = vec![
-        append(TENANT, 600..630, "good"),
+        append(TENANT, 300..330, "good"),
         Act::Delete(OTHER.to_owned()),
-        append(TENANT, 630..660, "good"),
+        append(TENANT, 330..360, "good"),
         Act::Delete(OTHER.to_owned()),
         create("t-4"),
     ];

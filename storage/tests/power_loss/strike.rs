@@ -74,22 +74,36 @@ impl Base {
         Ok(volume)
     }
 
-    /// Strikes at `point`. An error is a finding.
+    /// Strikes at `point`. An error is a finding, with what the disk was asked for afterwards.
     pub(crate) fn strike(&self, point: Point) -> Result<(), String> {
+        const STEPS_SHOWN: usize = 12;
         let volume = self.volume.fork();
         volume.set_luck(point.seed);
         volume.arm(point.at, point.fault);
+        self.live_through(point, volume.clone()).map_err(|what| {
+            let steps = volume.steps().into_iter().skip(point.at as usize).take(STEPS_SHOWN);
+            let steps: Vec<String> =
+                steps.map(|step| format!("{:?} {}", step.kind, step.path.display())).collect();
+            format!("{what}\n    from there on: {}", steps.join(", "))
+        })
+    }
+
+    fn live_through(&self, point: Point, volume: SimVolume) -> Result<(), String> {
         let mut run = Run::new(self.open, volume, self.ledger.clone(), point.fault);
         for act in &self.struck {
-            match run.perform(act)? {
-                End::Done => {}
-                End::Dark => {
-                    run.crash(point.seed)?;
-                    run.verify(&[act.applied_to(&run.ledger)])
-                        .map_err(|e| format!("after the crash in `{}`: {e}", act.name()))?;
-                    run.perform_again(act)
-                        .map_err(|e| format!("the same `{}` again: {e}", act.name()))?;
-                }
+            let end = run.perform(act)?;
+            if run.volume.is_powered() {
+                continue;
+            }
+            // Some acts end well without power: what they do beyond their promise may fail.
+            let maybe = match end {
+                End::Done => Vec::new(),
+                End::Dark => vec![act.applied_to(&run.ledger)],
+            };
+            run.crash(point.seed)?;
+            run.verify(&maybe).map_err(|e| format!("after the crash in `{}`: {e}", act.name()))?;
+            if matches!(end, End::Dark) {
+                run.perform_again(act).map_err(|e| format!("`{}` again: {e}", act.name()))?;
             }
         }
         run.volume.heal();
@@ -212,7 +226,12 @@ impl Run {
             Finding::Failed(error) => format!("cannot be read: {error}"),
         };
         let engine = self.engine().map_err(|e| format!("does not open: {e}"))?;
-        let found = observe(&*engine).map_err(say)?;
+        // A keyspace that a failure has closed may say so once, and opens with the next call.
+        let found = match observe(&*engine) {
+            Err(Finding::Failed(StoreError::Closed { .. })) => observe(&*engine),
+            other => other,
+        };
+        let found = found.map_err(say)?;
         let ledger = self.matching(&found, others)?;
         for (name, keyspace) in &ledger.keyspaces {
             let open = engine.open(name).map_err(|e| format!("`{name}` does not open: {e}"))?;

@@ -238,6 +238,7 @@ impl Volume for SimVolume {
             (_, Some(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
         }
         let verdict = device.begin(OpKind::Rename, to)?;
+        device.name_file(node, to);
         let (from, to) = ((from_dir, from_name.to_owned()), (to_dir, to_name.to_owned()));
         if from != to {
             device.names.change(NameChange::Rename { from, to, node });

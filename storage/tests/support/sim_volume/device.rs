@@ -44,7 +44,7 @@ pub(crate) enum OpKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) kind: OpKind,
-    /// Of the file (as it was named when it was made) or directory.
+    /// Of the file or directory.
     pub(crate) path: PathBuf,
 }
 
@@ -245,6 +245,15 @@ impl Device {
         let id = self.new_id();
         self.files.insert(id, Inode::stored(Image::default(), path.to_owned()));
         id
+    }
+
+    /// Remembers the newest name of a file, for the steps.
+    pub(super) fn name_file(&mut self, node: Node, path: &Path) {
+        if let Node::File(id) = node
+            && let Some(file) = self.files.get_mut(&id)
+        {
+            file.path = path.to_owned();
+        }
     }
 
     pub(super) fn take_lock(&mut self, id: NodeId) -> io::Result<()> {
