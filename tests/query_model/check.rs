@@ -24,7 +24,7 @@ pub fn scope<'a>(keyspace: &'a dyn Keyspace, policy: &'a [Predicate]) -> Scope<'
 }
 
 /// The answer's JSON, its text parsed again.
-fn answer(keyspace: &dyn Keyspace, question: &Value) -> Value {
+pub fn answer(keyspace: &dyn Keyspace, question: &Value) -> Value {
     let question = Question::from_json(question.to_string().as_bytes()).unwrap();
     let answer = ask(&scope(keyspace, &[]), &question, &Budget::default(), &now).unwrap();
     let mut text = Vec::new();
@@ -154,7 +154,7 @@ pub fn check(
     }
     prop_assert!(missing.is_empty(), "not answered: {missing:?}");
     check_fill(question, rows, &wanted, &filled)?;
-    check_limits(keyspace, question, &shown)
+    check_limits(keyspace, rows, question, &shown)
 }
 
 fn check_fill(
@@ -180,18 +180,31 @@ fn check_fill(
     Ok(())
 }
 
-/// A limit gives the first rows of the whole answer, and says so.
+/// A limit gives the first rows of the whole answer, and says so. Between the two the engine may
+/// have sealed rows, and then adds up doubles in another order.
 fn check_limits(
     keyspace: &dyn Keyspace,
+    rows: &[PlainRow],
     question: &Value,
     all: &[Vec<Value>],
 ) -> Result<(), TestCaseError> {
+    let names = column_names(question);
+    let same = |(name, (a, b)): (&String, (&Value, &Value))| {
+        let rounded = name.starts_with("stddev(") || name.ends_with("(values.x)");
+        a == b || (rounded && oracle::agrees(name, a, b, rows))
+    };
     for limit in [1, all.len() / 2, all.len()] {
+        let limit = limit.max(1);
         let mut limited = question.clone();
-        limited["limit"] = json!(limit.max(1));
+        limited["limit"] = json!(limit);
         let found = answer(keyspace, &limited);
-        prop_assert_eq!(&found["truncated"], &json!(limit.max(1) < all.len()));
-        prop_assert_eq!(&rows_of(&found), &all[..limit.max(1).min(all.len())]);
+        prop_assert_eq!(&found["truncated"], &json!(limit < all.len()));
+        let found = rows_of(&found);
+        prop_assert_eq!(found.len(), limit.min(all.len()));
+        for (a, b) in found.iter().zip(all) {
+            let mut cells = names.iter().zip(a.iter().zip(b));
+            prop_assert!(cells.all(same), "{a:?} is not {b:?}");
+        }
     }
     Ok(())
 }
