@@ -2,7 +2,13 @@
 //!
 //! Modules stand in floors; each imports only from lower ones (`tests/architecture.rs`).
 
+pub mod app;
+pub mod config;
+pub mod identity;
 pub mod intake;
 pub mod model;
 pub mod process;
+pub mod query;
+pub mod runtime;
 pub mod sample;
+pub mod tenancy;

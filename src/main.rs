@@ -1,3 +1,5 @@
 //! The binary: everything it does stands in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    emx::app::main()
+}

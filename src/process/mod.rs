@@ -2,3 +2,4 @@
 
 pub mod admit;
 pub mod mask;
+pub mod quarantine;

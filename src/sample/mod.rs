@@ -23,7 +23,7 @@ pub const MANY: u64 = 100_000;
 
 /// Exponent of Zipf's law over the commands: a million rows of 500 users then fall into about
 /// 76,000 groups of user and command.
-const COMMAND_EXPONENT: f64 = 1.2;
+const COMMAND_EXPONENT: f64 = 1.25;
 
 /// Spread (sigma of a log-normal) of a command's wall time around its median.
 const DURATION_SPREAD: f64 = 0.9;

@@ -30,10 +30,13 @@ fn the_benchmark_has_the_numbers_it_is_known_for() {
     let rows = rows(&Workload::benchmark(100_000, END_MS));
     assert_eq!(rows.len(), 100_000);
     assert_eq!(distinct(&rows, "/id"), 100_000);
-    let counts = ["/command", "/user_id", "/team_id", "/project_id", "/host"];
-    assert_eq!(counts.map(|pointer| distinct(&rows, pointer)), [200, 500, 20, 60, 40]);
+    let counts = ["/command", "/team_id", "/project_id", "/host"];
+    assert_eq!(counts.map(|pointer| distinct(&rows, pointer)), [200, 20, 60, 40]);
+    // A tenth of the million leaves some of the quietest out.
+    let users = distinct(&rows, "/user_id");
+    assert!((480..=500).contains(&users), "{users}");
     let sessions = distinct(&rows, "/session_id");
-    assert!((4_500..6_500).contains(&sessions), "{sessions}");
+    assert!((4_500..5_500).contains(&sessions), "{sessions}");
     belongs(&rows, "user_id", "team_id");
     for of in ["user_id", "host", "project_id"] {
         belongs(&rows, "session_id", of);

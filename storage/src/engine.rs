@@ -59,12 +59,15 @@ pub trait Tables: Send + Sync + fmt::Debug {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    ) -> Result<Vec<TableEntry>, StoreError>;
 
     /// Applies every write in one transaction, on stable storage when it returns. Fails with
     /// nothing written if one of `expect` does not hold: that is how a name is taken only once.
     fn write(&self, expect: &[Expect], writes: &[TableWrite]) -> Result<bool, StoreError>;
 }
+
+/// A key and its value.
+pub type TableEntry = (Vec<u8>, Vec<u8>);
 
 /// A condition on a table's entry at the time of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,9 @@ mod lz;
 mod pack;
 pub mod small;
 mod unframe;
+mod uuids;
 pub mod words;
 
-/// Most rows that one encoded column may have: 16 Mi. Sealed blocks have about 64 Ki; a damaged
+/// Most rows that one encoded column may have: 4 Mi. Sealed blocks have about 64 Ki; a damaged
 /// row count beyond this is refused before anything is allocated for it.
-pub const ROWS_MAX: usize = 1 << 24;
+pub const ROWS_MAX: usize = 1 << 22;

@@ -22,12 +22,14 @@
 //! | 16 + n | fixed word column n | [`words`] |
 //! | 32 | a label column, any number of times | key length varint, key, [`words`] |
 //! | 33 | a value column, any number of times | key length varint, key, [`floats`] |
+//!
+//! Rows times columns are at most 2^26.
 
 use super::cursor::{Cursor, put_part, put_varint};
 use super::{ROWS_MAX, floats, ids, ints, words};
 use crate::KEYS_MAX;
 use crate::batch::{LabelColumn, RowBatch, ValueColumn};
-use crate::error::Corrupt;
+use crate::error::{Corrupt, StoreError};
 use crate::row::Word;
 
 mod column {
@@ -45,10 +47,30 @@ mod column {
     pub(super) const VALUE: u8 = 33;
 }
 
+/// Most numbers that a batch may have in all its columns (rows times columns): 64 Mi. A batch is
+/// one commit; this bounds what a damaged one can ask for.
+pub const CELLS_MAX: usize = 1 << 26;
+
+/// The columns that are not labels or values.
+const COLUMNS_FIXED: usize = 9 + Word::ALL.len();
+
 const WORD_LAST: u8 = column::WORD + Word::ALL.len() as u8 - 1;
 
-/// Appends the encoded batch.
-pub fn encode_batch(batch: &RowBatch, out: &mut Vec<u8>) {
+/// Appends the encoded batch. Fails, with nothing appended, if it has more than
+/// [`ROWS_MAX`](super::ROWS_MAX) rows or [`CELLS_MAX`] numbers: it could not be read again, and
+/// must be committed in parts.
+pub fn encode_batch(batch: &RowBatch, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    let columns = COLUMNS_FIXED + batch.labels.len() + batch.values.len();
+    for (what, found, limit) in [
+        ("the number of rows of a commit", batch.len, ROWS_MAX),
+        ("the number of label keys of a commit", batch.labels.len(), KEYS_MAX),
+        ("the number of value keys of a commit", batch.values.len(), KEYS_MAX),
+        ("rows times columns of a commit", batch.len.saturating_mul(columns), CELLS_MAX),
+    ] {
+        if found > limit {
+            return Err(StoreError::OverLimit { what, limit });
+        }
+    }
     put_varint(batch.len as u64, out);
     let mut columns = Columns { out, body: Vec::new() };
     columns.put(column::IDS, !batch.ids.slots.is_empty(), |body| {
@@ -92,6 +114,7 @@ pub fn encode_batch(batch: &RowBatch, out: &mut Vec<u8>) {
             floats::encode_f64s(&value.values, body);
         });
     }
+    Ok(())
 }
 
 /// Writes columns with their length before them.
@@ -115,6 +138,16 @@ impl Columns<'_> {
 pub fn decode_batch(bytes: &[u8]) -> Result<RowBatch, Corrupt> {
     let mut cursor = Cursor::new(bytes, "a small block");
     let mut batch = RowBatch { len: cursor.count(ROWS_MAX)?, ..RowBatch::default() };
+    // Counted before any column is decoded, so that nothing is allocated for too many.
+    let (mut ahead, mut columns) = (cursor.clone(), 0);
+    while !ahead.is_empty() {
+        ahead.byte()?;
+        ahead.part()?;
+        columns += 1;
+    }
+    if batch.len.saturating_mul(columns) > CELLS_MAX {
+        return Err(cursor.damaged());
+    }
     let mut last = 0;
     while !cursor.is_empty() {
         let number = cursor.byte()?;
@@ -175,3 +208,6 @@ fn decode_key(body: &[u8], before: usize) -> Result<(&str, &[u8]), Corrupt> {
     }
     Ok((key, cursor.rest()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,12 +28,11 @@ pub(super) struct Bytes;
 impl Weighter<CacheKey, Cached> for Bytes {
     fn weight(&self, _key: &CacheKey, value: &Cached) -> u64 {
         const ENTRY_BYTES: u64 = 96;
-        const GROUP_BYTES: u64 = 320; // a decoded group with some thirty histogram buckets
         ENTRY_BYTES
             + match value {
                 Cached::Filter(bytes) => bytes.len() as u64,
                 Cached::Words(table) => table.heap_bytes() as u64,
-                Cached::Partial(partial) => partial.groups() as u64 * GROUP_BYTES,
+                Cached::Partial(partial) => partial.heap_bytes() as u64,
             }
     }
 }

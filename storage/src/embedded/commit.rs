@@ -39,8 +39,16 @@ impl EmbeddedKeyspace {
         let first = state.last_seq + 1;
         let rows = group.take_rows(appends, first);
         let last = state.last_seq + rows.len as u64;
-        let value = (rows.len > 0)
-            .then(|| feed::encode(self.home.salt, first, last, feed::Body::Rows(&rows)));
+        let value = match rows.len {
+            0 => None,
+            _ => match feed::encode(self.home.salt, first, last, feed::Body::Rows(&rows)) {
+                Ok(value) => Some(value),
+                Err(e) => {
+                    writer.failed = Some("the set of ids is ahead of the rows".to_owned());
+                    return Err(e);
+                }
+            },
+        };
         let wrote = self.write(&mut writer, Probe::LastSeq, |transaction| {
             if let Some(value) = &value {
                 let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
@@ -91,16 +99,16 @@ impl EmbeddedKeyspace {
             let sealed = find_sealed(&state.blocks, rows, &hashes)?;
             let first = group.picks.len();
             let mut outcomes = Vec::with_capacity(rows.len);
-            for row in 0..rows.len {
+            for (row, &hash) in hashes.iter().enumerate() {
                 let outcome = if over.binary_search(&(row as u32)).is_ok() {
                     RowOutcome::TooManyKeys
                 } else if sealed.contains_key(&(row as u32))
-                    || group.repeats_unsealed(writer, state, appends, rows, row, hashes[row])
+                    || group.repeats_unsealed(writer, state, appends, rows, row, hash)
                 {
                     RowOutcome::Duplicate
                 } else {
                     let seq = state.last_seq + 1 + group.picks.len() as Seq;
-                    writer.recent.insert(hashes[row], seq);
+                    writer.recent.insert(hash, seq);
                     group.picks.push(Pick { part: part as u32, row: row as u32 });
                     RowOutcome::Accepted
                 };

@@ -129,7 +129,7 @@ impl EmbeddedKeyspace {
             Some(rows) => Body::Replaced(&seqs, rows),
             None => Body::Removed(&seqs),
         };
-        let value = feed::encode(salt, first, last, body);
+        let value = feed::encode(salt, first, last, body)?;
         self.change_manifest(writer, doomed.change, Probe::LastSeq, |transaction| {
             erase_from_feed(self, transaction, &seqs)?;
             let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
@@ -138,9 +138,14 @@ impl EmbeddedKeyspace {
         })?;
         let removed = seqs.len() as u64;
         // The feed's sizes and the new tail: what is on disk now is read back in one place.
-        let loaded = super::load::load(&self.home, &self.identity, &self.state().blocks)?;
-        self.publish(loaded.state);
-        *writer = loaded.writer;
+        match super::load::load(&self.home, &self.identity, &self.state().blocks) {
+            Ok(loaded) => {
+                self.publish(loaded.state);
+                *writer = loaded.writer;
+            }
+            // It is done all the same; the next writer reads again.
+            Err(e) => writer.failed = Some(e.to_string()),
+        }
         Ok(removed)
     }
 }
@@ -169,7 +174,7 @@ fn erase_from_feed(
             FeedEntry::Replaced { removed, .. } => FeedEntry::Replaced { removed, rows: kept },
             _ => FeedEntry::Rows(kept),
         };
-        let value = feed::encode(salt, spanned.first, spanned.last, (&entry).into());
+        let value = feed::encode(salt, spanned.first, spanned.last, (&entry).into())?;
         rewritten.push((spanned.first, value));
     }
     for (first, value) in rewritten {

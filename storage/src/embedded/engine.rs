@@ -278,6 +278,7 @@ fn creating(source: std::io::Error) -> StoreError {
 impl Engine for EmbeddedEngine {
     fn create(&self, name: &str, settings: &KeyspaceSettings) -> Result<(), StoreError> {
         let (inner, directory) = (&self.inner, directory(name)?);
+        self.platform()?; // there is never a tenant without the platform that knows it
         let _open = inner.lock_open(); // nobody opens it meanwhile
         let path = directory.join(KEYSPACE_FILE);
         if inner.volume.exists(&path).map_err(creating)? {
@@ -287,7 +288,13 @@ impl Engine for EmbeddedEngine {
         // From the root down, so that no synced name lies in a directory that could vanish.
         inner.volume.sync_dir(Path::new("")).map_err(creating)?;
         inner.volume.sync_dir(Path::new(TENANTS)).map_err(creating)?;
-        inner.create_file(name, &path, settings, CommitMode::OnePhase)
+        let made = inner.create_file(name, &path, settings, CommitMode::OnePhase);
+        if made.is_err() {
+            // It may have its name already without that being on stable storage.
+            let _ = inner.volume.remove_file(&path);
+            let _ = inner.volume.remove_file(&fresh_path(&path));
+        }
+        made
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn Keyspace>, StoreError> {

@@ -49,7 +49,12 @@ impl<'a> From<&'a FeedEntry> for Body<'a> {
 }
 
 /// The stored form of an entry that takes the seqs `first..=last`.
-pub(super) fn encode(salt: Salt, first: Seq, last: Seq, body: Body<'_>) -> Vec<u8> {
+pub(super) fn encode(
+    salt: Salt,
+    first: Seq,
+    last: Seq,
+    body: Body<'_>,
+) -> Result<Vec<u8>, StoreError> {
     let (kind, removed, rows) = match body {
         Body::Rows(rows) => (kind::FEED_ROWS, None, Some(rows)),
         Body::Removed(seqs) => (kind::FEED_REMOVED, Some(seqs), None),
@@ -65,10 +70,10 @@ pub(super) fn encode(salt: Salt, first: Seq, last: Seq, body: Body<'_>) -> Vec<u
         put_part(&body, &mut out);
     }
     if let Some(rows) = rows {
-        small::encode_batch(rows, &mut out);
+        small::encode_batch(rows, &mut out)?;
     }
     frame.finish(&mut out, &salt.feed(first));
-    out
+    Ok(out)
 }
 
 /// Reads the entry stored under `first`.

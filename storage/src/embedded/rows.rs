@@ -271,7 +271,7 @@ impl Newest {
         self.rows.push(gather(&[&all], &picks));
         let numbered = keys.into_iter().enumerate();
         self.keys.extend(numbered.map(|(n, (key, _))| (key, Pick { part, row: n as u32 })));
-        self.keys.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        self.keys.sort_unstable_by_key(|&(key, _)| std::cmp::Reverse(key));
         self.keys.truncate(self.limit);
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::db::{OrStoreError, READING, WRITING};
 use super::keyspace::EmbeddedKeyspace;
 use super::layout::{Salt, TABLES, kind};
 use crate::codec::frame;
-use crate::engine::{Expect, TableWrite, Tables};
+use crate::engine::{Expect, TableEntry, TableWrite, Tables};
 use crate::error::StoreError;
 use redb::{ReadableTable, WriteTransaction};
 use std::ops::Bound;
@@ -70,7 +70,7 @@ impl Tables for EmbeddedKeyspace {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<TableEntry>, StoreError> {
         let prefix = full_key(table, prefix);
         let from = after.map(|key| full_key(table, key)).filter(|key| *key >= prefix);
         let begin = match &from {

@@ -1,0 +1,43 @@
+//! One file a command: its flags, and what it does.
+
+use super::session::Session;
+use anyhow::Result;
+use clap::Subcommand;
+
+mod check;
+mod config;
+mod init;
+mod query;
+mod sample;
+mod tenant;
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Begin: make the data directory, the first tenant and its administrator
+    Init(init::Flags),
+    /// Make and list tenants
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Ask: counts, rates, percentiles, by whatever there is
+    Query(Box<query::Flags>),
+    /// Verify everything that is stored
+    Check(check::Flags),
+    /// Check and show the settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print made-up executions, to look around with
+    Sample(sample::Flags),
+}
+
+/// Runs `command`.
+pub(super) fn run(command: Command, session: &Session) -> Result<()> {
+    match command {
+        Command::Init(flags) => init::run(&flags, session),
+        Command::Tenant(command) => tenant::run(&command, session),
+        Command::Query(flags) => query::run(&flags, session),
+        Command::Check(flags) => check::run(&flags, session),
+        Command::Config(command) => config::run(&command, session),
+        Command::Sample(flags) => sample::run(&flags, session),
+    }
+}

@@ -1,0 +1,57 @@
+//! `emx sample`: executions of a company that does not exist.
+
+use crate::app::output;
+use crate::app::problem::Failure;
+use crate::app::session::Session;
+use crate::sample::{Profile, Workload};
+use anyhow::Result;
+use clap::Args;
+use jiff::Timestamp;
+use std::io::Write;
+
+/// Which executions to make up.
+#[derive(Debug, Args)]
+pub(in crate::app) struct Flags {
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    rows: u64,
+    /// The same seed and end give the same executions
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Over how many days
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: u32,
+    /// When they end (RFC 3339); the full hour before now if not given
+    #[arg(long, value_name = "TIME")]
+    end: Option<Timestamp>,
+    /// Which company's
+    #[arg(long, value_enum, default_value_t = Company::Demo)]
+    company: Company,
+}
+
+/// A company that can be made up.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Company {
+    /// 48 people in 6 teams, every field in use
+    Demo,
+    /// 500 people in 20 teams, the lines that benchmarks load
+    Benchmark,
+}
+
+pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
+    const HOUR_MS: i64 = 3_600_000;
+    let now_ms = session.clock.now_ms();
+    let end_ms = flags.end.map_or(now_ms - now_ms.rem_euclid(HOUR_MS), |end| end.as_millisecond());
+    if end_ms < i64::from(flags.days) * 24 * HOUR_MS {
+        return Err(Failure::usage("`--end` must be later: no execution begins before 1970").into());
+    }
+    let profile = match flags.company {
+        Company::Demo => Profile::DEMO,
+        Company::Benchmark => Profile::BENCHMARK,
+    };
+    let mut workload = Workload::benchmark(flags.rows, end_ms);
+    (workload.seed, workload.days, workload.profile) = (flags.seed, flags.days, profile);
+    let mut out = output::stream();
+    workload.write_to(&mut out)?;
+    Ok(out.flush()?)
+}

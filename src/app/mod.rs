@@ -1,0 +1,55 @@
+//! The outermost shell: the command line, what it opens, and how it says what went wrong.
+//!
+//! In reading order: [`command_line`] is what can be typed; [`session`] is what every command
+//! has (settings, clock, data); [`commands`] has one file a command; [`problem`] turns errors
+//! into words and exit statuses; [`output`], [`table`] and [`answer_table`] write answers.
+
+mod command_line;
+mod session;
+
+mod answer_table;
+mod commands;
+mod output;
+mod password;
+mod problem;
+mod table;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use command_line::CommandLine;
+use problem::Problem;
+use session::Session;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Known before the arguments are understood, for an error in them is an answer too.
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let command_line = match CommandLine::try_parse_from(&arguments) {
+        Ok(command_line) => command_line,
+        Err(error) => return refuse(&error, json),
+    };
+    match run(command_line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => Problem::of(&error).report(json),
+    }
+}
+
+fn run(command_line: CommandLine) -> anyhow::Result<()> {
+    let session = Session::start(&command_line.global)?;
+    commands::run(command_line.command, &session)
+}
+
+/// Answers arguments that are not a command: with help if that was asked for, else with why.
+fn refuse(error: &clap::Error, json: bool) -> ExitCode {
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if json && !asked_for {
+        return Problem::usage(&error.render().to_string()).report(true);
+    }
+    // Nobody is left to be told when even this cannot be written.
+    let _unwritable = error.print();
+    if asked_for { ExitCode::SUCCESS } else { problem::EXIT_USAGE.into() }
+}

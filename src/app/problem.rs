@@ -1,0 +1,251 @@
+//! What went wrong, in words for a person or as a problem object (RFC 9457) for a program.
+
+use crate::config::load::ConfigError;
+use crate::identity::email::EmailError;
+use crate::identity::password::PasswordError;
+use crate::query::{self, QueryError};
+use crate::tenancy::registry::TenancyError;
+use crate::tenancy::slug::SlugError;
+use serde::Serialize;
+use std::fmt;
+use std::process::ExitCode;
+use storage::ask::AskError;
+use storage::error::StoreError;
+
+/// Exit status of what was tried and failed.
+const EXIT_FAILURE: u8 = 1;
+
+/// Exit status of what could not be understood.
+pub(super) const EXIT_USAGE: u8 = 2;
+
+/// A failure that the shell itself finds.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: &'static str,
+    detail: String,
+    help: Option<String>,
+    exit: u8,
+}
+
+impl Failure {
+    /// `code` is a stable snake_case word, `detail` one sentence without its full stop.
+    pub(super) fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), help: None, exit: EXIT_FAILURE }
+    }
+
+    /// Something typed that cannot be understood.
+    pub(super) fn usage(detail: impl Into<String>) -> Self {
+        Self { exit: EXIT_USAGE, ..Self::new("usage", detail) }
+    }
+
+    /// Adds what to do.
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// An error as it is reported.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    r#type: &'static str,
+    title: String,
+    code: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Pointed>,
+    #[serde(skip)]
+    exit: u8,
+}
+
+/// One of several things that are wrong, and where.
+#[derive(Debug, Serialize)]
+struct Pointed {
+    pointer: String,
+    code: String,
+    detail: String,
+}
+
+impl Problem {
+    fn new(code: &'static str, detail: String) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: code.replace('_', " "),
+            code,
+            detail,
+            help: None,
+            errors: Vec::new(),
+            exit: EXIT_FAILURE,
+        }
+    }
+
+    /// Arguments that are no command; `rendered` is what the parser says.
+    pub(super) fn usage(rendered: &str) -> Self {
+        let first = rendered.split("\n\n").next().unwrap_or(rendered);
+        let detail = first.trim().trim_start_matches("error: ").replace('\n', " ");
+        let help = Some("`emx help` lists the commands, `emx help COMMAND` its flags".into());
+        Self { help, exit: EXIT_USAGE, ..Self::new("usage", detail) }
+    }
+
+    /// What `error` is called and what it says. The first cause that is known decides; what was
+    /// being done when it happened stands before it.
+    pub(super) fn of(error: &anyhow::Error) -> Self {
+        let known = error.chain().find_map(Self::of_cause);
+        let detail = sentence(error);
+        match known {
+            Some(known) => Self { detail: known.detail_or(detail), ..known },
+            None => Self::new("failed", detail),
+        }
+    }
+
+    fn detail_or(&self, whole: String) -> String {
+        if self.errors.is_empty() { whole } else { self.detail.clone() }
+    }
+
+    fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let detail = cause.to_string();
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            let plain = Self::new(failure.code, detail);
+            return Some(Self { help: failure.help.clone(), exit: failure.exit, ..plain });
+        }
+        if let Some(error) = cause.downcast_ref::<ConfigError>() {
+            return Some(Self::of_config(error, detail));
+        }
+        if let Some(error) = cause.downcast_ref::<QueryError>() {
+            return Some(Self::of_question(error, detail));
+        }
+        let code = if let Some(error) = cause.downcast_ref::<TenancyError>() {
+            match error {
+                TenancyError::Store(store) => store_code(store),
+                other => other.code(),
+            }
+        } else if let Some(error) = cause.downcast_ref::<StoreError>() {
+            store_code(error)
+        } else if cause.is::<PasswordError>() {
+            "invalid_password"
+        } else if cause.is::<EmailError>() {
+            "invalid_email"
+        } else if cause.is::<SlugError>() {
+            "invalid_slug"
+        } else {
+            return None;
+        };
+        Some(Self::new(code, detail))
+    }
+
+    fn of_config(error: &ConfigError, detail: String) -> Self {
+        match error {
+            ConfigError::Faults(faults) => {
+                let pointed = |fault: &crate::config::load::Fault| Pointed {
+                    pointer: fault.origin.to_string(),
+                    code: "invalid_setting".into(),
+                    detail: fault.message.clone(),
+                };
+                let errors = faults.iter().map(pointed).collect();
+                let help = Some("mend the settings; `emx config check` looks again".into());
+                Self { errors, help, ..Self::new("invalid_settings", detail) }
+            }
+            ConfigError::Unreadable { .. } => Self::new("unreadable_settings", detail),
+        }
+    }
+
+    fn of_question(error: &QueryError, detail: String) -> Self {
+        if let QueryError::Ask(AskError::Store(store)) = error {
+            return Self::new(store_code(store), detail);
+        }
+        let pointed = |problem: &query::Problem| Pointed {
+            pointer: problem.pointer.clone(),
+            code: problem.code.into(),
+            detail: problem.detail.clone(),
+        };
+        let errors: Vec<Pointed> = error.problems().iter().map(pointed).collect();
+        let lines: Vec<String> =
+            errors.iter().map(|e| format!("`{}`: {}", e.pointer, e.detail)).collect();
+        if errors.is_empty() {
+            return Self::new(error.code(), detail);
+        }
+        let help = Some("`emx help query` lists what can be asked".into());
+        Self { errors, help, exit: EXIT_USAGE, ..Self::new(error.code(), lines.join("\n")) }
+    }
+
+    /// Writes the problem to standard error and gives the exit status.
+    pub(super) fn report(&self, json: bool) -> ExitCode {
+        if json {
+            // A struct of texts always has a JSON form.
+            eprintln!("{}", serde_json::to_string(self).unwrap_or_default());
+        } else {
+            for line in self.detail.lines() {
+                eprintln!("error: {line}");
+            }
+            if let Some(help) = &self.help {
+                eprintln!("help: {help}");
+            }
+        }
+        self.exit.into()
+    }
+}
+
+/// The messages of `error` and its causes, each once: some say their cause themselves.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain() {
+        let message = cause.to_string();
+        if sentence.is_empty() {
+            sentence = message;
+        } else if !sentence.contains(&message) {
+            sentence = format!("{sentence}: {message}");
+        }
+    }
+    sentence
+}
+
+fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Corrupt(_) => "data_damaged",
+        StoreError::WrongKeyspace { .. } => "wrong_keyspace",
+        StoreError::NewerFormat { .. } => "newer_format",
+        StoreError::InUse => "data_in_use",
+        StoreError::NotFound { .. } => "keyspace_not_found",
+        StoreError::Exists { .. } => "keyspace_exists",
+        StoreError::DiskFull { .. } => "disk_full",
+        StoreError::OutcomeUnknown { .. } => "outcome_unknown",
+        StoreError::Closed { .. } => "keyspace_closed",
+        StoreError::SeqExpired { .. } => "seq_expired",
+        StoreError::OverLimit { .. } => "over_limit",
+        StoreError::Io { .. } => "disk_failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn the_first_known_cause_names_the_problem_and_the_context_stands_before_it() {
+        let error: anyhow::Error = TenancyError::Store(StoreError::InUse).into();
+        assert_eq!(Problem::of(&error).code, "data_in_use");
+        let error = Err::<(), _>(StoreError::NotFound { name: "x".into() });
+        let error = error.context("opening").unwrap_err();
+        let problem = Problem::of(&error);
+        assert_eq!(problem.code, "keyspace_not_found");
+        assert_eq!(problem.detail, "opening: there is no keyspace `x`");
+        assert_eq!(Problem::of(&anyhow::anyhow!("x")).code, "failed");
+    }
+
+    #[test]
+    fn usage_keeps_the_first_paragraph_of_the_parser() {
+        let problem = Problem::usage("error: unexpected argument '--x' found\n\nUsage: emx\n");
+        assert_eq!(problem.detail, "unexpected argument '--x' found");
+        assert_eq!(problem.exit, EXIT_USAGE);
+    }
+}

@@ -1,0 +1,153 @@
+//! What every command has: settings, a clock, and on demand the data.
+
+use super::command_line::GlobalFlags;
+use super::problem::Failure;
+use crate::config::load::{self, Loaded, Sources};
+use crate::config::settings::{LogFormat, LogLevel, LogSettings, Settings};
+use crate::runtime::clock::Clock;
+use crate::tenancy::registry::Tenancy;
+use crate::tenancy::scope::{Principal, TenantScope};
+use anyhow::{Context, Result};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use storage::embedded::{EmbeddedEngine, EngineSettings};
+use storage::engine::Engine;
+use storage::volume::OsVolume;
+use tracing::level_filters::LevelFilter;
+
+/// The platform's file: where it is, there is an installation.
+const PLATFORM_FILE: &str = "platform.redb";
+
+/// The directory of the tenants' keyspaces.
+const KEYSPACES_DIR: &str = "tenants";
+
+/// One run of the program.
+pub(super) struct Session {
+    pub(super) loaded: Loaded,
+    pub(super) clock: Clock,
+    pub(super) json: bool,
+}
+
+/// The opened data directory. Nobody else can open it at the same time.
+pub(super) struct Data {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) tenancy: Tenancy,
+}
+
+impl Session {
+    /// Composes the settings and begins to write messages to standard error.
+    pub(super) fn start(flags: &GlobalFlags) -> Result<Self> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let sources =
+            Sources { file: flags.config.clone(), data_dir: flags.data_dir.clone(), environment };
+        let loaded = load::load(&sources)?;
+        begin_log(&loaded.settings.log);
+        Ok(Self { loaded, clock: Clock::system(), json: flags.json })
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.loaded.settings
+    }
+
+    pub(super) fn data_dir(&self) -> &Path {
+        &self.settings().storage.data_dir
+    }
+
+    /// Whether there is an installation in the data directory.
+    pub(super) fn is_initialised(&self) -> Result<bool> {
+        let file = self.data_dir().join(PLATFORM_FILE);
+        file.try_exists()
+            .with_context(|| format!("cannot look into `{}`", self.data_dir().display()))
+    }
+
+    /// Opens the data, which must be there.
+    pub(super) fn open(&self) -> Result<Data> {
+        if !self.is_initialised()? {
+            return Err(self.nothing_there()?.into());
+        }
+        let data = self.open_or_make()?;
+        if data.tenancy.list()?.is_empty() {
+            return Err(self.nothing_there()?.into());
+        }
+        Ok(data)
+    }
+
+    /// Opens the data, or begins to have some.
+    pub(super) fn open_or_make(&self) -> Result<Data> {
+        let volume = OsVolume::shared(self.data_dir());
+        let engine: Arc<dyn Engine> =
+            Arc::new(EmbeddedEngine::open(volume, engine_settings(self.settings()))?);
+        let tenancy = Tenancy::start(engine.clone())?;
+        Ok(Data { engine, tenancy })
+    }
+
+    /// What it means that no tenant is known: nobody has begun here, or a file is lost.
+    fn nothing_there(&self) -> Result<Failure> {
+        let dir = self.data_dir();
+        let has_keyspaces = match std::fs::read_dir(dir.join(KEYSPACES_DIR)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            entries => entries?.next().is_some(),
+        };
+        let dir = dir.display();
+        if has_keyspaces {
+            let detail =
+                format!("`{dir}` has data of tenants, but no {PLATFORM_FILE} that knows them");
+            return Ok(
+                Failure::new("platform_lost", detail).help("restore that file from a backup")
+            );
+        }
+        Ok(Failure::new("not_initialised", format!("there is no data in `{dir}`"))
+            .help(format!("run `emx init --data-dir {dir} --tenant NAME --admin EMAIL` first")))
+    }
+}
+
+impl Data {
+    /// Lets the person at the machine into the tenant called `slug`.
+    pub(super) fn enter(&self, slug: &str) -> Result<TenantScope> {
+        Ok(self.tenancy.enter(&Principal::LocalOperator, slug)?)
+    }
+}
+
+fn engine_settings(settings: &Settings) -> EngineSettings {
+    let storage = &settings.storage;
+    EngineSettings {
+        cache_bytes: storage.cache_bytes.bytes(),
+        open_keyspaces_max: storage.open_keyspaces_max,
+        seal_rows: storage.seal_rows,
+        seal_bytes: storage.seal_bytes.bytes(),
+        feed_window_bytes: storage.feed_window_bytes.0,
+        ..EngineSettings::default()
+    }
+    .shared_out()
+}
+
+/// Messages go to standard error, so that standard output is the answer and nothing else.
+fn begin_log(settings: &LogSettings) {
+    let level = match settings.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    // A second subscriber in one process is refused; the first goes on.
+    let _already_begun = match settings.format {
+        LogFormat::Text => log.with_ansi(false).without_time().with_target(false).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_says_what_the_engine_defaults_to() {
+        let loaded = load::load(&Sources::default()).unwrap();
+        assert_eq!(engine_settings(&loaded.settings), EngineSettings::default());
+    }
+}

@@ -1,0 +1,225 @@
+//! The catalogue of settings: each key once, with how it is read, bounded and shown.
+//!
+//! *Invariant*: the catalogue and the embedded `config.toml` have the same keys (a test keeps it),
+//! so that every setting has a default and every default has a meaning.
+
+use super::amount::{Size, Span};
+use super::settings::{LogFormat, LogLevel, Settings};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A value as a source gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Raw {
+    /// Text: from a file's string, the environment or a flag.
+    Text(String),
+    /// A file's bare whole number.
+    Whole(i128),
+    /// Anything else that a file may hold; what it is called there.
+    Other(&'static str),
+}
+
+/// One setting.
+pub(super) struct Key {
+    pub(super) section: &'static str,
+    pub(super) name: &'static str,
+    /// Reads a value into the settings, or says why not.
+    pub(super) set: fn(&mut Settings, &Raw) -> Result<(), String>,
+    /// The value as it would be written.
+    pub(super) show: fn(&Settings) -> String,
+}
+
+impl Key {
+    /// `section.name`
+    pub(super) fn path(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// `EMX_SECTION__NAME`
+    pub(super) fn variable(&self) -> String {
+        format!("EMX_{}__{}", self.section.to_uppercase(), self.name.to_uppercase())
+    }
+}
+
+/// Makes a [`Key`] of a field of [`Settings`] and the function that reads its values.
+macro_rules! key {
+    ($section:ident . $name:ident, $read:expr) => {
+        Key {
+            section: stringify!($section),
+            name: stringify!($name),
+            set: |settings, raw| {
+                settings.$section.$name = $read(raw)?;
+                Ok(())
+            },
+            show: |settings| Shown::shown(&settings.$section.$name),
+        }
+    };
+}
+
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+/// Every setting, in the order of `config.toml`. The bounds keep out what cannot work (no cache at
+/// all, a block of ten rows) and slips of the finger (a cache of a thousand terabytes).
+pub(super) const KEYS: &[Key] = &[
+    key!(storage.data_dir, path),
+    key!(storage.cache_bytes, |raw: &Raw| size(raw, 8 * MIB..=TIB)),
+    key!(storage.open_keyspaces_max, |raw: &Raw| count(raw, 4..=100_000)),
+    key!(storage.seal_rows, |raw: &Raw| count(raw, 1_024..=65_536)),
+    key!(storage.seal_bytes, |raw: &Raw| size(raw, MIB..=TIB)),
+    key!(storage.feed_window_bytes, |raw: &Raw| size(raw, MIB..=TIB)),
+    key!(performance.query_time_max, |raw: &Raw| span(raw, 10..=24 * 3_600_000)),
+    key!(performance.query_memory_max, |raw: &Raw| size(raw, MIB..=TIB)),
+    key!(performance.writer_threads, |raw: &Raw| count(raw, 1..=256)),
+    key!(performance.queue_rows_max, |raw: &Raw| count(raw, 1_000..=100_000_000)),
+    key!(cache.result_bytes, |raw: &Raw| size(raw, 0..=TIB)),
+    key!(import.batch_rows, |raw: &Raw| count(raw, 1..=100_000)),
+    key!(log.level, |raw: &Raw| choice(raw, &LEVELS)),
+    key!(log.format, |raw: &Raw| choice(raw, &FORMATS)),
+];
+
+const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// The key called `section.name`, or what to say about it, with the nearest name there is.
+pub(super) fn find(section: &str, name: &str) -> Result<&'static Key, String> {
+    let path = format!("{section}.{name}");
+    KEYS.iter().find(|key| key.section == section && key.name == name).ok_or_else(|| {
+        let paths: Vec<String> = KEYS.iter().map(Key::path).collect();
+        format!("unknown setting `{path}`{}", did_you_mean(&path, &paths))
+    })
+}
+
+/// Fails unless a setting stands in the section `section`.
+pub(super) fn find_section(section: &str) -> Result<(), String> {
+    if KEYS.iter().any(|key| key.section == section) {
+        return Ok(());
+    }
+    let sections: Vec<String> = KEYS.iter().map(|key| key.section.to_owned()).collect();
+    Err(format!("unknown section `{section}`{}", did_you_mean(section, &sections)))
+}
+
+/// `: did you mean …?` if one of `known` is near enough to be a slip of the finger.
+pub(super) fn did_you_mean(given: &str, known: &[String]) -> String {
+    const NEAR: f64 = 0.75; // of 1; measured on swapped, missing and doubled letters
+    let near = known
+        .iter()
+        .map(|name| (strsim::normalized_damerau_levenshtein(given, name), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match near {
+        Some((likeness, name)) if likeness >= NEAR => format!(": did you mean `{name}`?"),
+        _ => ": `emx config show` lists all there are".into(),
+    }
+}
+
+fn size(raw: &Raw, bounds: RangeInclusive<u64>) -> Result<Size, String> {
+    let size = match raw {
+        Raw::Text(text) => Size::parse(text)?,
+        Raw::Whole(bytes) => {
+            Size(u64::try_from(*bytes).map_err(|_| format!("{bytes} is not a size"))?)
+        }
+        Raw::Other(what) => return Err(format!("{what} is not a size: write it like \"64 MiB\"")),
+    };
+    within(size, Size(*bounds.start()), Size(*bounds.end()))
+}
+
+fn span(raw: &Raw, bounds_ms: RangeInclusive<u64>) -> Result<Span, String> {
+    let span = match raw {
+        Raw::Text(text) => Span::parse(text)?,
+        Raw::Whole(number) => Span::parse(&number.to_string())?,
+        Raw::Other(what) => return Err(format!("{what} is not a duration: write it like \"30s\"")),
+    };
+    let ms = |ms: &u64| Span(Duration::from_millis(*ms));
+    within(span, ms(bounds_ms.start()), ms(bounds_ms.end()))
+}
+
+fn count(raw: &Raw, bounds: RangeInclusive<usize>) -> Result<usize, String> {
+    let number = match raw {
+        Raw::Text(text) => text.trim().replace('_', "").parse().ok(),
+        Raw::Whole(number) => Some(*number),
+        Raw::Other(_) => None,
+    };
+    let number = number.ok_or("it must be a whole number")?;
+    let number = usize::try_from(number).unwrap_or(if number < 0 { 0 } else { usize::MAX });
+    within(number, *bounds.start(), *bounds.end())
+}
+
+fn within<T: PartialOrd + Display>(value: T, least: T, most: T) -> Result<T, String> {
+    if value < least || value > most {
+        return Err(format!("it must be between {least} and {most}"));
+    }
+    Ok(value)
+}
+
+fn path(raw: &Raw) -> Result<PathBuf, String> {
+    match raw {
+        Raw::Text(text) if !text.is_empty() => Ok(text.into()),
+        _ => Err("it must be a path in quotes".into()),
+    }
+}
+
+fn choice<T: Copy>(raw: &Raw, choices: &[(&str, T)]) -> Result<T, String> {
+    let given = match raw {
+        Raw::Text(text) => text.to_lowercase(),
+        _ => String::new(),
+    };
+    choices.iter().find(|(name, _)| *name == given).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        format!("it must be one of {}", names.join(", "))
+    })
+}
+
+/// How a value is written in `emx config show`.
+trait Shown {
+    fn shown(&self) -> String;
+}
+
+impl Shown for Size {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for Span {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for usize {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for PathBuf {
+    fn shown(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Shown for LogLevel {
+    fn shown(&self) -> String {
+        name_of(*self, &LEVELS)
+    }
+}
+
+impl Shown for LogFormat {
+    fn shown(&self) -> String {
+        name_of(*self, &FORMATS)
+    }
+}
+
+fn name_of<T: PartialEq + Copy>(value: T, choices: &[(&str, T)]) -> String {
+    let found = choices.iter().find(|(_, choice)| *choice == value);
+    found.map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+}

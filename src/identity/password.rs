@@ -1,0 +1,177 @@
+//! Passwords: what one may be, how it is kept, and how one is made up.
+//!
+//! Kept is an argon2id hash as a PHC string, which names its own parameters, so that they can be
+//! raised later. A hash takes some 15 ms and 19 MiB on purpose.
+
+use super::email::Email;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use rand::RngExt;
+use std::fmt;
+
+/// Shortest password in characters (OWASP ASVS 5.0, 6.2.1).
+pub const PASSWORD_CHARS_MIN: usize = 8;
+
+/// Longest password in bytes: no sentence is longer, and hashing stays cheap for whoever is
+/// flooded with long ones.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// Memory of one hash in KiB, the first of OWASP's equivalent choices for argon2id.
+const MEMORY_KIB: u32 = 19 * 1024;
+
+/// Passes over that memory, as above.
+const PASSES: u32 = 2;
+
+/// Lanes, as above.
+const LANES: u32 = 1;
+
+/// A password as typed. Never printed, neither by mistake nor in a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// A password's hash, a PHC string.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PasswordPhc(String);
+
+/// Why a password is refused, or could not be hashed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// It is too short.
+    #[error("the password is too short: use at least {PASSWORD_CHARS_MIN} characters")]
+    TooShort,
+    /// It is too long.
+    #[error("the password is too long: use at most {PASSWORD_BYTES_MAX} bytes")]
+    TooLong,
+    /// It is the first thing that anybody would try.
+    #[error("the password is the e-mail address or a part of it: choose another")]
+    IsEmail,
+    /// It has a character that cannot be typed again.
+    #[error("the password has a control character in it: use only printable ones")]
+    Unprintable,
+    /// The hash could not be computed.
+    #[error("the password could not be hashed ({reason}): free some memory and try again")]
+    Hash {
+        /// What failed, for the log.
+        reason: String,
+    },
+}
+
+impl Password {
+    /// Takes `text`, exactly as typed, as a password for the user `email`.
+    pub fn choose(text: &str, email: &Email) -> Result<Self, PasswordError> {
+        if text.len() > PASSWORD_BYTES_MAX {
+            return Err(PasswordError::TooLong);
+        }
+        if text.chars().count() < PASSWORD_CHARS_MIN {
+            return Err(PasswordError::TooShort);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(PasswordError::Unprintable);
+        }
+        let (folded, address) = (text.to_lowercase(), email.folded());
+        if folded == address || address.split('@').any(|part| part == folded) {
+            return Err(PasswordError::IsEmail);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Makes one up: 100 random bits in five groups that can be read aloud and typed.
+    pub fn random() -> Self {
+        const GROUPS: usize = 5;
+        const GROUP_CHARS: usize = 4;
+        const ALPHABET: &[u8; 32] = b"23456789abcdefghjkmnpqrstuvwxyz+"; // no 0, 1, i, l, o
+        let mut rng = rand::rng();
+        let mut text = String::new();
+        for n in 0..GROUPS * GROUP_CHARS {
+            if n > 0 && n % GROUP_CHARS == 0 {
+                text.push('-');
+            }
+            text.push(char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));
+        }
+        Self(text)
+    }
+
+    /// The password itself, to be shown once to the one who will use it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Its hash, with a fresh salt.
+    pub fn hash(&self) -> Result<PasswordPhc, PasswordError> {
+        let hash = argon2()?
+            .hash_password(self.0.as_bytes())
+            .map_err(|e| PasswordError::Hash { reason: e.to_string() })?;
+        Ok(PasswordPhc(hash.to_string()))
+    }
+}
+
+impl PasswordPhc {
+    /// Whether `text` is the password. A damaged hash fits none.
+    pub fn fits(&self, text: &str) -> bool {
+        if text.len() > PASSWORD_BYTES_MAX {
+            return false;
+        }
+        let (Ok(hash), Ok(argon2)) = (PasswordHash::new(&self.0), argon2()) else { return false };
+        argon2.verify_password(text.as_bytes(), &hash).is_ok()
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>, PasswordError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .map_err(|e| PasswordError::Hash { reason: e.to_string() })?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<(), PasswordError>) {
+        let email = Email::parse("Operator@Example.org").unwrap();
+        assert_eq!(Password::choose(text, &email).map(|_| ()), expected, "{text}");
+    }
+
+    #[test]
+    fn the_rules_on_passwords() {
+        check("correct horse", Ok(()));
+        check("пароль-12", Ok(()));
+        check(&"x".repeat(PASSWORD_BYTES_MAX), Ok(()));
+        check(&"x".repeat(PASSWORD_BYTES_MAX + 1), Err(PasswordError::TooLong));
+        check("1234567", Err(PasswordError::TooShort));
+        check("пароль7", Err(PasswordError::TooShort)); // 7 characters, 13 bytes
+        check("", Err(PasswordError::TooShort));
+        check("operator@example.org", Err(PasswordError::IsEmail));
+        check("OPERATOR", Err(PasswordError::IsEmail));
+        check("two\nlines", Err(PasswordError::Unprintable));
+    }
+
+    #[test]
+    fn a_hash_fits_its_password_only_and_says_how_it_was_made() {
+        let email = Email::parse("you@example.org").unwrap();
+        let password = Password::choose("correct horse", &email).unwrap();
+        let (hash, other_salt) = (password.hash().unwrap(), password.hash().unwrap());
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
+        assert_ne!(hash, other_salt);
+        assert!(hash.fits("correct horse") && other_salt.fits("correct horse"));
+        for wrong in ["correct horse ", "Correct horse", "", &"x".repeat(10_000)] {
+            assert!(!hash.fits(wrong));
+        }
+        assert!(!PasswordPhc("damaged".into()).fits("damaged"));
+    }
+
+    #[test]
+    fn made_up_passwords_differ_pass_the_rules_and_are_not_printed() {
+        let (one, two) = (Password::random(), Password::random());
+        assert_ne!(one, two);
+        assert_eq!(one.reveal().len(), 24);
+        check(one.reveal(), Ok(()));
+        assert_eq!(format!("{one:?}"), "Password(…)");
+    }
+}

@@ -1,0 +1,149 @@
+//! Users, kept in the platform's tables.
+
+use super::email::Email;
+use super::password::PasswordPhc;
+use crate::tenancy::id::{TenantId, random_word};
+use crate::tenancy::record::{self, absent, put};
+use crate::tenancy::registry::Completion;
+use serde::{Deserialize, Serialize};
+use storage::engine::Tables;
+use storage::error::{Corrupt, StoreError};
+use storage::row::TimeMs;
+
+/// Users by id.
+const USERS: &str = "users";
+
+/// Ids of users by tenant and folded address.
+const EMAILS: &str = "user_emails";
+
+/// What a user may do in a tenant; each may do what those below may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// See.
+    Viewer,
+    /// See, and send executions.
+    Member,
+    /// Change dashboards, rules and views.
+    Manager,
+    /// Administer users, keys and imports.
+    Admin,
+    /// Everything, the tenant's end included.
+    Owner,
+}
+
+/// One user of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Random, never reused.
+    pub id: String,
+    /// Where the user belongs.
+    pub tenant_id: TenantId,
+    /// The name to sign in with.
+    pub email: Email,
+    /// What the user may do in the tenant.
+    pub role: Role,
+    /// Whether the user also administers the platform: all tenants.
+    pub platform: bool,
+    /// The password's hash.
+    pub password: PasswordPhc,
+    /// When the user was created, Unix milliseconds.
+    pub created_ms: TimeMs,
+}
+
+/// What is to be said of a tenant's first user.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The name to sign in with.
+    pub email: Email,
+    /// The password's hash.
+    pub password: PasswordPhc,
+    /// Whether the user also administers the platform, as the very first one does.
+    pub platform: bool,
+}
+
+impl User {
+    /// The user that a tenant begins with.
+    pub fn owner(tenant_id: TenantId, owner: Owner, now_ms: TimeMs) -> Self {
+        Self {
+            id: random_word(),
+            tenant_id,
+            email: owner.email,
+            role: Role::Owner,
+            platform: owner.platform,
+            password: owner.password,
+            created_ms: now_ms,
+        }
+    }
+
+    /// What makes this user exist; it fails as a whole where the address is taken in the tenant.
+    pub fn creation(&self) -> Result<Completion, StoreError> {
+        let email = email_key(&self.tenant_id, &self.email);
+        let id = self.id.as_bytes();
+        Ok(Completion {
+            expect: vec![absent(USERS, id), absent(EMAILS, &email)],
+            writes: vec![put(USERS, id, record::encode(self)?), put(EMAILS, &email, id.to_vec())],
+        })
+    }
+}
+
+/// Every user, in order of their ids.
+pub fn list(platform: &dyn Tables) -> Result<Vec<User>, StoreError> {
+    let entries = record::all(platform, USERS, b"")?;
+    entries.iter().map(|(key, bytes)| decode(key, bytes)).collect()
+}
+
+/// The user of `tenant_id` with that address, in whatever case it was typed.
+pub fn find(
+    platform: &dyn Tables,
+    tenant_id: &TenantId,
+    email: &Email,
+) -> Result<Option<User>, StoreError> {
+    let Some(id) = platform.get(EMAILS, &email_key(tenant_id, email))? else { return Ok(None) };
+    let bytes = platform
+        .get(USERS, &id)?
+        .ok_or_else(|| Corrupt::new(format!("{EMAILS} names a user that is not there")))?;
+    decode(&id, &bytes).map(Some)
+}
+
+fn email_key(tenant_id: &TenantId, email: &Email) -> Vec<u8> {
+    format!("{tenant_id}/{}", email.folded()).into_bytes() // an id has no slash
+}
+
+fn decode(key: &[u8], bytes: &[u8]) -> Result<User, StoreError> {
+    record::decode(&format!("{USERS}/{}", String::from_utf8_lossy(key)), bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::password::Password;
+    use crate::tenancy::fake::FakeEngine;
+
+    fn user(tenant_id: &TenantId, email: &str) -> User {
+        let email = Email::parse(email).unwrap();
+        let password = Password::random().hash().unwrap();
+        User::owner(tenant_id.clone(), Owner { email, password, platform: true }, 7)
+    }
+
+    fn create(platform: &dyn Tables, user: &User) -> bool {
+        let creation = user.creation().unwrap();
+        platform.write(&creation.expect, &creation.writes).unwrap()
+    }
+
+    #[test]
+    fn an_address_is_taken_once_in_a_tenant_in_whatever_case() {
+        let platform = FakeEngine::default();
+        let (acme, other) = (TenantId::random(), TenantId::random());
+        let first = user(&acme, "You@example.org");
+        assert!(create(&platform, &first));
+        assert!(!create(&platform, &user(&acme, "you@EXAMPLE.org")));
+        assert!(create(&platform, &user(&other, "you@example.org")));
+        assert_eq!(list(&platform).unwrap().len(), 2);
+
+        let typed = Email::parse("YOU@example.org").unwrap();
+        assert_eq!(find(&platform, &acme, &typed).unwrap(), Some(first));
+        let nobody = Email::parse("nobody@example.org").unwrap();
+        assert_eq!(find(&platform, &acme, &nobody).unwrap(), None);
+    }
+}

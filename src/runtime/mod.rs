@@ -1,0 +1,3 @@
+//! What stands between the product and the machine it runs on: time, and nothing else yet.
+
+pub mod clock;

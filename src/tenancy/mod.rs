@@ -1,0 +1,16 @@
+//! Tenants: what they are called, where their keyspaces are, and who may enter.
+//!
+//! *Invariant*: whoever touches a tenant's data holds a [`TenantScope`](scope::TenantScope), and
+//! only this module makes one.
+
+pub mod id;
+pub mod slug;
+
+pub mod record;
+pub mod registry;
+pub mod scope;
+pub mod tenant;
+pub mod zone;
+
+#[cfg(test)]
+pub(crate) mod fake;

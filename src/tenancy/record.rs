@@ -1,0 +1,114 @@
+//! Versioned records in the platform's tables: JSON, so that a support case can be read with any
+//! tool, with the version beside the fields.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use storage::engine::{Expect, TableWrite, Tables};
+use storage::error::{Corrupt, StoreError};
+
+/// The version that records are written in.
+const VERSION: u32 = 1;
+
+#[derive(serde::Serialize)]
+struct Written<'a, T> {
+    version: u32,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+#[derive(serde::Deserialize)]
+struct VersionOnly {
+    version: u32,
+}
+
+/// The bytes of `fields` as a record. Fails only for maps whose keys are not text.
+pub fn encode<T: Serialize>(fields: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(&Written { version: VERSION, fields })
+        .map_err(|e| StoreError::Corrupt(Corrupt::new(format!("a record to be written: {e}"))))
+}
+
+/// The fields of the record `bytes`, which was found at `what` (for the error).
+pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    let damaged = |e: serde_json::Error| StoreError::Corrupt(Corrupt::new(format!("{what}: {e}")));
+    let VersionOnly { version } = serde_json::from_slice(bytes).map_err(damaged)?;
+    if version > VERSION {
+        return Err(StoreError::NewerFormat { found: version, known: VERSION });
+    }
+    serde_json::from_slice(bytes).map_err(damaged)
+}
+
+/// Sets `key` of `table` to `value`.
+pub fn put(table: &str, key: &[u8], value: Vec<u8>) -> TableWrite {
+    TableWrite { table: table.into(), key: key.into(), value: Some(value) }
+}
+
+/// Deletes `key` of `table`.
+pub fn delete(table: &str, key: &[u8]) -> TableWrite {
+    TableWrite { table: table.into(), key: key.into(), value: None }
+}
+
+/// There must be no `key` in `table`.
+pub fn absent(table: &str, key: &[u8]) -> Expect {
+    Expect { table: table.into(), key: key.into(), value: None }
+}
+
+/// Writes like [`Tables::write`], and where the store cannot tell whether the commit took place,
+/// looks whether `writes[0]` is there. So the first write must set a value that nobody else
+/// writes, such as a record with a fresh random id.
+pub fn write_surely(
+    tables: &dyn Tables,
+    expect: &[Expect],
+    writes: &[TableWrite],
+) -> Result<bool, StoreError> {
+    match (tables.write(expect, writes), writes.first()) {
+        (Err(unknown @ StoreError::OutcomeUnknown { .. }), Some(first)) => {
+            if tables.get(&first.table, &first.key)? == first.value {
+                Ok(true)
+            } else {
+                Err(unknown)
+            }
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// Every entry of `table` whose key begins with `prefix`, in order of the keys.
+pub fn all(tables: &dyn Tables, table: &str, prefix: &[u8]) -> Result<Vec<Entry>, StoreError> {
+    const PAGE: usize = 1000; // bounds what one read transaction holds
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let after = entries.last().map(|(key, _)| key.clone());
+        let page = tables.list(table, prefix, after.as_deref(), PAGE)?;
+        let full = page.len() == PAGE;
+        entries.extend(page);
+        if !full {
+            return Ok(entries);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Fields {
+        name: String,
+    }
+
+    #[test]
+    fn a_record_round_trips_and_a_newer_or_damaged_one_is_refused() {
+        let fields = Fields { name: "x".into() };
+        let bytes = encode(&fields).unwrap();
+        assert_eq!(bytes, br#"{"version":1,"name":"x"}"#);
+        assert_eq!(decode::<Fields>("t/k", &bytes).unwrap(), fields);
+        let newer = decode::<Fields>("t/k", br#"{"version":2,"title":"x"}"#);
+        assert!(matches!(newer, Err(StoreError::NewerFormat { found: 2, known: 1 })));
+        for bad in [&b"{}"[..], b"", b"{\"version\":1}", b"\xff"] {
+            assert!(matches!(decode::<Fields>("t/k", bad), Err(StoreError::Corrupt(_))));
+        }
+    }
+}

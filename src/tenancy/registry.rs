@@ -1,0 +1,257 @@
+//! The tenants of this installation: made whole or not at all, found by name, entered by right.
+//!
+//! Creation spans two files (the platform's and the new keyspace's), so it goes in steps that a
+//! crash may separate: the record says `creating`, the keyspace is made, the record says `active`
+//! together with whatever else must exist from the first moment (the first administrator). Only
+//! the last step makes the tenant visible, in one transaction. Before it there is nothing to
+//! keep, so whatever a crash left is cleared at the next start and the name is free again.
+
+use super::id::TenantId;
+use super::record::{self, absent, delete, put, write_surely};
+use super::scope::{Principal, TenantScope};
+use super::slug::{Slug, SlugError};
+use super::tenant::{SLUGS, TENANTS, Tenant, TenantState};
+use super::zone::grain_minutes;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use storage::engine::{Engine, Expect, KeyspaceSettings, TableWrite, Tables};
+use storage::error::{Corrupt, StoreError};
+use storage::row::TimeMs;
+
+/// Why an act on tenants did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum TenancyError {
+    /// The name breaks the rules.
+    #[error(transparent)]
+    Slug(#[from] SlugError),
+    /// The name is taken.
+    #[error("there is a tenant `{slug}` already: choose another name")]
+    SlugTaken {
+        /// The name.
+        slug: Slug,
+    },
+    /// No tenant has this name.
+    #[error("there is no tenant `{slug}`: `emx tenant list` shows those there are")]
+    NotFound {
+        /// What was asked for.
+        slug: String,
+    },
+    /// The time zone is not one.
+    #[error("`{zone}` is not a time zone: use a name like `Europe/Berlin`")]
+    Zone {
+        /// What was given.
+        zone: String,
+    },
+    /// What should come into being with the tenant cannot.
+    #[error("the tenant `{slug}` could not be completed because something it needs is taken")]
+    Conflict {
+        /// The tenant's name.
+        slug: Slug,
+    },
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TenancyError {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Slug(_) => "invalid_slug",
+            Self::SlugTaken { .. } => "slug_taken",
+            Self::NotFound { .. } => "tenant_not_found",
+            Self::Zone { .. } => "unknown_time_zone",
+            Self::Conflict { .. } => "conflict",
+            Self::Store(_) => "store_failed",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(store) if store.is_transient())
+    }
+}
+
+/// A tenant to be made.
+#[derive(Clone, Debug)]
+pub struct NewTenant {
+    /// Its name.
+    pub slug: Slug,
+    /// Its IANA time zone.
+    pub time_zone: String,
+}
+
+/// What comes into being in the same transaction as the tenant.
+#[derive(Clone, Debug, Default)]
+pub struct Completion {
+    /// Conditions.
+    pub expect: Vec<Expect>,
+    /// Entries of the platform's tables.
+    pub writes: Vec<TableWrite>,
+}
+
+/// The tenants of one installation.
+#[derive(Debug)]
+pub struct Tenancy {
+    engine: Arc<dyn Engine>,
+    platform: Arc<dyn Tables>,
+    /// Held while a tenant is made, so that a record that says `creating` and belongs to nobody
+    /// who holds this is left over.
+    creation: Mutex<()>,
+}
+
+impl Tenancy {
+    /// Takes over the tenants of `engine`, and clears what a crash left of unfinished ones.
+    ///
+    /// The engine lets one process in at a time, so nobody else can be at work on them.
+    pub fn start(engine: Arc<dyn Engine>) -> Result<Self, TenancyError> {
+        let platform = engine.platform()?;
+        let tenancy = Self { engine, platform, creation: Mutex::new(()) };
+        for tenant in tenancy.records()? {
+            if tenant.state == TenantState::Creating {
+                tracing::warn!(tenant = %tenant.slug, "clearing a tenant that was half made");
+                tenancy.clear(&tenant)?;
+            }
+        }
+        Ok(tenancy)
+    }
+
+    /// Makes a tenant and, in the transaction that makes it visible, what `complete` wants.
+    /// Whatever fails, nothing of it stays.
+    pub fn create(
+        &self,
+        new: NewTenant,
+        now_ms: TimeMs,
+        complete: impl FnOnce(&Tenant) -> Result<Completion, StoreError>,
+    ) -> Result<Tenant, TenancyError> {
+        let grain_minutes = grain_minutes(&new.time_zone)
+            .ok_or_else(|| TenancyError::Zone { zone: new.time_zone.clone() })?;
+        let _alone = self.creation.lock().unwrap_or_else(PoisonError::into_inner);
+        let tenant = Tenant {
+            id: TenantId::random(),
+            slug: new.slug,
+            state: TenantState::Creating,
+            time_zone: new.time_zone,
+            created_ms: now_ms,
+        };
+        self.reserve(&tenant)?;
+        let made = self.make(&tenant, KeyspaceSettings { grain_minutes }, complete);
+        if made.is_err()
+            && let Err(error) = self.clear(&tenant)
+        {
+            // The next creation of that name, or the next start, tries again.
+            tracing::warn!(tenant = %tenant.slug, %error, "could not clear a half-made tenant");
+        }
+        made
+    }
+
+    /// Takes the name, in the record's first state.
+    fn reserve(&self, tenant: &Tenant) -> Result<(), TenancyError> {
+        let (id, slug) = (tenant.id.as_str().as_bytes(), tenant.slug.as_str().as_bytes());
+        if let Some(other) = self.lookup(&tenant.slug)? {
+            if other.state != TenantState::Creating {
+                return Err(TenancyError::SlugTaken { slug: tenant.slug.clone() });
+            }
+            self.clear(&other)?;
+        }
+        let expect = [absent(TENANTS, id), absent(SLUGS, slug)];
+        let writes = [put(TENANTS, id, tenant.encode()?), put(SLUGS, slug, id.to_vec())];
+        match write_surely(&*self.platform, &expect, &writes)? {
+            true => Ok(()),
+            false => Err(TenancyError::SlugTaken { slug: tenant.slug.clone() }),
+        }
+    }
+
+    /// Makes the keyspace, then the tenant visible.
+    fn make(
+        &self,
+        tenant: &Tenant,
+        settings: KeyspaceSettings,
+        complete: impl FnOnce(&Tenant) -> Result<Completion, StoreError>,
+    ) -> Result<Tenant, TenancyError> {
+        self.engine.create(tenant.id.as_str(), &settings)?;
+        let active = Tenant { state: TenantState::Active, ..tenant.clone() };
+        let completion = complete(&active)?;
+        let id = tenant.id.as_str().as_bytes();
+        let mut expect = completion.expect;
+        expect.push(Expect {
+            table: TENANTS.into(),
+            key: id.into(),
+            value: Some(tenant.encode()?),
+        });
+        let mut writes = vec![put(TENANTS, id, active.encode()?)];
+        writes.extend(completion.writes);
+        match write_surely(&*self.platform, &expect, &writes)? {
+            true => Ok(active),
+            false => Err(TenancyError::Conflict { slug: active.slug }),
+        }
+    }
+
+    /// Removes what there is of a tenant that never became visible. Can be repeated: the record
+    /// goes last, so a crash in between leaves it to be found. The record is looked at first,
+    /// because a commit of unknown outcome may have made the tenant visible after all.
+    fn clear(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        let id = tenant.id.as_str().as_bytes();
+        let Some(bytes) = self.platform.get(TENANTS, id)? else { return Ok(()) };
+        if Tenant::decode(id, &bytes)?.state != TenantState::Creating {
+            return Ok(());
+        }
+        self.engine.delete(tenant.id.as_str())?;
+        let unchanged = Expect { table: TENANTS.into(), key: id.into(), value: Some(bytes) };
+        let slug = tenant.slug.as_str().as_bytes();
+        self.platform.write(&[unchanged], &[delete(TENANTS, id), delete(SLUGS, slug)])?;
+        Ok(())
+    }
+
+    /// All tenants, in order of their names.
+    pub fn list(&self) -> Result<Vec<Tenant>, TenancyError> {
+        let mut tenants = self.records()?;
+        tenants.retain(|tenant| tenant.state != TenantState::Creating);
+        tenants.sort_by(|a, b| a.slug.cmp(&b.slug));
+        Ok(tenants)
+    }
+
+    /// Lets `principal` into the tenant called `slug`, and opens its keyspace.
+    pub fn enter(&self, principal: &Principal, slug: &str) -> Result<TenantScope, TenancyError> {
+        let not_found = || TenancyError::NotFound { slug: slug.into() };
+        let name = Slug::parse(slug).map_err(|_| not_found())?;
+        let tenant = self.lookup(&name)?.ok_or_else(not_found)?;
+        match (principal, tenant.state) {
+            (Principal::LocalOperator, TenantState::Active) => {
+                let keyspace = self.engine.open(tenant.id.as_str())?;
+                Ok(TenantScope::new(tenant, principal.clone(), keyspace))
+            }
+            (_, TenantState::Creating) => Err(not_found()),
+        }
+    }
+
+    /// Keyspaces on disk that belong to no tenant. Never removed on their own: a restored or
+    /// damaged platform file must not cost anybody's data.
+    pub fn orphans(&self) -> Result<Vec<String>, TenancyError> {
+        let known: BTreeSet<String> =
+            self.records()?.into_iter().map(|tenant| tenant.id.into()).collect();
+        let mut orphans = self.engine.list()?;
+        orphans.retain(|name| !known.contains(name));
+        orphans.sort();
+        Ok(orphans)
+    }
+
+    fn lookup(&self, slug: &Slug) -> Result<Option<Tenant>, StoreError> {
+        let Some(id) = self.platform.get(SLUGS, slug.as_str().as_bytes())? else {
+            return Ok(None);
+        };
+        let bytes = self.platform.get(TENANTS, &id)?.ok_or_else(|| {
+            Corrupt::new(format!("{SLUGS}/{slug} names a tenant that is not there"))
+        })?;
+        Ok(Some(Tenant::decode(&id, &bytes)?))
+    }
+
+    fn records(&self) -> Result<Vec<Tenant>, StoreError> {
+        let entries = record::all(&*self.platform, TENANTS, b"")?;
+        entries.iter().map(|(key, bytes)| Tenant::decode(key, bytes)).collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -1,0 +1,125 @@
+//! Power loss, failing disks and full ones, at every change a scenario makes: nothing that was
+//! acknowledged is lost or doubled, nothing is there by halves, and a disk that fails without a
+//! crash is neither hidden nor fatal.
+//!
+//! `EMX_SOAK=1` strikes at 1,200 points or more of each scenario, otherwise at some of them.
+//! `EMX_POINT=<n>` strikes at the one point that a finding names.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
+
+#[path = "support/ledger.rs"]
+mod ledger;
+#[path = "power_loss/points.rs"]
+mod points;
+#[path = "support/questions.rs"]
+mod questions;
+#[path = "power_loss/scenario.rs"]
+mod scenario;
+#[path = "support/sim_volume.rs"]
+mod sim_volume;
+#[path = "power_loss/strike.rs"]
+mod strike;
+
+use scenario::Scenario;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use storage::embedded::{EmbeddedEngine, EngineSettings};
+use storage::engine::Engine;
+use storage::error::StoreError;
+use storage::volume::Volume;
+use strike::{Base, Point};
+
+/// The engine with blocks so small that a few hundred rows fill several, and with nothing done in
+/// the background, so that every run makes the same changes.
+fn open(volume: Arc<dyn Volume>) -> Result<Arc<dyn Engine>, StoreError> {
+    let settings = EngineSettings { seal_rows: 64, background: false, ..EngineSettings::default() };
+    Ok(Arc::new(EmbeddedEngine::open(volume, settings)?))
+}
+
+/// Strikes and gives what was found, a panic included.
+fn finding(base: &Base, point: Point) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(|| base.strike(point))) {
+        Ok(result) => result.err(),
+        Err(_) => Some("panicked".to_owned()),
+    }
+}
+
+fn check(scenario: Scenario) {
+    const FINDINGS_SHOWN: usize = 10;
+    let name = scenario.name;
+    let base = Base::new(open, scenario).unwrap();
+    let rehearsed = base.rehearse().unwrap();
+    let points = points::points(&rehearsed);
+    let only: Option<usize> = std::env::var("EMX_POINT").ok().and_then(|n| n.parse().ok());
+    let mut findings = Vec::new();
+    for (n, point) in points.iter().enumerate().filter(|(n, _)| only.is_none_or(|o| o == *n)) {
+        if let Some(what) = finding(&base, *point) {
+            let steps = rehearsed.steps();
+            let step = steps.get(point.at as usize);
+            findings.push(format!("point {n}, {point:?} ({step:?}): {what}"));
+        }
+    }
+    println!("{name}: {} changes, {} points", rehearsed.ops(), points.len());
+    assert!(
+        findings.is_empty(),
+        "{name}: {} of {} points:\n{}",
+        findings.len(),
+        points.len(),
+        findings[..findings.len().min(FINDINGS_SHOWN)].join("\n")
+    );
+}
+
+#[test]
+fn during_commits() {
+    check(scenario::commit());
+}
+
+#[test]
+fn during_sealing() {
+    check(scenario::seal());
+}
+
+#[test]
+fn during_an_import() {
+    check(scenario::import());
+}
+
+#[test]
+fn during_a_removal() {
+    check(scenario::remove());
+}
+
+#[test]
+fn during_a_replacement() {
+    check(scenario::replace());
+}
+
+#[test]
+fn while_a_tenant_is_made() {
+    check(scenario::tenant());
+}
+
+#[test]
+fn during_the_first_start() {
+    check(scenario::first_start());
+}
+
+#[test]
+fn during_a_rewrite() {
+    check(scenario::rewrite());
+}
+
+#[test]
+fn while_a_tenant_is_deleted() {
+    check(scenario::delete());
+}
+
+#[test]
+fn a_lying_disk_is_noticed() {
+    let base = Base::new(open, scenario::commit()).unwrap();
+    base.volume.lie_about_syncs();
+    let rehearsed = base.rehearse();
+    assert!(rehearsed.is_ok(), "{rehearsed:?}");
+    let points = points::points(&rehearsed.unwrap());
+    let found = points.iter().filter(|point| finding(&base, **point).is_some()).count();
+    assert!(found > points.len() / 3, "{found} of {}", points.len());
+}

@@ -1,0 +1,32 @@
+//! Questions: how they are asked and refused. What is answered is another test's matter.
+
+use crate::emx::Emx;
+
+#[test]
+fn flags_and_a_file_ask_the_same() {
+    let emx = Emx::initialised();
+    let flags = ["query", "--tenant", "demo", "--metric", "count,p95(duration_ms)"];
+    let answer = emx.json(&flags);
+    assert_eq!(answer["columns"][1]["name"], "p95(duration_ms)");
+    assert_eq!(answer["columns"][1]["unit"], "ms");
+    let file = ["query", "--tenant", "demo", "--file", "-", "--json"];
+    let ran = emx.run_with_stdin(&file, r#"{"metrics": ["count", "p95(duration_ms)"]}"#);
+    let again: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&again["columns"], &again["rows"]), (&answer["columns"], &answer["rows"]));
+    let csv = emx.ok(&[&flags[..], &["--csv"]].concat());
+    assert!(csv.starts_with("count,p95(duration_ms)\r\n"), "{csv}");
+}
+
+#[test]
+fn a_question_that_cannot_be_asked_is_refused_as_a_whole() {
+    let emx = Emx::initialised();
+    let query = |rest: &[&'static str]| [&["query", "--tenant", "demo"], rest].concat();
+    let ran = emx.fails(&query(&["--metric", "mode(x)", "--from", "soon"]), 2, "invalid_question");
+    assert!(ran.err.contains("error: `/from`: ") && ran.err.contains("error: `/metrics/0`: "));
+    emx.fails(&query(&["--group-by", "colour"]), 2, "unknown_field");
+    emx.fails(&query(&["--file", "no.json"]), 1, "failed");
+    emx.fails(&query(&["--file", "q.json", "--metric", "count"]), 2, "usage");
+    emx.fails(&["query", "--tenant", "nobody"], 1, "tenant_not_found");
+    let ran = emx.run(&query(&["--csv", "--json"]));
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
