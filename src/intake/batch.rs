@@ -8,10 +8,10 @@ use super::decode::{Decoded, Warning};
 use super::quarantine;
 use crate::model::limits::PROBLEMS_MAX;
 use crate::model::problem::{body, row};
-use crate::process::admit::Refusal;
+use crate::process::admit::{Arrival, Refusal};
 use serde::Serialize;
 use storage::engine::{Append, Appended, RowOutcome};
-use storage::row::{Seq, TimeMs};
+use storage::row::Seq;
 
 /// What is wrong with one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -79,11 +79,11 @@ pub struct Ledger {
     atomic: bool,
 }
 
-/// Makes an append of `decoded`, received at `received_ms`. With `atomic` a single row that is
+/// Makes an append of `decoded`, as it arrived. With `atomic` a single row that is
 /// rejected or quarantined refuses the whole.
 pub fn prepare(
     decoded: Decoded,
-    received_ms: TimeMs,
+    arrival: Arrival<'_>,
     atomic: bool,
 ) -> Result<Prepared, BatchRefused> {
     let Decoded { format, rows, row_index, refused, warnings, .. } = decoded;
@@ -94,7 +94,7 @@ pub fn prepare(
         if let (Some(raw), Some(refusal)) = (&refused.raw, refused.problems.first()) {
             quarantined += 1;
             if !atomic {
-                writes.push(quarantine::keep(raw, format, refusal, received_ms));
+                writes.push(quarantine::keep(raw, format, refusal, arrival));
             }
         }
         let room = PROBLEMS_MAX - errors.len();

@@ -1,23 +1,18 @@
 //! What decodes but cannot be true: kept whole, outside every aggregate, until somebody decides.
 //!
-//! An entry's key is a hash of what the row says, whatever format or origin it came by, so that a
-//! repeat adds nothing. Rows are kept as JSON with their secrets masked; what is no execution at
-//! all (a line of an import that cannot be read) is kept as text and can only be deleted.
+//! Rows are kept as JSON with their keys in order, whatever format they came by, so that a repeat
+//! in another format adds nothing. What is no execution at all (a line of an import that cannot
+//! be read) is kept as text and can only be deleted. Entries are written by [`quarantine`].
 
 use super::decode::{Body, BodyError, DecodeLimits, Encoding, Format, Shape, decode};
 use crate::model::limits::ROW_BYTES_MAX;
 use crate::process::admit::{Arrival, Refusal};
 use crate::process::mask::mask;
-use serde::{Deserialize, Serialize};
+use crate::process::quarantine::{self, Form, Quarantined, TABLE};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::fmt;
 use storage::engine::{Append, Expect, Keyspace, RowOutcome, TableWrite, Tables};
 use storage::error::{Corrupt, StoreError};
-use storage::row::TimeMs;
-
-/// The table of a keyspace that the entries stand in.
-pub const TABLE: &str = "quarantine";
 
 /// Bounds of a kept row. It was inside the bounds when it came; as JSON it may be longer.
 const KEPT_LIMITS: DecodeLimits = DecodeLimits {
@@ -58,59 +53,13 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// What [`Entry::raw`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Form {
-    /// A JSON object with the contract's fields.
-    Execution,
-    /// Text that could not be read.
-    Text,
-}
-
-/// One entry, as stored and as shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry<'e> {
-    /// When it was received, Unix milliseconds; of repeats the last.
-    pub received: TimeMs,
-    /// One sentence that says what to do.
-    pub reason: Cow<'e, str>,
-    /// A stable snake_case word.
-    pub code: Cow<'e, str>,
-    /// JSON pointer of the offending field.
-    pub pointer: Cow<'e, str>,
-    /// What `raw` is.
-    pub form: Form,
-    /// What was sent, secrets masked.
-    pub raw: Cow<'e, str>,
-}
-
 /// The write that keeps a refused row. Belongs into the transaction of the rows it came with.
-pub fn keep(raw: &[u8], format: Format, refusal: &Refusal, received_ms: TimeMs) -> TableWrite {
-    let (form, raw) = match execution_of(raw, format) {
-        Some(json) => (Form::Execution, json),
-        None => (Form::Text, mask(&String::from_utf8_lossy(raw)).into_owned()),
-    };
-    write_of(form, &raw, refusal, received_ms)
-}
-
-/// The write that keeps a text that could not be read as a row at all.
-pub fn keep_text(raw: &str, refusal: &Refusal, received_ms: TimeMs) -> TableWrite {
-    write_of(Form::Text, &mask(raw), refusal, received_ms)
-}
-
-fn write_of(form: Form, raw: &str, refusal: &Refusal, received_ms: TimeMs) -> TableWrite {
-    let entry = Entry {
-        received: received_ms,
-        reason: Cow::Borrowed(&refusal.detail),
-        code: Cow::Borrowed(refusal.code),
-        pointer: Cow::Borrowed(&refusal.pointer),
-        form,
-        raw: Cow::Borrowed(raw),
-    };
-    let hash = xxhash_rust::xxh3::xxh3_128_with_seed(raw.as_bytes(), form as u64);
-    let value = serde_json::to_vec(&entry).ok();
-    TableWrite { table: TABLE.to_owned(), key: hash.to_be_bytes().to_vec(), value }
+pub fn keep(raw: &[u8], format: Format, refusal: &Refusal, arrival: Arrival<'_>) -> TableWrite {
+    let Arrival { received_ms, origin, .. } = arrival;
+    match execution_of(raw, format) {
+        Some(json) => quarantine::execution_entry(json, refusal, received_ms, origin),
+        None => quarantine::entry(raw, refusal, received_ms, origin),
+    }
 }
 
 /// The row as JSON, keys in order, secrets masked; `None` if JSON cannot say it.
@@ -132,13 +81,13 @@ pub fn list(
     tables: &dyn Tables,
     after: Option<EntryId>,
     limit: usize,
-) -> Result<Vec<(EntryId, Entry<'static>)>, StoreError> {
+) -> Result<Vec<(EntryId, Quarantined)>, StoreError> {
     let found = tables.list(TABLE, &[], after.as_ref().map(EntryId::key), limit)?;
     found.into_iter().map(|(key, value)| Ok((id_of(&key)?, entry_of(&value)?))).collect()
 }
 
 /// One entry.
-pub fn get(tables: &dyn Tables, id: EntryId) -> Result<Option<Entry<'static>>, StoreError> {
+pub fn get(tables: &dyn Tables, id: EntryId) -> Result<Option<Quarantined>, StoreError> {
     tables.get(TABLE, id.key())?.map(|value| entry_of(&value)).transpose()
 }
 
@@ -171,9 +120,8 @@ pub fn retry(
     arrival: Arrival<'_>,
 ) -> Result<Retried, StoreError> {
     let Some(entry) = get(keyspace, id)? else { return Ok(Retried::Missing) };
-    let Ok(Value::Object(mut row)) = serde_json::from_str(&entry.raw) else {
-        return Ok(Retried::NotAnExecution);
-    };
+    let row = serde_json::from_str(&entry.raw).ok().filter(|_| entry.form == Form::Execution);
+    let Some(Value::Object(mut row)) = row else { return Ok(Retried::NotAnExecution) };
     if row.get("id").is_none_or(Value::is_null) {
         row.insert("id".to_owned(), Value::String(id.row_id()));
     }
@@ -208,7 +156,6 @@ fn id_of(key: &[u8]) -> Result<EntryId, StoreError> {
     Ok(EntryId(key))
 }
 
-fn entry_of(value: &[u8]) -> Result<Entry<'static>, StoreError> {
-    let entry = serde_json::from_slice(value).map_err(|_| Corrupt::new("a quarantined row"))?;
-    Ok(entry)
+fn entry_of(value: &[u8]) -> Result<Quarantined, StoreError> {
+    Ok(quarantine::read(value).ok_or_else(|| Corrupt::new("a quarantined row"))?)
 }
