@@ -4,4 +4,7 @@
 //! [`quarantine`] keeps what could not be accepted, [`writer`] queues appends and commits them
 //! together.
 
+pub mod batch;
 pub mod decode;
+pub mod quarantine;
+pub mod writer;

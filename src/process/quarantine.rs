@@ -1,18 +1,33 @@
-//! What could not be accepted but is not thrown away: kept whole, with the reason.
+//! What could not be accepted but is not thrown away: kept whole, with the reason, secrets masked.
+//!
+//! An entry's key is a hash of what was sent, whatever origin it came by and whatever was wrong
+//! with it, so that a repeat adds nothing.
 
 use super::admit::Refusal;
+use super::mask::mask;
 use serde::{Deserialize, Serialize};
 use storage::engine::TableWrite;
 use storage::row::TimeMs;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The table of a keyspace that entries lie in.
 pub const TABLE: &str = "quarantine";
 
+/// What [`Quarantined::raw`] is. The numbers are hashed: they never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Form {
+    /// Text that could not be read as an execution.
+    Text = 0,
+    /// A JSON object with the contract's fields.
+    Execution = 1,
+}
+
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// When it arrived, Unix milliseconds.
+    /// When it arrived, Unix milliseconds; of repeats the last.
     pub received_ms: TimeMs,
     /// Where it came from.
     pub origin: String,
@@ -22,31 +37,47 @@ pub struct Quarantined {
     pub pointer: String,
     /// Why, and what to do, as a sentence.
     pub detail: String,
-    /// The record as it came.
+    /// What `raw` is.
+    pub form: Form,
+    /// The record as it came, but for its secrets.
     pub raw: String,
 }
 
-/// The write that keeps `raw` aside. Its key is a hash of the record and the reason: the same
-/// record again is the same entry, whatever file it comes in.
+/// The write that keeps a record aside that could not be read, as text.
 pub fn entry(raw: &[u8], refusal: &Refusal, received_ms: TimeMs, origin: &str) -> TableWrite {
-    let mut hashed = Vec::with_capacity(raw.len() + refusal.code.len() + 1);
-    hashed.extend_from_slice(refusal.code.as_bytes());
-    hashed.push(0);
-    hashed.extend_from_slice(raw);
+    let text = String::from_utf8_lossy(raw);
+    write(Form::Text, mask(&text).into_owned(), refusal, received_ms, origin)
+}
+
+/// The write that keeps an execution aside, as JSON whose secrets are masked already.
+pub fn execution_entry(
+    json: String,
+    refusal: &Refusal,
+    received_ms: TimeMs,
+    origin: &str,
+) -> TableWrite {
+    write(Form::Execution, json, refusal, received_ms, origin)
+}
+
+fn write(
+    form: Form,
+    raw: String,
+    refusal: &Refusal,
+    received_ms: TimeMs,
+    origin: &str,
+) -> TableWrite {
+    let hash = xxh3_128_with_seed(raw.as_bytes(), form as u64);
     let record = Quarantined {
         received_ms,
         origin: origin.to_owned(),
         code: refusal.code.to_owned(),
         pointer: refusal.pointer.clone(),
         detail: refusal.detail.clone(),
-        raw: String::from_utf8_lossy(raw).into_owned(),
+        form,
+        raw,
     };
     let value = serde_json::to_vec(&record).unwrap_or_default(); // strings and a number: no error
-    TableWrite {
-        table: TABLE.to_owned(),
-        key: xxh3_128(&hashed).to_be_bytes().to_vec(),
-        value: Some(value),
-    }
+    TableWrite { table: TABLE.to_owned(), key: hash.to_be_bytes().to_vec(), value: Some(value) }
 }
 
 /// Reads the stored form of an entry.

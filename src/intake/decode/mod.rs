@@ -9,8 +9,6 @@ mod json;
 mod messagepack;
 mod row;
 mod scalar;
-#[cfg(test)]
-mod tests;
 
 pub use expand::Encoding;
 

@@ -1,0 +1,349 @@
+//! Bounded queues to the writers, which commit many callers' rows together.
+//!
+//! A few plain threads each own a *lane*: a queue bounded in appends and in bytes. A tenant always
+//! takes the same lane, so that its appends keep their order and one keyspace never has two
+//! writers. A writer takes what waits in its lane, up to one commit's worth, and appends it keyspace
+//! by keyspace: whoever waits pays for one fsync together.
+//!
+//! *Invariant*: every append that [`Writers::submit`] has taken is answered exactly once, whatever
+//! fails, panics or stops. One that is not taken costs nothing and its callback is never called.
+
+use crate::model::problem::writing;
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use hashbrown::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use storage::engine::{Append, Appended, Keyspace};
+use storage::error::StoreError;
+
+/// How wide and deep the lanes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterSettings {
+    /// How many writers, and so how many keyspaces that are being committed at once.
+    pub threads: usize,
+    /// Appends that may wait in a lane.
+    pub lane_appends_max: usize,
+    /// Bytes that the appends of a lane may hold until they are answered. A single larger one is
+    /// taken when the lane is empty.
+    pub lane_bytes_max: usize,
+    /// Rows after which a commit takes no further append.
+    pub commit_rows_max: usize,
+    /// Bytes after which a commit takes no further append.
+    pub commit_bytes_max: usize,
+}
+
+impl Default for WriterSettings {
+    fn default() -> Self {
+        Self {
+            // Writers mostly wait for the disk, whose syncs of different files overlap.
+            threads: 4,
+            lane_appends_max: 1024,
+            lane_bytes_max: 64 << 20,
+            // A sealed block's worth: larger commits only make everybody in them wait longer.
+            commit_rows_max: 64 << 10,
+            commit_bytes_max: 32 << 20,
+        }
+    }
+}
+
+/// When it is worth trying a full lane again: some commits later.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why an append was not stored, or may not have been.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The lane is full.
+    #[error("too many rows are waiting to be written: try again in {} ms", retry_after.as_millis())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The writers are stopping.
+    #[error("the server is stopping: send the same again when it is back")]
+    Stopping,
+    /// The store said no, to everybody whose rows were in the same commit.
+    #[error("{0}")]
+    Store(Arc<StoreError>),
+    /// The writer failed on the way: nobody knows.
+    #[error("it is unknown whether the rows were stored: send the same again")]
+    OutcomeUnknown,
+}
+
+impl WriteError {
+    /// The stable word.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => writing::BUSY,
+            Self::Stopping => writing::STOPPING,
+            Self::OutcomeUnknown => writing::OUTCOME_UNKNOWN,
+            Self::Store(e) => match **e {
+                StoreError::OutcomeUnknown { .. } => writing::OUTCOME_UNKNOWN,
+                StoreError::DiskFull { .. } => writing::DISK_FULL,
+                _ => writing::STORE_FAILED,
+            },
+        }
+    }
+
+    /// Whether sending the same again may help, without anybody's hand. It never harms.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Stopping | Self::OutcomeUnknown => true,
+            Self::Store(e) => e.is_transient(),
+        }
+    }
+}
+
+/// What an append came to.
+pub type Written = Result<Appended, WriteError>;
+
+/// Called once with what an append came to, on the writer's thread: it hands over and returns.
+pub type OnWritten = Box<dyn FnOnce(Written) + Send>;
+
+/// The writers. Dropping them drains the lanes.
+pub struct Writers {
+    settings: WriterSettings,
+    /// `None` once stopped. Dropping the senders is what ends the writers, after they have drained.
+    lanes: RwLock<Option<Vec<Lane>>>,
+    ended: Receiver<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Lane {
+    queue: Sender<Submission>,
+    held_bytes: Arc<AtomicUsize>,
+}
+
+struct Submission {
+    tenant: Arc<str>,
+    keyspace: Arc<dyn Keyspace>,
+    append: Append,
+    answer: Answer,
+}
+
+/// Gives the answer, or says that there is none when it is dropped.
+struct Answer {
+    call: Option<OnWritten>,
+    bytes: usize,
+    held_bytes: Arc<AtomicUsize>,
+}
+
+impl Answer {
+    fn give(mut self, written: Written) {
+        self.finish(written);
+    }
+
+    fn finish(&mut self, written: Written) {
+        let Some(call) = self.call.take() else { return };
+        self.release();
+        // A caller's panic is its own: the writer goes on for everybody else.
+        if catch_unwind(AssertUnwindSafe(|| call(written))).is_err() {
+            tracing::error!("a callback of an append panicked");
+        }
+    }
+
+    /// The append was not taken after all: nobody is told here.
+    fn defuse(mut self) {
+        self.call = None;
+        self.release();
+    }
+
+    /// Before the call, so that whoever is told finds the room that became free.
+    fn release(&mut self) {
+        self.held_bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::AcqRel);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.finish(Err(WriteError::OutcomeUnknown));
+    }
+}
+
+impl Writers {
+    /// Starts the threads.
+    pub fn start(settings: WriterSettings) -> std::io::Result<Self> {
+        let (end, ended) = bounded(0);
+        let mut lanes = Vec::new();
+        let mut threads = Vec::new();
+        for n in 0..settings.threads.max(1) {
+            let (queue, waiting) = bounded(settings.lane_appends_max.max(1));
+            let end: Sender<()> = end.clone();
+            let thread =
+                std::thread::Builder::new().name(format!("writer-{n}")).spawn(move || {
+                    write(&waiting, settings);
+                    drop(end);
+                })?;
+            lanes.push(Lane { queue, held_bytes: Arc::default() });
+            threads.push(thread);
+        }
+        let (lanes, threads) = (RwLock::new(Some(lanes)), Mutex::new(threads));
+        Ok(Self { settings, lanes, ended, threads })
+    }
+
+    /// Queues `append` for the keyspace of `tenant`. Never waits: a full lane is
+    /// [`WriteError::Busy`], and then `on_written` is not called.
+    pub fn submit(
+        &self,
+        tenant: &Arc<str>,
+        keyspace: Arc<dyn Keyspace>,
+        append: Append,
+        on_written: OnWritten,
+    ) -> Result<(), WriteError> {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(lanes) = lanes.as_ref() else { return Err(WriteError::Stopping) };
+        let hash = xxhash_rust::xxh3::xxh3_64(tenant.as_bytes());
+        let lane = &lanes[(hash % lanes.len() as u64) as usize];
+        let busy = WriteError::Busy { retry_after: RETRY_AFTER };
+        let bytes = bytes_of(&append);
+        let held_before = lane.held_bytes.fetch_add(bytes, Ordering::AcqRel);
+        let held_bytes = lane.held_bytes.clone();
+        let answer = Answer { call: Some(on_written), bytes, held_bytes };
+        if held_before > 0 && held_before.saturating_add(bytes) > self.settings.lane_bytes_max {
+            answer.defuse();
+            return Err(busy);
+        }
+        let tenant = tenant.clone();
+        lane.queue.try_send(Submission { tenant, keyspace, append, answer }).map_err(|refused| {
+            let (error, submission) = match refused {
+                TrySendError::Full(submission) => (busy, submission),
+                TrySendError::Disconnected(submission) => (WriteError::Stopping, submission),
+            };
+            submission.answer.defuse();
+            error
+        })
+    }
+
+    /// Queues `append` and waits for what it comes to. Not for callbacks: they run on the thread
+    /// that would have to write it.
+    pub fn append(
+        &self,
+        tenant: &Arc<str>,
+        keyspace: Arc<dyn Keyspace>,
+        append: Append,
+    ) -> Written {
+        let (tell, told) = bounded(1);
+        let on_written = Box::new(move |written| {
+            // Whoever waits below is there until told.
+            let _ = tell.send(written);
+        });
+        self.submit(tenant, keyspace, append, on_written)?;
+        told.recv().unwrap_or(Err(WriteError::OutcomeUnknown))
+    }
+
+    /// Takes nothing more, drains the lanes, and answers everybody. `false` if that took longer
+    /// than `within`; the writers then go on in the background.
+    pub fn stop(&self, within: Duration) -> bool {
+        drop(self.lanes.write().unwrap_or_else(PoisonError::into_inner).take());
+        // Nothing is ever sent: the channel is closed when the last writer has ended.
+        let ended = self.ended.recv_timeout(within);
+        if matches!(ended, Err(crossbeam::channel::RecvTimeoutError::Timeout)) {
+            return false;
+        }
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a writer panicked");
+            }
+        }
+        true
+    }
+
+    /// Bytes held by appends that are not answered yet.
+    pub fn held_bytes(&self) -> usize {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().flatten().map(|lane| lane.held_bytes.load(Ordering::Acquire)).sum()
+    }
+}
+
+impl fmt::Debug for Writers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writers").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.stop(Duration::MAX);
+    }
+}
+
+/// What an append holds in memory, and a little for itself.
+fn bytes_of(append: &Append) -> usize {
+    const OVERHEAD_BYTES: usize = 1024;
+    let writes: usize = append
+        .writes
+        .iter()
+        .map(|w| w.table.len() + w.key.len() + w.value.as_ref().map_or(0, Vec::len))
+        .sum();
+    OVERHEAD_BYTES + append.rows.heap_bytes() + writes
+}
+
+/// A writer's life: until the lane is closed and empty.
+fn write(lane: &Receiver<Submission>, settings: WriterSettings) {
+    while let Ok(first) = lane.recv() {
+        let (mut rows, mut bytes) = (first.append.rows.len, first.answer.bytes);
+        let mut taken = vec![first];
+        while rows < settings.commit_rows_max && bytes < settings.commit_bytes_max {
+            let Ok(next) = lane.try_recv() else { break };
+            rows += next.append.rows.len;
+            bytes += next.answer.bytes;
+            taken.push(next);
+        }
+        for group in by_tenant(taken) {
+            commit(group);
+        }
+    }
+}
+
+/// Tenants in the order of their first append, each with its appends in order.
+fn by_tenant(taken: Vec<Submission>) -> Vec<Vec<Submission>> {
+    let mut groups: Vec<Vec<Submission>> = Vec::new();
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    for submission in taken {
+        let place = *places.entry(submission.tenant.clone()).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[place].push(submission);
+    }
+    groups
+}
+
+/// Appends one tenant's group in one transaction and tells everybody.
+fn commit(group: Vec<Submission>) {
+    let mut appends = Vec::with_capacity(group.len());
+    let mut answers = Vec::with_capacity(group.len());
+    let mut newest = None;
+    for submission in group {
+        appends.push(submission.append);
+        answers.push(submission.answer);
+        // A keyspace that was closed and opened again in between is better asked by its new name.
+        newest = Some(submission.keyspace);
+    }
+    let Some(keyspace) = newest else { return };
+    let asked = appends.len();
+    match catch_unwind(AssertUnwindSafe(|| keyspace.append(appends))) {
+        Ok(Ok(appended)) => {
+            if appended.len() != asked {
+                tracing::error!(asked, got = appended.len(), "the store left appends unanswered");
+            }
+            // An answer that finds no result says on its end that the outcome is unknown.
+            answers.into_iter().zip(appended).for_each(|(answer, got)| answer.give(Ok(got)));
+        }
+        Ok(Err(error)) => {
+            let error = Arc::new(error);
+            for answer in answers {
+                answer.give(Err(WriteError::Store(error.clone())));
+            }
+        }
+        Err(_) => {
+            tracing::error!("the store panicked during an append: the outcome is unknown");
+            drop(answers);
+        }
+    }
+}
