@@ -116,7 +116,7 @@ impl Question {
         Self::from_tree(Node::parse(json)?, Problems::default())
     }
 
-    /// Reads a question from names and texts; [`params`](super::params) has the syntax.
+    /// Reads a question from names and texts; [`params`] has the syntax.
     pub fn from_params<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, QueryError> {

@@ -43,7 +43,7 @@ const KEYS: [&str; 7] = ["from", "to", "from_seq", "to_seq", "filters", "limit",
 
 impl RowsQuestion {
     /// Reads the parameters `from to from_seq to_seq filter limit cursor`, in the syntax of
-    /// [`params`](super::params).
+    /// [`params`].
     pub fn from_params<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, QueryError> {

@@ -1,7 +1,7 @@
 //! What the tests of asking share: plain rows, a keyspace that does everything the slow way, and
 //! an oracle that answers the JSON question from the contract's words alone.
 
-#![allow(dead_code, reason = "each test binary uses its own part of the model")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the model")]
 
 pub mod check;
 pub mod fake;
