@@ -4,12 +4,10 @@ use super::block::Block;
 use super::db::{OrStoreError, READING};
 use super::feed;
 use super::keyspace::EmbeddedKeyspace;
-use super::layout::{ALL_ENTRIES, FEED, TABLES, for_each_entry, kind};
+use super::layout::{ALL_ENTRIES, FEED, for_each_entry};
 use crate::aggregate::{ColumnSet, Part, Partial, default_views};
 use crate::codec::filter::FilterRef;
-use crate::codec::frame;
 use crate::error::StoreError;
-use redb::ReadableTable;
 use std::sync::PoisonError;
 
 impl EmbeddedKeyspace {
@@ -24,7 +22,7 @@ impl EmbeddedKeyspace {
         if let Err(e) = self.verify_feed() {
             findings.push(format!("feed: {e}"));
         }
-        if let Err(e) = self.verify_tables() {
+        if let Err(e) = self.home.db.read(|t| super::tables::verify(self.home.salt, t)) {
             findings.push(format!("small tables: {e}"));
         }
         let _upkeep = self.lock_upkeep();
@@ -46,17 +44,6 @@ impl EmbeddedKeyspace {
                 feed::decode(self.home.salt, first, value)?;
                 Ok(true)
             })
-        })
-    }
-
-    fn verify_tables(&self) -> Result<(), StoreError> {
-        self.home.db.read(|transaction| {
-            let table = transaction.open_table(TABLES).or_store(READING)?;
-            for item in table.iter().or_store(READING)? {
-                let (key, value) = item.or_store(READING)?;
-                frame::open(&self.home.salt.small(key.value()), kind::SMALL, value.value())?;
-            }
-            Ok(())
         })
     }
 }

@@ -21,6 +21,7 @@ use crate::codec::frame;
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 pub(super) const FEED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("feed");
@@ -193,6 +194,60 @@ impl Progress {
     }
 }
 
+/// How many entries the small tables have and the sum of their hashes. They are looked up by key,
+/// and a damaged page of the tree could hide one: this is compared when the file is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TablesDigest {
+    entries: u64,
+    hashes: u64,
+}
+
+impl TablesDigest {
+    const NAME: &'static str = "tables";
+
+    /// Adds an entry as stored.
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_add(1);
+        self.hashes = self.hashes.wrapping_add(Self::hash(key, value));
+    }
+
+    /// Takes an entry out.
+    pub(super) fn take(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_sub(1);
+        self.hashes = self.hashes.wrapping_sub(Self::hash(key, value));
+    }
+
+    fn hash(key: &[u8], value: &[u8]) -> u64 {
+        xxh3_64_with_seed(value, xxh3_64(key))
+    }
+
+    /// Reads it; a file without any has no entries.
+    pub(super) fn read(
+        salt: Salt,
+        meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    ) -> Result<Self, StoreError> {
+        let Some(value) = meta.get(Self::NAME).or_store(READING)? else {
+            return Ok(Self::default());
+        };
+        let payload = frame::open(&salt.meta(Self::NAME), kind::META, value.value())?;
+        let mut cursor = Cursor::new(payload, "the small tables' digest");
+        Ok(Self { entries: cursor.varint()?, hashes: cursor.varint()? })
+    }
+
+    pub(super) fn write(
+        self,
+        salt: Salt,
+        meta: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    ) -> Result<(), StoreError> {
+        let mut payload = Vec::new();
+        put_varint(self.entries, &mut payload);
+        put_varint(self.hashes, &mut payload);
+        let value = frame::seal(&salt.meta(Self::NAME), kind::META, &payload);
+        meta.insert(Self::NAME, value.as_slice()).or_store(WRITING)?;
+        Ok(())
+    }
+}
+
 /// The head of the feed: the next seq.
 pub(super) fn write_head(
     salt: Salt,
@@ -284,8 +339,8 @@ pub(super) fn entry_of(
     feed: &impl ReadableTable<u128, &'static [u8]>,
     seq: Seq,
 ) -> Result<Seq, StoreError> {
-    let range = feed.range(..feed_key(seq, u32::MAX as usize)).or_store(READING)?;
-    match range.rev().next() {
+    let mut range = feed.range(..feed_key(seq, u32::MAX as usize)).or_store(READING)?;
+    match range.next_back() {
         Some(item) => Ok((item.or_store(READING)?.0.value() >> 32) as Seq),
         None => Ok(seq),
     }

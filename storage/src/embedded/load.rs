@@ -32,6 +32,7 @@ pub(super) fn load(
     known: &[Arc<Block>],
 ) -> Result<Loaded, StoreError> {
     home.db.read(|transaction| {
+        super::tables::verify(home.salt, transaction)?;
         let progress = Progress::read(home.salt, transaction)?;
         let blocks = blocks(home, transaction, progress, known)?;
         let unsealed = unsealed(home, identity, transaction, progress)?;

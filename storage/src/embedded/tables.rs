@@ -3,10 +3,10 @@
 
 use super::db::{OrStoreError, READING, WRITING};
 use super::keyspace::EmbeddedKeyspace;
-use super::layout::{Salt, TABLES, kind};
+use super::layout::{META, Salt, TABLES, TablesDigest, kind};
 use crate::codec::frame;
 use crate::engine::{Expect, TableEntry, TableWrite, Tables};
-use crate::error::StoreError;
+use crate::error::{Corrupt, StoreError};
 use redb::{ReadableTable, WriteTransaction};
 use std::ops::Bound;
 
@@ -27,18 +27,38 @@ pub(super) fn apply(
     if writes.is_empty() {
         return Ok(());
     }
+    let mut meta = transaction.open_table(META).or_store(WRITING)?;
+    let mut digest = TablesDigest::read(salt, &meta)?;
     let mut table = transaction.open_table(TABLES).or_store(WRITING)?;
     for write in writes {
         let key = full_key(&write.table, &write.key);
-        match &write.value {
+        let before = match &write.value {
             Some(value) => {
                 let value = frame::seal(&salt.small(&key), kind::SMALL, value);
-                table.insert(key.as_slice(), value.as_slice()).or_store(WRITING)?;
+                digest.add(&key, &value);
+                table.insert(key.as_slice(), value.as_slice()).or_store(WRITING)?
             }
-            None => {
-                table.remove(key.as_slice()).or_store(WRITING)?;
-            }
+            None => table.remove(key.as_slice()).or_store(WRITING)?,
+        };
+        if let Some(before) = before {
+            digest.take(&key, before.value());
         }
+    }
+    digest.write(salt, &mut meta)
+}
+
+/// Reads every entry and compares them with their digest.
+pub(super) fn verify(salt: Salt, transaction: &redb::ReadTransaction) -> Result<(), StoreError> {
+    let meta = transaction.open_table(META).or_store(READING)?;
+    let table = transaction.open_table(TABLES).or_store(READING)?;
+    let mut digest = TablesDigest::default();
+    for item in table.iter().or_store(READING)? {
+        let (key, value) = item.or_store(READING)?;
+        frame::open(&salt.small(key.value()), kind::SMALL, value.value())?;
+        digest.add(key.value(), value.value());
+    }
+    if digest != TablesDigest::read(salt, &meta)? {
+        return Err(Corrupt::new("the small tables: an entry is missing or foreign").into());
     }
     Ok(())
 }
