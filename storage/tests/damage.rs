@@ -21,7 +21,7 @@ use questions::{Finding, QUESTIONS, ask_all};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Engine, Keyspace};
@@ -230,7 +230,7 @@ fn check(store: &'static Store, path: PathBuf, demand_percent: usize) {
     let harms = harm::all(pristine.len());
     let total = harms.len();
     let (report, reports) = mpsc::channel();
-    silence_panics_of(HARMED);
+    keep_panics_of(HARMED);
     let worker = std::thread::Builder::new().name(HARMED.to_owned());
     let examine_all = move || {
         for harm in harms {
@@ -241,7 +241,7 @@ fn check(store: &'static Store, path: PathBuf, demand_percent: usize) {
                     catch_unwind(AssertUnwindSafe(|| store.examine(&path, &damaged, &store.ledger)))
                 }
             };
-            if report.send((harm, result.unwrap_or_else(|_| Err("panicked".to_owned())))).is_err() {
+            if report.send((harm, result.unwrap_or_else(|_| Err(newest_panic())))).is_err() {
                 return;
             }
         }
@@ -268,15 +268,24 @@ fn check(store: &'static Store, path: PathBuf, demand_percent: usize) {
     assert!(detected * 100 >= total * demand_percent, "only {detected} of {total} noticed");
 }
 
+/// The newest panic of the thread that looks at harmed files.
+static NEWEST_PANIC: Mutex<String> = Mutex::new(String::new());
+
 /// Keeps the panics of the thread `name` out of the output: the engine catches those of the
-/// library below it, and what it does not catch is a finding anyway.
-fn silence_panics_of(name: &'static str) {
+/// library below it, and one that it does not catch becomes a finding.
+fn keep_panics_of(name: &'static str) {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if std::thread::current().name() != Some(name) {
             usual(panic);
+        } else if let Ok(mut newest) = NEWEST_PANIC.lock() {
+            *newest = panic.to_string();
         }
     }));
+}
+
+fn newest_panic() -> String {
+    NEWEST_PANIC.lock().map(|newest| newest.clone()).unwrap_or_default()
 }
 
 fn store() -> &'static Store {

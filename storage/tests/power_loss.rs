@@ -20,6 +20,7 @@ mod sim_volume;
 mod strike;
 
 use scenario::Scenario;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
@@ -44,28 +45,35 @@ fn finding(base: &Base, point: Point) -> Option<String> {
 }
 
 fn check(scenario: Scenario) {
-    const FINDINGS_SHOWN: usize = 10;
+    const FINDINGS_SHOWN: usize = 12;
+    const ALIKE_CHARS: usize = 70;
     let name = scenario.name;
     let base = Base::new(open, scenario).unwrap();
     let rehearsed = base.rehearse().unwrap();
     let points = points::points(&rehearsed);
     let only: Option<usize> = std::env::var("EMX_POINT").ok().and_then(|n| n.parse().ok());
-    let mut findings = Vec::new();
+    let (mut findings, mut kinds) = (0, BTreeMap::new());
     for (n, point) in points.iter().enumerate().filter(|(n, _)| only.is_none_or(|o| o == *n)) {
         if let Some(what) = finding(&base, *point) {
-            let steps = rehearsed.steps();
-            let step = steps.get(point.at as usize);
-            findings.push(format!("point {n}, {point:?} ({step:?}): {what}"));
+            findings += 1;
+            // Of those that look alike, one is enough to read.
+            let alike: String = what.chars().take(ALIKE_CHARS).collect();
+            let kind =
+                kinds.entry(format!("{:?} {alike}", point.fault)).or_insert((0, String::new()));
+            kind.0 += 1;
+            if kind.1.is_empty() {
+                let step = rehearsed.steps().get(point.at as usize).cloned();
+                kind.1 = format!("point {n}, {point:?} ({step:?}): {what}");
+            }
         }
     }
     println!("{name}: {} changes, {} points", rehearsed.ops(), points.len());
-    assert!(
-        findings.is_empty(),
-        "{name}: {} of {} points:\n{}",
-        findings.len(),
-        points.len(),
-        findings[..findings.len().min(FINDINGS_SHOWN)].join("\n")
-    );
+    let shown: Vec<String> = kinds
+        .into_values()
+        .take(FINDINGS_SHOWN)
+        .map(|(count, first)| format!("{count} times like {first}"))
+        .collect();
+    assert!(shown.is_empty(), "{name}: {findings} of {}:\n{}", points.len(), shown.join("\n"));
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub(crate) struct Point {
     pub(crate) seed: u64,
 }
 
+/// For what nothing strikes.
+const IN_PEACE: Point = Point { at: 0, fault: Fault::PowerLoss, seed: 0 };
+
 /// The store as it is before a scenario's acts are struck.
 pub(crate) struct Base {
     pub(crate) open: Open,
@@ -28,11 +31,9 @@ pub(crate) struct Base {
     pub(crate) struck: Vec<Act>,
 }
 
-/// How often an act is tried before the store counts as broken.
-const TRIES: usize = 8;
-
-/// After so many tries the process is started anew.
-const RESTART_AFTER: usize = 4;
+/// How often an act is tried before the store counts as broken: it fails, it may say that the
+/// keyspace is closed and will be reopened with the next call, and then it must work.
+const TRIES: usize = 3;
 
 /// A running store, its disk, and what it promised.
 struct Run {
@@ -41,6 +42,7 @@ struct Run {
     engine: Option<Arc<dyn Engine>>,
     ledger: Ledger,
     fault: Fault,
+    seed: u64,
 }
 
 /// How an act ended.
@@ -53,7 +55,7 @@ enum End {
 impl Base {
     /// Does the acts that come before.
     pub(crate) fn new(open: Open, scenario: Scenario) -> Result<Self, String> {
-        let mut run = Run::new(open, SimVolume::new(), Ledger::default(), Fault::PowerLoss);
+        let mut run = Run::new(open, SimVolume::new(), Ledger::default(), IN_PEACE);
         for act in &scenario.before {
             run.perform(act)?;
         }
@@ -64,8 +66,7 @@ impl Base {
 
     /// Does the struck acts in peace: gives the disk with its counters.
     pub(crate) fn rehearse(&self) -> Result<SimVolume, String> {
-        let mut run =
-            Run::new(self.open, self.volume.fork(), self.ledger.clone(), Fault::PowerLoss);
+        let mut run = Run::new(self.open, self.volume.fork(), self.ledger.clone(), IN_PEACE);
         for act in &self.struck {
             run.perform(act)?;
         }
@@ -76,7 +77,7 @@ impl Base {
 
     /// Strikes at `point`. An error is a finding, with what the disk was asked for afterwards.
     pub(crate) fn strike(&self, point: Point) -> Result<(), String> {
-        const STEPS_SHOWN: usize = 12;
+        const STEPS_SHOWN: usize = 24;
         let volume = self.volume.fork();
         volume.set_luck(point.seed);
         volume.arm(point.at, point.fault);
@@ -89,7 +90,7 @@ impl Base {
     }
 
     fn live_through(&self, point: Point, volume: SimVolume) -> Result<(), String> {
-        let mut run = Run::new(self.open, volume, self.ledger.clone(), point.fault);
+        let mut run = Run::new(self.open, volume, self.ledger.clone(), point);
         for act in &self.struck {
             let end = run.perform(act)?;
             if run.volume.is_powered() {
@@ -115,8 +116,24 @@ impl Base {
 }
 
 impl Run {
-    fn new(open: Open, volume: SimVolume, ledger: Ledger, fault: Fault) -> Self {
-        Self { open, volume, engine: None, ledger, fault }
+    fn new(open: Open, volume: SimVolume, ledger: Ledger, point: Point) -> Self {
+        let Point { fault, seed, .. } = point;
+        Self { open, volume, engine: None, ledger, fault, seed }
+    }
+
+    /// Whether somebody starts the process anew as soon as it reports an error. What the dead one
+    /// knew of a failed sync is then forgotten, but the page cache is still there.
+    fn is_impatient(&self) -> bool {
+        self.seed.is_multiple_of(3)
+    }
+
+    /// Starts the process anew. A disk that was gone altogether is mounted anew first.
+    fn restart(&mut self) -> Result<(), String> {
+        if self.fault == Fault::FailsForever {
+            return self.crash(self.seed);
+        }
+        self.engine = None;
+        Ok(())
     }
 
     /// The running engine; starts it if there is none.
@@ -150,10 +167,7 @@ impl Run {
     fn perform_from(&mut self, act: &Act, first: bool) -> Result<End, String> {
         let mut first = first;
         let mut said = Vec::new();
-        for n in 0..TRIES {
-            if n >= RESTART_AFTER {
-                self.engine = None;
-            }
+        for _ in 0..TRIES {
             let asked = match self.engine() {
                 Ok(engine) => act.ask(&*engine, &self.ledger, first),
                 Err(e) => Err(Refusal::Store(e)),
@@ -171,6 +185,9 @@ impl Run {
                 Err(Refusal::Store(e)) => {
                     self.judge_error(act, &e)
                         .map_err(|f| format!("`{}` failed ({e}), then: {f}", act.name()))?;
+                    if self.is_impatient() && said.is_empty() {
+                        self.restart()?;
+                    }
                     said.push(e.to_string());
                     first = false;
                 }
@@ -190,11 +207,15 @@ impl Run {
         if matches!(error, StoreError::DiskFull { .. }) && self.fault != Fault::NoSpace {
             return Err("the disk is not full".to_owned());
         }
+        if matches!(error, StoreError::Io { .. }) && self.fault == Fault::NoSpace {
+            return Err("that does not tell anybody that the disk is full".to_owned());
+        }
+        let nothing_yet = self.ledger.platform.is_empty() && self.ledger.keyspaces.is_empty();
         let after = act.applied_to(&self.ledger);
         let candidates = if happened { vec![after] } else { Vec::new() };
         match self.volume.is_powered().then(|| self.observe_some(&candidates)) {
             Some(Err(Finding::Wrong(what))) => return Err(what),
-            Some(Err(Finding::Failed(e))) if self.fault == Fault::NoSpace => {
+            Some(Err(Finding::Failed(e))) if self.fault == Fault::NoSpace && !nothing_yet => {
                 return Err(format!("reading does not go on: {e}"));
             }
             _ => {}

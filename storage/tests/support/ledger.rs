@@ -254,7 +254,11 @@ impl Act {
                     keyspace.notes.extend(part.note.clone());
                 }
             }
-            Self::Remove(_, origin) => keyspace.rows.retain(|_, row| row.origin != *origin),
+            Self::Remove(_, origin) => {
+                keyspace.rows.retain(|_, row| row.origin != *origin);
+                // What comes again after that gets another seq.
+                keyspace.seqs.retain(|id, _| keyspace.rows.contains_key(id));
+            }
             Self::Replace(_, rows) => {
                 for row in rows {
                     keyspace.seqs.remove(&row.id);
