@@ -153,14 +153,6 @@ impl EmbeddedKeyspace {
             Err(StoreError::OutcomeUnknown { reason })
         }
     }
-
-    /// As [`write`](Self::write), taking the writer's lock.
-    pub(super) fn transact<R>(
-        &self,
-        f: impl FnOnce(&WriteTransaction) -> Result<R, StoreError>,
-    ) -> Result<R, StoreError> {
-        self.write(&mut *self.lock_writer()?, Probe::Nothing, f)
-    }
 }
 
 /// What tells, after a failure, whether a commit took place.
@@ -172,10 +164,13 @@ pub(super) enum Probe {
     Nothing,
 }
 
-/// A failure that is known to have stored nothing; a full disk is named as such.
-fn classify(error: StoreError, volume: &dyn crate::volume::Volume) -> StoreError {
+/// A full disk by its name, with what is left of it; any other error as it is.
+pub(super) fn classify(error: StoreError, volume: &dyn crate::volume::Volume) -> StoreError {
     match error {
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            StoreError::DiskFull { free_bytes: volume.free_bytes().unwrap_or(0) }
+        }
+        StoreError::DiskFull { .. } => {
             StoreError::DiskFull { free_bytes: volume.free_bytes().unwrap_or(0) }
         }
         other => other,

@@ -29,7 +29,8 @@ pub(super) enum CommitMode {
 
 /// An open file.
 pub(super) struct Db {
-    database: Database,
+    /// Taken only when it is closed.
+    database: Option<Database>,
     disk: Arc<SyncedDisk>,
     mode: CommitMode,
 }
@@ -113,7 +114,7 @@ impl Db {
                 .create_with_backend(backend)
                 .map_err(|e| from_redb("opening a keyspace", e.into()))
         })?;
-        Ok(Self { database, disk, mode })
+        Ok(Self { database: Some(database), disk, mode })
     }
 
     /// Runs `f` in a read transaction. Keep it short: while it lives no freed page is used again.
@@ -123,7 +124,7 @@ impl Db {
     ) -> Result<R, StoreError> {
         guarded("reading a keyspace", || {
             let transaction =
-                self.database.begin_read().map_err(|e| from_redb(READING, e.into()))?;
+                self.database()?.begin_read().map_err(|e| from_redb(READING, e.into()))?;
             f(&transaction)
         })
     }
@@ -136,7 +137,7 @@ impl Db {
         let committing = Cell::new(false);
         let written = guarded(WRITING, || {
             let mut transaction =
-                self.database.begin_write().map_err(|e| from_redb(WRITING, e.into()))?;
+                self.database()?.begin_write().map_err(|e| from_redb(WRITING, e.into()))?;
             if self.mode == CommitMode::TwoPhase {
                 transaction.set_quick_repair(true);
             }
@@ -155,7 +156,7 @@ impl Db {
     ) -> Result<R, StoreError> {
         guarded("writing a keyspace", || {
             let mut transaction =
-                self.database.begin_write().map_err(|e| from_redb(WRITING, e.into()))?;
+                self.database()?.begin_write().map_err(|e| from_redb(WRITING, e.into()))?;
             transaction
                 .set_durability(redb::Durability::None)
                 .map_err(|e| from_redb(WRITING, e.into()))?;
@@ -167,9 +168,29 @@ impl Db {
 
     /// Verifies the checksums of all pages. No transaction may live.
     pub(super) fn check_integrity(&mut self) -> Result<bool, StoreError> {
-        guarded("checking a keyspace", || {
-            self.database.check_integrity().map_err(|e| from_redb("checking a keyspace", e.into()))
+        guarded(CHECKING, || match &mut self.database {
+            Some(db) => db.check_integrity().map_err(|e| from_redb(CHECKING, e.into())),
+            None => Err(StoreError::Closed { reason: "the file is being closed".to_owned() }),
         })
+    }
+
+    /// Closes the file. Closing writes and syncs too, and only here its failure is told.
+    pub(super) fn close(mut self) -> Result<(), StoreError> {
+        let database = self.database.take();
+        guarded(WRITING, || match database {
+            Some(database) => database.close().map_err(|e| from_redb(WRITING, e.into())),
+            None => Ok(()),
+        })?;
+        if self.sync_failed() {
+            let source = io::Error::other("a sync failed");
+            return Err(StoreError::Io { doing: WRITING, source });
+        }
+        Ok(())
+    }
+
+    fn database(&self) -> Result<&Database, StoreError> {
+        let closed = || StoreError::Closed { reason: "the file is being closed".to_owned() };
+        self.database.as_ref().ok_or_else(closed)
     }
 
     /// Whether a sync has failed since the file was opened.
@@ -186,8 +207,20 @@ impl Db {
     }
 }
 
+impl Drop for Db {
+    fn drop(&mut self) {
+        // The library can panic here after it panicked before; its locks are then poisoned.
+        let database = self.database.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+            tracing::error!("the storage library panicked while closing a file");
+        }
+    }
+}
+
 /// What was being done, in the words of an error.
 pub(super) const READING: &str = "reading a keyspace";
+/// What was being done, in the words of an error.
+const CHECKING: &str = "checking a keyspace";
 /// What was being done, in the words of an error.
 pub(super) const WRITING: &str = "writing a keyspace";
 
@@ -210,6 +243,9 @@ fn guarded<R>(
 /// An error of redb in the engine's words.
 pub(super) fn from_redb(doing: &'static str, error: redb::Error) -> StoreError {
     match error {
+        redb::Error::Io(full) if full.kind() == io::ErrorKind::StorageFull => {
+            StoreError::DiskFull { free_bytes: 0 }
+        }
         redb::Error::Io(source) => StoreError::Io { doing, source },
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse,
         redb::Error::PreviousIo => StoreError::Closed { reason: "an earlier failure".to_owned() },

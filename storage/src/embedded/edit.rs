@@ -32,6 +32,7 @@ impl EmbeddedKeyspace {
     pub(super) fn remove_rows(&self, selection: &Selection) -> Result<u64, StoreError> {
         self.seal_some(true)?;
         let _upkeep = self.lock_upkeep();
+        drop(self.lock_writer()?); // what is looked at below must be what the disk has
         let mut doomed = Doomed::default();
         for (n, block) in self.state().blocks.iter().enumerate() {
             if block.entry.ts_max < selection.from_ms || block.entry.ts_min >= selection.to_ms {
@@ -138,9 +139,14 @@ impl EmbeddedKeyspace {
         })?;
         let removed = seqs.len() as u64;
         // The feed's sizes and the new tail: what is on disk now is read back in one place.
-        let loaded = super::load::load(&self.home, &self.identity, &self.state().blocks)?;
-        self.publish(loaded.state);
-        *writer = loaded.writer;
+        match super::load::load(&self.home, &self.identity, &self.state().blocks) {
+            Ok(loaded) => {
+                self.publish(loaded.state);
+                *writer = loaded.writer;
+            }
+            // It is done all the same; the next writer reads again.
+            Err(e) => writer.failed = Some(e.to_string()),
+        }
         Ok(removed)
     }
 }

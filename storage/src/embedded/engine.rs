@@ -1,10 +1,11 @@
 //! Keeps keyspaces: makes, opens, closes and deletes them, and runs their upkeep.
 
 use super::cache::{self, BlockCache};
+use super::commit::classify;
 use super::db::{CommitMode, Db, OrStoreError, WRITING};
 use super::keyspace::{Bell, EmbeddedKeyspace};
 use super::layout::{
-    BLOCKS, CURSORS, DEAD, FEED, FORMAT, Identity, META, PARTS, Progress, Salt, TABLES, write_head,
+    BLOCKS, DEAD, FEED, FORMAT, Identity, META, PARTS, Progress, Salt, TABLES, write_head,
 };
 use super::rewrite::{fresh_path, put_in_place};
 use crate::engine::{Engine, Keyspace, KeyspaceSettings, Tables};
@@ -136,6 +137,13 @@ impl EmbeddedEngine {
     }
 }
 
+impl EmbeddedEngine {
+    /// A full disk by its name, any other error as it is.
+    fn full_or(&self, error: StoreError) -> StoreError {
+        classify(error, &*self.inner.volume)
+    }
+}
+
 impl Drop for EmbeddedEngine {
     fn drop(&mut self) {
         self.inner.stopping.store(true, Ordering::SeqCst);
@@ -253,11 +261,10 @@ impl Inner {
             transaction.open_table(PARTS).or_store(WRITING)?;
             transaction.open_table(DEAD).or_store(WRITING)?;
             transaction.open_table(TABLES).or_store(WRITING)?;
-            transaction.open_table(CURSORS).or_store(WRITING)?;
             Ok(())
         });
         written.map_err(|failure| failure.error)?;
-        drop(db);
+        db.close()?;
         put_in_place(&*self.volume, &fresh, path)
     }
 }
@@ -281,14 +288,18 @@ impl Engine for EmbeddedEngine {
         self.platform()?; // there is never a tenant without the platform that knows it
         let _open = inner.lock_open(); // nobody opens it meanwhile
         let path = directory.join(KEYSPACE_FILE);
+        inner.volume.create_dir(&directory).map_err(|e| self.full_or(creating(e)))?;
+        // From the root down, so that no synced name lies in a directory that could vanish; and
+        // before "exists" is answered, for an earlier call may have failed at just this.
+        for directory in [Path::new(""), Path::new(TENANTS), &directory] {
+            inner.volume.sync_dir(directory).map_err(creating)?;
+        }
         if inner.volume.exists(&path).map_err(creating)? {
             return Err(StoreError::Exists { name: name.to_owned() });
         }
-        inner.volume.create_dir(&directory).map_err(creating)?;
-        // From the root down, so that no synced name lies in a directory that could vanish.
-        inner.volume.sync_dir(Path::new("")).map_err(creating)?;
-        inner.volume.sync_dir(Path::new(TENANTS)).map_err(creating)?;
-        let made = inner.create_file(name, &path, settings, CommitMode::OnePhase);
+        let made = inner
+            .create_file(name, &path, settings, CommitMode::OnePhase)
+            .map_err(|e| self.full_or(e));
         if made.is_err() {
             // It may have its name already without that being on stable storage.
             let _ = inner.volume.remove_file(&path);
@@ -324,10 +335,11 @@ impl Engine for EmbeddedEngine {
             return Err(StoreError::InUse);
         }
         open.by_name.remove(name);
-        let io = |source| StoreError::Io { doing: "deleting a keyspace", source };
-        inner.volume.remove_dir(&directory).map_err(io)?;
-        if inner.volume.exists(Path::new(TENANTS)).map_err(io)? {
-            inner.volume.sync_dir(Path::new(TENANTS)).map_err(io)?;
+        // Whatever fails here may have removed something: only deleting again makes it certain.
+        let unknown = |e: std::io::Error| StoreError::OutcomeUnknown { reason: e.to_string() };
+        inner.volume.remove_dir(&directory).map_err(unknown)?;
+        if inner.volume.exists(Path::new(TENANTS)).map_err(unknown)? {
+            inner.volume.sync_dir(Path::new(TENANTS)).map_err(unknown)?;
         }
         Ok(())
     }

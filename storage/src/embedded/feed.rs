@@ -16,11 +16,11 @@ use crate::batch::RowBatch;
 use crate::codec::cursor::{Cursor, put_part, put_varint};
 use crate::codec::frame::{self, Frame};
 use crate::codec::{ROWS_MAX, ints, small};
-use crate::engine::{CursorState, FeedEntry};
+use crate::engine::{CursorState, FeedEntry, TableWrite, Tables};
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
 
-use super::db::{OrStoreError, READING, WRITING};
+use super::db::{OrStoreError, READING};
 
 /// An entry with the seqs it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,32 +152,25 @@ impl EmbeddedKeyspace {
 
     /// See [`crate::engine::Keyspace::cursor`].
     pub(super) fn read_cursor(&self, consumer: &str) -> Result<CursorState, StoreError> {
-        let found = self.home.db.read(|transaction| {
-            let cursors = transaction.open_table(super::layout::CURSORS).or_store(READING)?;
-            let Some(value) = cursors.get(consumer).or_store(READING)? else {
-                return Ok(None);
-            };
-            let key = self.home.salt.cursor(consumer);
-            let mut cursor =
-                Cursor::new(frame::open(&key, kind::CURSOR, value.value())?, "a feed cursor");
-            Ok(Some(cursor.varint()?))
-        })?;
-        Ok(match found {
-            None => CursorState::Missing,
-            Some(seq) if seq < self.state().progress.feed_from => CursorState::Detached,
-            Some(seq) => CursorState::At(seq),
-        })
+        let Some(value) = self.get(CURSORS, consumer.as_bytes())? else {
+            return Ok(CursorState::Missing);
+        };
+        let bytes = value.try_into().map_err(|_| Corrupt::new("a feed cursor"))?;
+        let seq = Seq::from_le_bytes(bytes);
+        let expired = seq < self.state().progress.feed_from;
+        Ok(if expired { CursorState::Detached } else { CursorState::At(seq) })
     }
 
     /// See [`crate::engine::Keyspace::set_cursor`].
     pub(super) fn write_cursor(&self, consumer: &str, next_seq: Seq) -> Result<(), StoreError> {
-        let mut payload = Vec::new();
-        put_varint(next_seq, &mut payload);
-        let value = frame::seal(&self.home.salt.cursor(consumer), kind::CURSOR, &payload);
-        self.transact(|transaction| {
-            let mut cursors = transaction.open_table(super::layout::CURSORS).or_store(WRITING)?;
-            cursors.insert(consumer, value.as_slice()).or_store(WRITING)?;
-            Ok(())
-        })
+        let write = TableWrite {
+            table: CURSORS.to_owned(),
+            key: consumer.as_bytes().to_vec(),
+            value: Some(next_seq.to_le_bytes().to_vec()),
+        };
+        Tables::write(self, &[], &[write]).map(drop)
     }
 }
+
+/// The small table of the durable cursors: consumer, next seq (u64, little endian).
+const CURSORS: &str = "feed_cursors";

@@ -9,6 +9,7 @@ use super::db::{CommitMode, Db};
 use super::engine::EngineSettings;
 use super::layout::{Identity, Progress};
 use super::repeats::RecentIds;
+use super::rewrite;
 use super::tail::TailBatch;
 use crate::ask::AskError;
 use crate::error::StoreError;
@@ -165,6 +166,9 @@ impl EmbeddedKeyspace {
         cache: Arc<BlockCache>,
         on_dirty: Bell,
     ) -> Result<Self, StoreError> {
+        if rewrite::is_suspect(&*volume, path)? {
+            rewrite::salvage(&*volume, path, settings.page_cache_bytes, mode)?;
+        }
         let db = Db::open(&*volume, path, false, settings.page_cache_bytes, mode)?;
         let identity = db.read(|transaction| Identity::read(transaction, name))?;
         let home = Arc::new(BlockHome {
@@ -235,11 +239,13 @@ impl EmbeddedKeyspace {
         tracing::warn!(keyspace = %self.identity.name, reason, "reopening after a failure");
         writer.failed = Some(reason.to_owned());
         let must_rewrite = self.home.db.with(Db::sync_failed).unwrap_or(true);
+        let cache_bytes = self.settings.page_cache_bytes;
         self.home.db.replace(|| {
             if must_rewrite {
-                super::rewrite::salvage(self)?;
+                rewrite::suspect(&*self.volume, &self.path);
+                rewrite::salvage(&*self.volume, &self.path, cache_bytes, self.mode)?;
             }
-            Db::open(&*self.volume, &self.path, false, self.settings.page_cache_bytes, self.mode)
+            Db::open(&*self.volume, &self.path, false, cache_bytes, self.mode)
         })?;
         let known = self.state().blocks.clone();
         let loaded = super::load::load(&self.home, &self.identity, &known)?;

@@ -8,7 +8,6 @@
 //! | `parts` | large?, block, column, piece | a piece of a framed value |
 //! | `dead` | block id | nothing: parts to be deleted |
 //! | `tables` | table name, 0, key | framed small value |
-//! | `cursors` | consumer | framed seq |
 //!
 //! *Invariant*: a block's parts are in the file if the manifest names it; parts that no manifest
 //! entry names are listed in `dead`. A commit touches `feed` alone (and `tables` if it carries
@@ -29,7 +28,6 @@ pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(
 pub(super) const PARTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("parts");
 pub(super) const DEAD: TableDefinition<'_, u64, ()> = TableDefinition::new("dead");
 pub(super) const TABLES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tables");
-pub(super) const CURSORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cursors");
 
 /// The key of the feed's head.
 const HEAD_KEY: u128 = u128::MAX;
@@ -49,7 +47,6 @@ pub(super) mod kind {
     pub(crate) const HEAD: u8 = 6;
     pub(crate) const BLOCK: u8 = 7;
     pub(crate) const SMALL: u8 = 8;
-    pub(crate) const CURSOR: u8 = 9;
 }
 
 /// Makes the keys that frames are sealed under: they bind a value to its place in this keyspace.
@@ -87,10 +84,6 @@ impl Salt {
 
     pub(super) fn small(self, key: &[u8]) -> Vec<u8> {
         self.key("tables", key)
-    }
-
-    pub(super) fn cursor(self, consumer: &str) -> Vec<u8> {
-        self.key("cursors", consumer.as_bytes())
     }
 }
 

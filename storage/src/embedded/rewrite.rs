@@ -4,9 +4,10 @@
 //! Blocks never change while the upkeep lock is held, so they are copied while appends go on; the
 //! rest (feed, small tables, meta) is copied with the writer's lock held, in one transaction.
 
+use super::commit::classify;
 use super::db::{CommitMode, Db, OrStoreError, READING, WRITING};
 use super::keyspace::EmbeddedKeyspace;
-use super::layout::{BLOCKS, CURSORS, DEAD, FEED, META, PARTS, TABLES, block_of};
+use super::layout::{BLOCKS, DEAD, FEED, META, PARTS, TABLES, block_of};
 use crate::block::BlockId;
 use crate::error::StoreError;
 use crate::volume::{OsVolume, Volume};
@@ -39,6 +40,7 @@ impl EmbeddedKeyspace {
     /// See [`crate::engine::Keyspace::rewrite`].
     pub(super) fn rewrite_file(&self) -> Result<(), StoreError> {
         let _upkeep = self.lock_upkeep();
+        drop(self.lock_writer()?); // what is copied below must be what the disk has
         let fresh = fresh_path(&self.path);
         self.volume.remove_file(&fresh).map_err(io)?;
         let buried = std::mem::take(
@@ -46,7 +48,7 @@ impl EmbeddedKeyspace {
         );
         let to = Db::open(&*self.volume, &fresh, true, self.settings.page_cache_bytes, self.mode)?;
         let copied = self.copy_live(to, &buried, |to| {
-            drop(to);
+            to.close()?;
             self.home.db.replace(|| {
                 put_in_place(&*self.volume, &fresh, &self.path)?;
                 self.open_file()
@@ -57,7 +59,7 @@ impl EmbeddedKeyspace {
             self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner).extend(buried);
             let _ = self.volume.remove_file(&fresh);
             self.lock_writer()?.failed = Some(e.to_string());
-            return Err(e);
+            return Err(classify(e, &*self.volume));
         }
         self.compact_bytes.store(self.home.db.with(Db::allocated_bytes)??, Ordering::Relaxed);
         Ok(())
@@ -81,9 +83,10 @@ impl EmbeddedKeyspace {
         let fresh = fresh_path(&name);
         volume.remove_file(&fresh).map_err(io)?;
         let _upkeep = self.lock_upkeep();
+        drop(self.lock_writer()?); // what is copied below must be what the disk has
         let db = Db::open(&volume, &fresh, true, self.settings.page_cache_bytes, self.mode)?;
         self.copy_live(db, &[], |db| {
-            drop(db);
+            db.close()?;
             put_in_place(&volume, &fresh, &name)
         })
     }
@@ -110,25 +113,47 @@ impl EmbeddedKeyspace {
 
 /// After a failed sync: copies what the file shows into a fresh one, syncs that, and puts it in
 /// place. What was acknowledged lies before the failure and is on the disk.
-pub(super) fn salvage(keyspace: &EmbeddedKeyspace) -> Result<(), StoreError> {
-    let (volume, cache) = (&*keyspace.volume, keyspace.settings.page_cache_bytes);
-    let fresh = fresh_path(&keyspace.path);
+pub(super) fn salvage(
+    volume: &dyn Volume,
+    path: &Path,
+    cache_bytes: usize,
+    mode: CommitMode,
+) -> Result<(), StoreError> {
+    let fresh = fresh_path(path);
     volume.remove_file(&fresh).map_err(io)?;
-    let from = Db::open(volume, &keyspace.path, false, cache, keyspace.mode)?;
-    let to = Db::open(volume, &fresh, true, cache, CommitMode::OnePhase)?;
+    let from = Db::open(volume, path, false, cache_bytes, mode)?;
+    let to = Db::open(volume, &fresh, true, cache_bytes, mode)?;
     copy_table(&from, &to, BLOCKS, |_| true)?;
     copy_table(&from, &to, PARTS, |_| true)?;
     copy_table(&from, &to, DEAD, |_| true)?;
     copy_rest(&from, &to)?;
-    drop((from, to));
-    put_in_place(volume, &fresh, &keyspace.path)
+    drop(from);
+    to.close()?;
+    put_in_place(volume, &fresh, path)?;
+    volume.remove_file(&suspect_path(path)).map_err(io)
+}
+
+/// Marks the file as one whose page cache may show what the disk never got. The marker is not
+/// synced: it lives exactly as long as that cache, beyond this process but not beyond a crash.
+pub(super) fn suspect(volume: &dyn Volume, path: &Path) {
+    if let Err(error) = volume.open(&suspect_path(path), true) {
+        tracing::error!(%error, "a file whose sync failed cannot be marked");
+    }
+}
+
+/// Whether [`suspect`] marked the file.
+pub(super) fn is_suspect(volume: &dyn Volume, path: &Path) -> Result<bool, StoreError> {
+    volume.exists(&suspect_path(path)).map_err(io)
+}
+
+fn suspect_path(path: &Path) -> PathBuf {
+    with_ending(path, ".suspect")
 }
 
 fn copy_rest(from: &Db, to: &Db) -> Result<(), StoreError> {
     copy_table(from, to, META, |_| true)?;
     copy_table(from, to, FEED, |_| true)?;
     copy_table(from, to, TABLES, |_| true)?;
-    copy_table(from, to, CURSORS, |_| true)?;
     to.write(|_| Ok(())).map_err(|failure| failure.error)
 }
 
@@ -167,8 +192,12 @@ where
 
 /// The name a file has until it is whole.
 pub(super) fn fresh_path(path: &Path) -> PathBuf {
+    with_ending(path, ".new")
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or(OsStr::new("keyspace")).to_owned();
-    name.push(".new");
+    name.push(ending);
     path.with_file_name(name)
 }
 

@@ -70,6 +70,7 @@ impl EmbeddedKeyspace {
     /// Seals full blocks (or, if `all`, every unsealed row). Gives whether anything was done.
     pub(super) fn seal_some(&self, all: bool) -> Result<bool, StoreError> {
         let _upkeep = self.lock_upkeep();
+        drop(self.lock_writer()?); // what is looked at below must be what the disk has
         let Some(change) = self.sealing(all) else { return Ok(false) };
         let mut writer = self.lock_writer()?;
         self.change_manifest(&mut writer, change, Probe::Nothing, |_| Ok(()))?;
@@ -99,6 +100,7 @@ impl EmbeddedKeyspace {
     /// Merges once if something should be merged. Gives whether it did.
     pub(super) fn merge_once(&self) -> Result<bool, StoreError> {
         let _upkeep = self.lock_upkeep();
+        drop(self.lock_writer()?); // what is looked at below must be what the disk has
         let state = self.state();
         let Some(merging) = to_merge(&state.blocks, self.settings.seal_rows.min(ROWS_MAX)) else {
             return Ok(false);
