@@ -1,6 +1,6 @@
 //! Appending: which rows are new, which seqs they get, and the one transaction that stores them.
 
-use super::db::{OrStoreError, WRITING};
+use super::db::{OrStoreError, WRITING, is_full};
 use super::feed;
 use super::keyspace::{EmbeddedKeyspace, State, Writer};
 use super::layout::{FEED, write_entry, write_head};
@@ -167,7 +167,7 @@ pub(super) enum Probe {
 /// A full disk by its name, with what is left of it; any other error as it is.
 pub(super) fn classify(error: StoreError, volume: &dyn crate::volume::Volume) -> StoreError {
     match error {
-        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+        StoreError::Io { source, .. } if is_full(&source) => {
             StoreError::DiskFull { free_bytes: volume.free_bytes().unwrap_or(0) }
         }
         StoreError::DiskFull { .. } => {

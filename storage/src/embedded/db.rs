@@ -100,9 +100,9 @@ impl Db {
             io::ErrorKind::NotFound => {
                 StoreError::NotFound { name: path.to_string_lossy().into_owned() }
             }
-            _ => StoreError::Io { doing: "opening a keyspace", source: e },
+            _ => from_io("opening a keyspace", e),
         })?;
-        let io = |source| StoreError::Io { doing: "opening a keyspace", source };
+        let io = |source| from_io("opening a keyspace", source);
         if !create && disk.is_empty().map_err(io)? {
             return Err(Corrupt::new("the keyspace file is empty").into());
         }
@@ -240,13 +240,24 @@ fn guarded<R>(
     })
 }
 
+/// Whether the disk was full, also where the error lies within another one.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::StorageFull
+        || error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>()).is_some_and(is_full)
+}
+
+/// An error of the disk in the engine's words. What is left of a full one is asked for later.
+fn from_io(doing: &'static str, source: io::Error) -> StoreError {
+    if is_full(&source) {
+        return StoreError::DiskFull { free_bytes: 0 };
+    }
+    StoreError::Io { doing, source }
+}
+
 /// An error of redb in the engine's words.
 pub(super) fn from_redb(doing: &'static str, error: redb::Error) -> StoreError {
     match error {
-        redb::Error::Io(full) if full.kind() == io::ErrorKind::StorageFull => {
-            StoreError::DiskFull { free_bytes: 0 }
-        }
-        redb::Error::Io(source) => StoreError::Io { doing, source },
+        redb::Error::Io(source) => from_io(doing, source),
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse,
         redb::Error::PreviousIo => StoreError::Closed { reason: "an earlier failure".to_owned() },
         redb::Error::UpgradeRequired(found) => {
