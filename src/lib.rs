@@ -12,3 +12,4 @@ pub mod query;
 pub mod runtime;
 pub mod sample;
 pub mod tenancy;
+pub mod transfer;

@@ -3,7 +3,9 @@
 use crate::measure::now;
 use crate::workload::END_MS;
 use anyhow::{Result, ensure};
+use emx::intake::batch::{Prepared, prepare};
 use emx::intake::decode::{Body, DecodeLimits, Encoding, Format, Shape, decode};
+use emx::intake::writer::{WriterSettings, Writers};
 use emx::process::admit::Arrival;
 use emx::query::{Answer, QuerySettings, Question, Scope, ask, render};
 use serde::Deserialize;
@@ -11,12 +13,14 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
-use storage::engine::{Append, Engine, KeyspaceSettings, KeyspaceStats, RowOutcome};
+use storage::engine::{Engine, KeyspaceSettings, KeyspaceStats};
 use storage::volume::OsVolume;
 
 /// The engine with what stands in front of it.
 #[derive(Debug)]
 pub(crate) struct System {
+    // Before the engine, so that what waits is written before it closes.
+    writers: Writers,
     engine: Arc<dyn Engine>,
 }
 
@@ -51,7 +55,7 @@ pub(crate) fn table(answer: &Answer) -> Result<Table> {
 impl System {
     /// Opens the data directory `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        Ok(Self { engine: engine(path)? })
+        Ok(Self { writers: Writers::start(WriterSettings::default())?, engine: engine(path)? })
     }
 
     /// Makes a tenant.
@@ -65,12 +69,11 @@ impl System {
             Body { format: Format::Ndjson, encoding: Encoding::Identity, shape: Shape::Many };
         let arrival = Arrival { received_ms: END_MS, origin: "api", retention_ms: None };
         let decoded = decode(body, shape, arrival, &DecodeLimits::default())?;
-        ensure!(decoded.refused.is_empty(), "refused: {:?}", decoded.refused.first());
-        let append = Append { rows: decoded.rows, ..Append::default() };
-        let done = self.engine.open(tenant)?.append(vec![append])?;
-        let fine =
-            |outcomes: &[RowOutcome]| outcomes.iter().all(|&row| row == RowOutcome::Accepted);
-        ensure!(done.iter().all(|done| fine(&done.outcomes)), "not every row was accepted");
+        let total = decoded.total;
+        let Prepared { append, ledger } = prepare(decoded, arrival, false)?;
+        let keyspace = self.engine.open(tenant)?;
+        let report = ledger.settle(&self.writers.append(&tenant.into(), keyspace, append)?)?;
+        ensure!(report.accepted == total, "{} of {total} accepted: {report:?}", report.accepted);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use crate::identity::password::PasswordError;
 use crate::query::{self, QueryError};
 use crate::tenancy::registry::TenancyError;
 use crate::tenancy::slug::SlugError;
+use crate::transfer::ImportError;
 use serde::Serialize;
 use std::fmt;
 use std::process::ExitCode;
@@ -130,6 +131,8 @@ impl Problem {
             }
         } else if let Some(error) = cause.downcast_ref::<StoreError>() {
             store_code(error)
+        } else if let Some(error) = cause.downcast_ref::<ImportError>() {
+            error.code()
         } else if cause.is::<PasswordError>() {
             "invalid_password"
         } else if cause.is::<EmailError>() {

@@ -31,7 +31,6 @@ pub(super) struct Session {
 
 /// The opened data directory. Nobody else can open it at the same time.
 pub(super) struct Data {
-    pub(super) engine: Arc<dyn Engine>,
     pub(super) tenancy: Tenancy,
 }
 
@@ -80,8 +79,7 @@ impl Session {
         let volume = OsVolume::shared(self.data_dir());
         let engine: Arc<dyn Engine> =
             Arc::new(EmbeddedEngine::open(volume, engine_settings(self.settings()))?);
-        let tenancy = Tenancy::start(engine.clone())?;
-        Ok(Data { engine, tenancy })
+        Ok(Data { tenancy: Tenancy::start(engine)? })
     }
 
     /// What it means that no tenant is known: nobody has begun here, or a file is lost.

@@ -30,14 +30,14 @@ pub enum Freshness {
 /// Recent answers, bounded by bytes.
 #[derive(Debug)]
 pub struct AnswerCache {
-    tables: Cache<Box<str>, Arc<Table>>,
+    tables: Cache<Arc<str>, Arc<Table>>,
     table_bytes_max: usize,
 }
 
 impl AnswerCache {
     /// A cache of about `bytes_max` bytes; 0 keeps nothing.
     pub fn new(bytes_max: usize) -> Self {
-        let weigh = |key: &Box<str>, table: &Arc<Table>| {
+        let weigh = |key: &Arc<str>, table: &Arc<Table>| {
             u32::try_from(key.len() + table.heap_bytes()).unwrap_or(u32::MAX)
         };
         let tables = Cache::builder().max_capacity(bytes_max as u64).weigher(weigh).build();
@@ -77,7 +77,7 @@ impl AnswerCache {
 
 /// What makes two askings the same. The text is compared whole, not by a hash: one tenant's
 /// answer must not be another's by accident.
-fn key(scope: &Scope<'_>, question: &Question) -> Box<str> {
+fn key(scope: &Scope<'_>, question: &Question) -> Arc<str> {
     let Scope { keyspace: _, keyspace_id, organization_id, policy } = scope;
     let question = question.canonical();
     format!("{keyspace_id:?} {organization_id:?} {policy:?} {question}").into()

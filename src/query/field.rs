@@ -1,12 +1,14 @@
 //! The vocabulary of questions: fields, functions and what may be asked of which.
 
 use super::node::listed;
+use crate::model::limits::WORD_BYTES_MAX;
+use crate::model::problem::excerpt;
 use storage::ask::{Metric, Permille};
 use storage::row::{Dimension, Measure, Word};
 
 /// Longest name of a field or metric, in bytes: a function around a label or value of the
 /// longest key that intake takes.
-pub const NAME_BYTES_MAX: usize = 512;
+pub const NAME_BYTES_MAX: usize = "count_distinct(labels.)".len() + WORD_BYTES_MAX;
 
 /// Something that a row has.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,8 +73,9 @@ fn field(name: &str) -> Result<Field, Refusal> {
     }
     Field::parse(name).ok_or_else(|| {
         let detail = format!(
-            "there is no field `{name}`; there are `id`, `duration_ms`, `exit_code`, \
-             `command_line`, `error`, `values.<key>`, {GROUPABLE}"
+            "there is no field `{}`; there are `id`, `duration_ms`, `exit_code`, \
+             `command_line`, `error`, `values.<key>`, {GROUPABLE}",
+            excerpt(name)
         );
         ("unknown_field", detail)
     })
@@ -103,8 +106,9 @@ impl GroupColumn {
         if found == Field::Organization {
             return Ok(column(None));
         }
-        let refusal =
-            || ("not_groupable", format!("`{name}` cannot be grouped by: use {GROUPABLE}"));
+        let refusal = || {
+            ("not_groupable", format!("`{}` cannot be grouped by: use {GROUPABLE}", excerpt(name)))
+        };
         found.groupable().map(|dimension| column(Some(dimension))).ok_or_else(refusal)
     }
 }
@@ -118,8 +122,11 @@ pub struct MetricColumn {
     pub metric: Metric,
 }
 
+/// Makes the metric of a number.
+type NumberFunction = fn(Measure) -> Metric;
+
 /// Functions over a number.
-const NUMBER_FUNCTIONS: [(&str, fn(Measure) -> Metric); 11] = [
+const NUMBER_FUNCTIONS: [(&str, NumberFunction); 11] = [
     ("sum", Metric::Sum),
     ("avg", Metric::Avg),
     ("min", Metric::Min),
@@ -171,7 +178,8 @@ fn unknown_metric(text: &str) -> Refusal {
         return ("field_required", detail);
     }
     let detail = format!(
-        "there is no metric `{text}`; there are {}, `count_distinct(field)`, and of a number {}",
+        "there is no metric `{}`; there are {}, `count_distinct(field)`, and of a number {}",
+        excerpt(text),
         listed(&BARE_METRICS),
         listed(&functions),
     );
@@ -182,18 +190,22 @@ fn function_of(function: &str, name: &str) -> Result<Metric, Refusal> {
     if bare_metric(function).is_some() {
         return Err((
             "no_field_allowed",
-            format!("`{function}` takes no field: leave out `({name})`"),
+            format!("`{function}` takes no field: leave out `({})`", excerpt(name)),
         ));
     }
     if function == "count_distinct" {
         return field(name)?.groupable().map(Metric::CountDistinct).ok_or_else(|| {
-            ("not_groupable", format!("the words of `{name}` cannot be counted: use {GROUPABLE}"))
+            (
+                "not_groupable",
+                format!("the words of `{}` cannot be counted: use {GROUPABLE}", excerpt(name)),
+            )
         });
     }
     let Some((_, metric)) = NUMBER_FUNCTIONS.iter().find(|(known, _)| *known == function) else {
         let functions: Vec<&str> = NUMBER_FUNCTIONS.iter().map(|(name, _)| *name).collect();
         let detail = format!(
-            "there is no function `{function}`; there are `count_distinct`, {}",
+            "there is no function `{}`; there are `count_distinct`, {}",
+            excerpt(function),
             listed(&functions)
         );
         return Err(("unknown_function", detail));

@@ -8,6 +8,8 @@ use super::decimal;
 use super::field::{self, Field};
 use super::node::{Members, Node, listed};
 use super::problem::Problems;
+use crate::model::limits::TEXT_BYTES_MAX;
+use crate::model::problem::excerpt;
 use storage::ask::{NumberTest, Predicate, WordTest};
 use storage::row::{Actor, Dimension, Measure, Status};
 
@@ -18,7 +20,7 @@ pub const FILTERS_MAX: usize = 64;
 pub const FILTER_VALUES_MAX: usize = 10_000;
 
 /// Longest word compared with, in bytes: the longest that a row can have.
-pub const WORD_BYTES_MAX: usize = 16 * 1024;
+pub const WORD_BYTES_MAX: usize = TEXT_BYTES_MAX;
 
 /// The operators.
 pub const OPS: [&str; 9] = ["eq", "ne", "in", "prefix", "exists", "gt", "gte", "lt", "lte"];
@@ -52,13 +54,14 @@ fn read(node: Node, pointer: &str, problems: &mut Problems) -> Option<Filter> {
     });
     let (op, op_at) = op?;
     if !OPS.contains(&op.as_str()) {
-        let detail = format!("there is no operator `{op}`; there are {}", listed(&OPS));
+        let detail = format!("there is no operator `{}`; there are {}", excerpt(&op), listed(&OPS));
         problems.add(&op_at, "unknown_op", detail);
         return None;
     }
     let (field, name) = field?;
     if !fits(&field, &op) {
-        let detail = format!("`{op}` does not work on `{name}`: use {}", listed(&ops_of(&field)));
+        let detail =
+            format!("`{op}` does not fit `{}`: use {}", excerpt(&name), listed(&ops_of(&field)));
         problems.add(&op_at, "op_not_for_field", detail);
         return None;
     }
@@ -142,7 +145,7 @@ impl Value<'_> {
     /// The value, or with `in` each of the values, with its pointer.
     fn items(&mut self, op: &str) -> Option<Vec<(Node, String)>> {
         let Some((node, pointer)) = self.node.take() else {
-            return self.refuse("missing", format!("`{op}` needs a `value`"));
+            return self.refuse("required", format!("`{op}` needs a `value`"));
         };
         match (op, node) {
             ("in", Node::List(items)) if items.is_empty() => {
@@ -227,6 +230,9 @@ fn word<'a>(
     if known.contains(&text) {
         Ok(text)
     } else {
-        Err(("unknown_value", format!("there is no `{text}`; there are {}", listed(&known))))
+        Err((
+            "unknown_value",
+            format!("there is no `{}`; there are {}", excerpt(text), listed(&known)),
+        ))
     }
 }

@@ -5,6 +5,7 @@
 //! with [`Node::Bare`] for text whose type only its reader knows.
 
 use super::problem::{Problems, QueryError};
+use crate::model::problem::pointer as join;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -186,7 +187,7 @@ impl Members {
     /// The string at `key`; notes if it is absent or something else.
     pub(crate) fn text(&mut self, key: &str, problems: &mut Problems) -> Option<(String, String)> {
         let Some((node, pointer)) = self.take(key) else {
-            problems.add(&join(&self.pointer, key), "missing", format!("`{key}` is required"));
+            problems.add(&join(&self.pointer, key), "required", format!("`{key}` is required"));
             return None;
         };
         match node {
@@ -220,11 +221,6 @@ impl Members {
         let with_pointer = |(n, item)| (item, format!("{pointer}/{n}"));
         Some(items.into_iter().enumerate().map(with_pointer).collect())
     }
-}
-
-/// `pointer` with one more reference token, escaped as RFC 6901 section 3 says.
-pub(crate) fn join(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 /// Words for a message: `a`, `b`, `c`.

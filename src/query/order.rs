@@ -178,7 +178,7 @@ fn double(cell: Cell) -> Option<f64> {
         Cell::Null => None,
         Cell::Int(n) | Cell::Micros(n) => Some(n as f64),
         // Minus zero is zero, and what is no number is shown as null.
-        Cell::Float(x) if x == 0.0 => Some(0.0),
+        Cell::Float(0.0) => Some(0.0),
         Cell::Float(x) => x.is_finite().then_some(x),
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn tree<K: AsRef<str>, V: AsRef<str>>(
         match as_json(text) {
             Some(Ok(Node::List(many))) => items.extend(many),
             Some(Ok(one)) => items.push(one),
-            Some(Err(detail)) => problems.add(&pointer, "malformed_json", detail),
+            Some(Err(detail)) => problems.add(&pointer, "invalid_json", detail),
             None => read(text, items),
         }
         if !members.iter().any(|(known, _)| known == name) {

@@ -1,9 +1,7 @@
 //! Why a question is refused or fails, each reason with its stable code.
 
+use crate::model::limits::PROBLEMS_MAX;
 use storage::ask::AskError;
-
-/// Most problems that are reported of one question; a client mends them before it sees more.
-pub const PROBLEMS_MAX: usize = 100;
 
 /// One thing that is wrong with a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +67,7 @@ impl QueryError {
     /// The stable snake_case word for it. One lone problem gives its own code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Malformed { .. } => "malformed_json",
+            Self::Malformed { .. } => "invalid_json",
             Self::Invalid { problems } if problems.len() == 1 => problems[0].code,
             Self::Invalid { .. } => "invalid_question",
             Self::Ask(AskError::TimeExceeded) => "query_time_exceeded",

@@ -4,10 +4,11 @@
 use super::bucket::{Width, Zone};
 use super::field::{GroupColumn, MetricColumn, Refusal};
 use super::filter::{self, Filter};
-use super::node::{self, Members, Node, listed};
+use super::node::{Members, Node, listed};
 use super::params;
 use super::problem::{Problems, QueryError};
 use super::when;
+use crate::model::problem::excerpt;
 use std::ops::RangeInclusive;
 use storage::ask::Metric;
 use storage::row::TimeMs;
@@ -115,7 +116,7 @@ impl Question {
         Self::from_tree(Node::parse(json)?, Problems::default())
     }
 
-    /// Reads a question from names and texts; [`params`](super::params) has the syntax.
+    /// Reads a question from names and texts; [`params`] has the syntax.
     pub fn from_params<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, QueryError> {
@@ -136,8 +137,9 @@ impl Question {
         });
         let zone =
             read_word(&mut members, "time_zone", "unknown_time_zone", &mut problems, |name| {
-                let detail =
-                    || format!("there is no zone `{name}`: use a name like `Europe/Berlin`");
+                let detail = || {
+                    format!("there is no zone `{}`: use one like `Europe/Berlin`", excerpt(name))
+                };
                 Zone::parse(name).ok_or_else(detail)
             });
         let fill = read_word(&mut members, "fill", "unknown_fill", &mut problems, |word| {
@@ -267,7 +269,7 @@ fn read_columns<T>(
     let items = members.list(key, *count.end(), problems)?;
     if items.len() < *count.start() {
         let detail = format!("name at least one, or leave `{key}` out");
-        problems.add(&node::join("", key), "empty_list", detail);
+        problems.add(&format!("/{key}"), "empty_list", detail);
     }
     let mut columns: Vec<T> = Vec::with_capacity(items.len());
     for (node, pointer) in items {
@@ -314,8 +316,10 @@ fn read_order(
         });
         let Some((key, at)) = item.text("key", problems) else { continue };
         let Some(column) = question.column(&key) else {
-            let detail =
-                format!("`{key}` is not a column of the answer: group by it or compute it");
+            let detail = format!(
+                "`{}` is no column of the answer: add it to `group_by` or `metrics`",
+                excerpt(&key)
+            );
             problems.add(&at, "unknown_order_key", detail);
             continue;
         };

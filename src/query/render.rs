@@ -3,6 +3,7 @@
 use super::answer::{Answer, Column, Table, Value, source_word};
 use super::decimal::{shifted, write_float, write_micros_as_ms};
 use super::rows::Page;
+use crate::model::time::Rfc3339;
 use std::io::{self, Write};
 use storage::batch::RowBatch;
 use storage::row::{TimeMs, Word};
@@ -86,22 +87,13 @@ fn write_number(out: &mut impl Write, value: &Value) -> io::Result<()> {
     }
 }
 
-/// Writes a time as RFC 3339 in UTC with milliseconds.
+/// Writes a time as RFC 3339 in UTC with milliseconds, or as the number itself where that form has
+/// no year for it.
 pub fn write_time(out: &mut impl Write, ms: TimeMs) -> io::Result<()> {
-    let end = if ms < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
-    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(end);
-    let utc = jiff::tz::Offset::UTC.to_datetime(time);
-    write!(
-        out,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        utc.year(),
-        utc.month(),
-        utc.day(),
-        utc.hour(),
-        utc.minute(),
-        utc.second(),
-        ms.rem_euclid(1000)
-    )
+    match Rfc3339::new(ms) {
+        Some(text) => out.write_all(text.as_str().as_bytes()),
+        None => write!(out, "{ms}"),
+    }
 }
 
 /// Writes a table as CSV (RFC 4180) with a header. Nulls are empty; words that a spreadsheet
@@ -137,7 +129,9 @@ pub fn write_csv(out: impl Write, table: &Table) -> io::Result<()> {
 /// First characters that make a spreadsheet run a cell (OWASP, "CSV injection").
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-fn defused<'a>(text: &'a str, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+/// The cell `text`, made harmless for spreadsheets: one that they would run as a formula gets a `'`
+/// in front. `buffer` is room for it.
+pub(crate) fn defused<'a>(text: &'a str, buffer: &'a mut Vec<u8>) -> &'a [u8] {
     if !text.starts_with(FORMULA_STARTS) {
         return text.as_bytes();
     }

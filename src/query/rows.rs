@@ -43,7 +43,7 @@ const KEYS: [&str; 7] = ["from", "to", "from_seq", "to_seq", "filters", "limit",
 
 impl RowsQuestion {
     /// Reads the parameters `from to from_seq to_seq filter limit cursor`, in the syntax of
-    /// [`params`](super::params).
+    /// [`params`].
     pub fn from_params<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, QueryError> {
@@ -59,6 +59,15 @@ impl RowsQuestion {
         let cursor = members.take("cursor").and_then(|(node, _)| node.text().map(str::to_owned));
         problems.none()?;
         Ok(Self { from, to, seqs, filters, limit, cursor })
+    }
+
+    /// Which rows those are; `None`: a filter on the organization excludes them all.
+    pub fn selection(&self, scope: &Scope<'_>) -> Option<Selection> {
+        Some(Selection {
+            from_ms: self.from.unwrap_or(TimeMs::MIN),
+            to_ms: self.to.unwrap_or(TimeMs::MAX),
+            predicates: predicates(scope, &self.filters)?,
+        })
     }
 
     /// Whose rows and which: what a cursor of this list is bound to.
@@ -132,13 +141,8 @@ pub fn page(
     budget.check(0)?;
     let print = question.fingerprint(scope);
     let start = question.cursor.as_deref().map(|text| cursor::decode(text, print)).transpose()?;
-    let Some(predicates) = predicates(scope, &question.filters) else {
+    let Some(selection) = question.selection(scope) else {
         return Ok(Page::default());
-    };
-    let selection = Selection {
-        from_ms: question.from.unwrap_or(TimeMs::MIN),
-        to_ms: question.to.unwrap_or(TimeMs::MAX),
-        predicates,
     };
     match (question.seqs, start) {
         (None, None) => newest(scope, &selection, None, question.limit, print, budget),
@@ -226,5 +230,5 @@ pub fn ts_param(text: &str) -> Result<TimeMs, QueryError> {
     let mut problems = Problems::default();
     let time = when::read(&Node::Bare(text.to_owned()), "/ts", &mut problems);
     problems.none()?;
-    time.ok_or_else(|| QueryError::invalid("/ts", "bad_time", "must be a time"))
+    time.ok_or_else(|| QueryError::invalid("/ts", "invalid_time", "must be a time"))
 }

@@ -1,4 +1,5 @@
 //! The command line from outside: the real binary on a data directory of its own.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 mod emx;
 

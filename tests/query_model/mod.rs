@@ -1,8 +1,9 @@
 //! What the tests of asking share: plain rows, a keyspace that does everything the slow way, and
 //! an oracle that answers the JSON question from the contract's words alone.
 
-#![allow(dead_code, reason = "each test binary uses its own part of the model")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the model")]
 
+pub mod check;
 pub mod fake;
 pub mod oracle;
 
@@ -147,14 +148,23 @@ prop_compose! {
     }
 }
 
-/// Rows near one anchor with ids of their own.
+/// Rows near one anchor with ids of their own, spread over two months or crowded into a few hours:
+/// only where many rows share an hour does a block keep partial aggregates.
 pub fn any_rows(count: std::ops::Range<usize>) -> impl Strategy<Value = (TimeMs, Vec<PlainRow>)> {
-    proptest::sample::select(&ANCHORS[..]).prop_flat_map(move |anchor| {
-        proptest::collection::vec(any_row(anchor), count.clone()).prop_map(move |mut rows| {
-            for (n, row) in rows.iter_mut().enumerate() {
-                row.id = format!("row-{n}");
-            }
-            (anchor, rows)
-        })
-    })
+    (proptest::sample::select(&ANCHORS[..]), any::<bool>()).prop_flat_map(
+        move |(anchor, crowded)| {
+            proptest::collection::vec(any_row(anchor), count.clone()).prop_map(move |mut rows| {
+                for (n, row) in rows.iter_mut().enumerate() {
+                    row.id = format!("row-{n}");
+                    if crowded {
+                        row.ts = anchor + (row.ts - anchor) % CROWD_MS;
+                    }
+                }
+                (anchor, rows)
+            })
+        },
+    )
 }
+
+/// How far crowded rows lie from their anchor.
+const CROWD_MS: i64 = 5_400_000;

@@ -6,6 +6,8 @@ use clap::Subcommand;
 
 mod check;
 mod config;
+mod export;
+mod import;
 mod init;
 mod query;
 mod sample;
@@ -21,6 +23,10 @@ pub(super) enum Command {
     Tenant(tenant::Command),
     /// Ask: counts, rates, percentiles, by whatever there is
     Query(Box<query::Flags>),
+    /// Take files in: job logs (SWF), CSV, TSV, JSON, NDJSON
+    Import(import::Flags),
+    /// Give rows out, as CSV or NDJSON
+    Export(export::Flags),
     /// Verify everything that is stored
     Check(check::Flags),
     /// Check and show the settings
@@ -36,6 +42,8 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Init(flags) => init::run(&flags, session),
         Command::Tenant(command) => tenant::run(&command, session),
         Command::Query(flags) => query::run(&flags, session),
+        Command::Import(flags) => import::run(&flags, session),
+        Command::Export(flags) => export::run(&flags, session),
         Command::Check(flags) => check::run(&flags, session),
         Command::Config(command) => config::run(&command, session),
         Command::Sample(flags) => sample::run(&flags, session),

@@ -178,7 +178,7 @@ const SIGNS: [(&str, &str); 7] = [
 ];
 
 /// `status=failure` as the JSON filter that it means; other forms stay as they are.
-fn condition(text: &str) -> String {
+pub(super) fn condition(text: &str) -> String {
     let name_end = text.find(['!', '>', '<', '^', '=', ':', '{']).unwrap_or(text.len());
     let (field, rest) = text.split_at(name_end);
     let sign = SIGNS.iter().find_map(|(sign, op)| Some((op, rest.strip_prefix(sign)?)));

@@ -39,12 +39,12 @@
 //! +----------------------------------------------------------------------------+
 //! ```
 //!
-//! B and S are at most 8, E is at most 8; bases, steps and exceptions are little endian. Positions
-//! and exceptions of all frames follow each other in the order of the frames, `count` for each.
-//! A frame's width is the low 7 bits of its byte, at most 64. Number `i` of a frame is packed as `x[i]` (see
-//! the frame layout below); an exception replaces `x` at its position by a number that its width
-//! cannot hold. Frame-of-reference with exceptions is PFOR (Zukowski et al., "Super-scalar RAM-CPU
-//! cache compression", 2006).
+//! B, S and E are at most 8; bases, steps and exceptions are little endian. Positions and
+//! exceptions of all frames follow each other in the order of the frames, `count` for each. A
+//! frame's width is the low 7 bits of its byte, at most 64. Number `i` of a frame is packed as
+//! `x[i]`; an exception replaces `x` at its position by a number that its width cannot hold.
+//! Frames of reference with exceptions are PFOR (Zukowski et al., "Super-scalar RAM-CPU cache
+//! compression", 2006).
 //!
 //! - *frames*: number `i` is `low + base + x[i]`. If the top bit of the width byte is set, `x = 0`
 //!   means absent and any other number is `low + base + x[i] - 1`. If it is not set, but the

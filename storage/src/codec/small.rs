@@ -57,7 +57,7 @@ const COLUMNS_FIXED: usize = 9 + Word::ALL.len();
 const WORD_LAST: u8 = column::WORD + Word::ALL.len() as u8 - 1;
 
 /// Appends the encoded batch. Fails, with nothing appended, if it has more than
-/// [`ROWS_MAX`](super::ROWS_MAX) rows or [`CELLS_MAX`] numbers: it could not be read again, and
+/// [`ROWS_MAX`] rows or [`CELLS_MAX`] numbers: it could not be read again, and
 /// must be committed in parts.
 pub fn encode_batch(batch: &RowBatch, out: &mut Vec<u8>) -> Result<(), StoreError> {
     let columns = COLUMNS_FIXED + batch.labels.len() + batch.values.len();

@@ -28,9 +28,11 @@ fn version(uuid: &[u8; 16]) -> Option<u8> {
     (uuid[8] >> 6 == 0b10).then_some(uuid[6] >> 4)
 }
 
-/// Appends the list, which has at least one entry.
-pub(super) fn encode_uuids(uuids: &[[u8; 16]], out: &mut Vec<u8>) {
-    let shared = version(&uuids[0])
+/// Appends the list.
+pub fn encode_uuids(uuids: &[[u8; 16]], out: &mut Vec<u8>) {
+    let shared = uuids
+        .first()
+        .and_then(version)
         .filter(|&v| uuids.len() >= APART_MIN && uuids.iter().all(|u| version(u) == Some(v)));
     let Some(shared) = shared else {
         out.reserve(uuids.len() * 16 + 1);
@@ -69,7 +71,7 @@ pub(super) fn encode_uuids(uuids: &[[u8; 16]], out: &mut Vec<u8>) {
 }
 
 /// The `count` UUIDs in `bytes`.
-pub(super) fn decode_uuids(bytes: &[u8], count: usize) -> Result<Vec<[u8; 16]>, Corrupt> {
+pub fn decode_uuids(bytes: &[u8], count: usize) -> Result<Vec<[u8; 16]>, Corrupt> {
     let mut cursor = Cursor::new(bytes, "a column of uuids");
     let form = cursor.byte()?;
     if form == form::WHOLE {

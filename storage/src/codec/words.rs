@@ -33,8 +33,8 @@ mod alike;
 /// 4 KiB each are a quarter of this.
 const TEXT_MAX: usize = 1 << 30;
 
-/// Most words that a byte of a table can stand for. Words are distinct, so it is only numbers that
-/// count up that could be more; a table of such is written as text.
+/// Most words that a byte of a table can stand for. Words are distinct, so it is hardly more than
+/// numbers that count up that could be shorter; a table of such is written as text.
 const WORDS_PER_BYTE_MAX: usize = 64;
 
 /// The low bits of a table's second number.
@@ -48,11 +48,14 @@ mod form {
 /// Appends the encoded table of words, which are distinct; their order is kept.
 pub fn encode_table(table: &WordTable, out: &mut Vec<u8>) {
     let at = out.len();
+    let is_readable = |out: &[u8]| table.len() <= (out.len() - at) * WORDS_PER_BYTE_MAX;
     encode_texts(table, out);
-    if table.len() > (out.len() - at) * WORDS_PER_BYTE_MAX {
-        out.truncate(at);
-        put_varint(table.len() as u64, out);
-        encode_text(table, out);
+    for pack in [true, false] {
+        if !is_readable(out) {
+            out.truncate(at);
+            put_varint(table.len() as u64, out);
+            encode_text(table, pack, out);
+        }
     }
 }
 
@@ -67,7 +70,7 @@ pub fn decode_table(bytes: &[u8]) -> Result<WordTable, Corrupt> {
 pub(super) fn encode_texts(table: &WordTable, out: &mut Vec<u8>) {
     put_varint(table.len() as u64, out);
     if !alike::encode(table, out) {
-        encode_text(table, out);
+        encode_text(table, true, out);
     }
 }
 
@@ -80,10 +83,11 @@ pub(super) fn decode_texts(bytes: &[u8], words: usize) -> Result<WordTable, Corr
     decode_words_of(cursor, words)
 }
 
-fn encode_text(table: &WordTable, out: &mut Vec<u8>) {
+/// Appends the joined words, packed if `pack` and if that is shorter.
+fn encode_text(table: &WordTable, pack: bool, out: &mut Vec<u8>) {
     let text = table.text().as_bytes();
     let form_of = |form| (text.len() << form::BITS | form) as u64;
-    match lz::squeeze(text) {
+    match lz::squeeze(text).filter(|_| pack) {
         None => {
             put_varint(form_of(form::TEXT), out);
             out.extend_from_slice(text);
@@ -195,6 +199,8 @@ mod tests {
         assert_eq!(check(&["build".to_owned()], vec![1]), 5 + 5);
         check(&[], Vec::new());
         check(&[String::new()], vec![1, 0]);
+        // Not what a table should be, but it must not be lost.
+        check(&vec!["a".to_owned(); 10_000], vec![9_999]);
         check(&["é".into(), String::new(), "a".into()], vec![3, 2, 1]);
     }
 

@@ -29,13 +29,15 @@ impl Keyspace for EmbeddedKeyspace {
         request: &AggregateRequest,
         budget: &Budget,
     ) -> Result<Aggregated, AskError> {
-        let state = self.state();
-        let sealed = state.blocks.iter().map(|block| &**block as &dyn Part);
-        let parts: Vec<&dyn Part> =
-            sealed.chain(state.tail.iter().map(|batch| &**batch as &dyn Part)).collect();
-        let mut answer = aggregate(&parts, &default_views(), request, budget)?;
-        answer.as_of_seq = state.last_seq;
-        Ok(answer)
+        self.healing(|| {
+            let state = self.state();
+            let sealed = state.blocks.iter().map(|block| &**block as &dyn Part);
+            let parts: Vec<&dyn Part> =
+                sealed.chain(state.tail.iter().map(|batch| &**batch as &dyn Part)).collect();
+            let mut answer = aggregate(&parts, &default_views(), request, budget)?;
+            answer.as_of_seq = state.last_seq;
+            Ok(answer)
+        })
     }
 
     fn page(
@@ -45,11 +47,11 @@ impl Keyspace for EmbeddedKeyspace {
         limit: usize,
         budget: &Budget,
     ) -> Result<RowBatch, AskError> {
-        self.read_page(selection, after, limit, budget)
+        self.healing(|| self.read_page(selection, after, limit, budget))
     }
 
     fn find(&self, id: RowId<'_>, ts_ms: Option<TimeMs>) -> Result<RowBatch, AskError> {
-        self.find_rows(id, ts_ms)
+        self.healing(|| self.find_rows(id, ts_ms))
     }
 
     fn scan(
@@ -58,20 +60,22 @@ impl Keyspace for EmbeddedKeyspace {
         budget: &Budget,
         each: &mut dyn FnMut(&RowBatch) -> bool,
     ) -> Result<(), AskError> {
+        // What was given out cannot be taken back, so the file is looked at before, not after.
+        self.healing(|| self.home.db.read(|_| Ok(())))?;
         self.scan_rows(selection, budget, each)
     }
 
     fn rows_by_seq(&self, from: Seq, to: Seq, limit: usize) -> Result<RowBatch, AskError> {
-        self.read_by_seq(from, to, limit)
+        self.healing(|| self.read_by_seq(from, to, limit))
     }
 
     fn feed(&self, from_seq: Seq, bytes_max: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        let entries = self.read_feed(from_seq, bytes_max)?;
+        let entries = self.healing(|| self.read_feed(from_seq, bytes_max))?;
         Ok(entries.into_iter().map(|spanned| spanned.entry).collect())
     }
 
     fn cursor(&self, consumer: &str) -> Result<CursorState, StoreError> {
-        self.read_cursor(consumer)
+        self.healing(|| self.read_cursor(consumer))
     }
 
     fn set_cursor(&self, consumer: &str, next_seq: Seq) -> Result<(), StoreError> {
@@ -96,7 +100,7 @@ impl Keyspace for EmbeddedKeyspace {
             last_seq: state.last_seq,
             feed_first_seq: state.progress.feed_from,
             feed_bytes: state.feed_bytes,
-            file_bytes: self.home.db.with(|db| db.allocated_bytes())??,
+            file_bytes: self.healing(|| self.home.db.with(|db| db.allocated_bytes())?)?,
             block_bytes: state.blocks.iter().map(|block| block.entry.bytes()).sum(),
         })
     }

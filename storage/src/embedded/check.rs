@@ -4,7 +4,7 @@ use super::block::Block;
 use super::db::{OrStoreError, READING};
 use super::feed;
 use super::keyspace::EmbeddedKeyspace;
-use super::layout::{FEED, HEAD, TABLES, kind};
+use super::layout::{ALL_ENTRIES, FEED, TABLES, for_each_entry, kind};
 use crate::aggregate::{ColumnSet, Part, Partial, default_views};
 use crate::codec::filter::FilterRef;
 use crate::codec::frame;
@@ -41,11 +41,11 @@ impl EmbeddedKeyspace {
     fn verify_feed(&self) -> Result<(), StoreError> {
         self.home.db.read(|transaction| {
             let table = transaction.open_table(FEED).or_store(READING)?;
-            for item in table.range(..HEAD).or_store(READING)? {
-                let (first, value) = item.or_store(READING)?;
-                feed::decode(self.home.salt, first.value(), value.value())?;
-            }
-            Ok(())
+            let (from, to) = ALL_ENTRIES;
+            for_each_entry(&table, from, to, |first, value| {
+                feed::decode(self.home.salt, first, value)?;
+                Ok(true)
+            })
         })
     }
 

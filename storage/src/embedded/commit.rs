@@ -3,7 +3,7 @@
 use super::db::{OrStoreError, WRITING};
 use super::feed;
 use super::keyspace::{EmbeddedKeyspace, State, Writer};
-use super::layout::{FEED, write_head};
+use super::layout::{FEED, write_entry, write_head};
 use super::repeats::{RowKey, find_sealed, is_unsealed_row};
 use super::{tables, tail};
 use crate::KEYS_MAX;
@@ -52,7 +52,7 @@ impl EmbeddedKeyspace {
         let wrote = self.write(&mut writer, Probe::LastSeq, |transaction| {
             if let Some(value) = &value {
                 let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
-                feed.insert(first, value.as_slice()).or_store(WRITING)?;
+                write_entry(&mut feed, first, value)?;
                 write_head(self.home.salt, &mut feed, last + 1)?;
             }
             tables::apply(self.home.salt, transaction, &writes)

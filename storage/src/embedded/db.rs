@@ -110,9 +110,6 @@ impl Db {
         let database = guarded("opening a keyspace", || {
             Builder::new()
                 .set_cache_size(cache_bytes)
-                // The platform's file is small and all of it is looked up by key: a damaged page
-                // could hide an entry. Elsewhere whatever is missing is noticed by what names it.
-                .set_check_integrity_on_open(mode == CommitMode::TwoPhase)
                 .create_with_backend(backend)
                 .map_err(|e| from_redb("opening a keyspace", e.into()))
         })?;

@@ -4,7 +4,7 @@ use super::commit::Probe;
 use super::db::{OrStoreError, WRITING};
 use super::feed::{self, Body};
 use super::keyspace::{EmbeddedKeyspace, Writer};
-use super::layout::{FEED, HEAD, write_head};
+use super::layout::{ALL_ENTRIES, FEED, delete_entries, for_each_entry, write_entry, write_head};
 use super::repeats::find_sealed;
 use super::upkeep::ManifestChange;
 use crate::aggregate::{ColumnSet, select};
@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::gather::{Pick, gather};
 use crate::row::Seq;
 use hashbrown::HashMap;
-use redb::{ReadableTable, WriteTransaction};
+use redb::WriteTransaction;
 
 /// Most rows that one call removes or replaces: their seqs go into one feed entry.
 pub(super) const EDIT_ROWS_MAX: usize = 16 << 20;
@@ -133,19 +133,14 @@ impl EmbeddedKeyspace {
         self.change_manifest(writer, doomed.change, Probe::LastSeq, |transaction| {
             erase_from_feed(self, transaction, &seqs)?;
             let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
-            feed.insert(first, value.as_slice()).or_store(WRITING)?;
+            write_entry(&mut feed, first, &value)?;
             write_head(salt, &mut feed, last + 1)
         })?;
         let removed = seqs.len() as u64;
         // The feed's sizes and the new tail: what is on disk now is read back in one place.
-        match super::load::load(&self.home, &self.identity, &self.state().blocks) {
-            Ok(loaded) => {
-                self.publish(loaded.state);
-                *writer = loaded.writer;
-            }
-            // It is done all the same; the next writer reads again.
-            Err(e) => writer.failed = Some(e.to_string()),
-        }
+        let loaded = super::load::load(&self.home, &self.identity, &self.state().blocks)?;
+        self.publish(loaded.state);
+        *writer = loaded.writer;
         Ok(removed)
     }
 }
@@ -159,15 +154,15 @@ fn erase_from_feed(
     let salt = keyspace.home.salt;
     let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
     let mut rewritten = Vec::new();
-    for item in feed.range(..HEAD).or_store(WRITING)? {
-        let (key, value) = item.or_store(WRITING)?;
-        let spanned = feed::decode(salt, key.value(), value.value())?;
-        let Some(rows) = spanned.entry.rows() else { continue };
+    let (from, to) = ALL_ENTRIES;
+    for_each_entry(&feed, from, to, |first, value| {
+        let spanned = feed::decode(salt, first, value)?;
+        let Some(rows) = spanned.entry.rows() else { return Ok(true) };
         let stays = |&row: &u32| seqs.binary_search(&rows.seq[row as usize]).is_err();
         let picks: Vec<Pick> =
             (0..rows.len as u32).filter(stays).map(|row| Pick { part: 0, row }).collect();
         if picks.len() == rows.len {
-            continue;
+            return Ok(true);
         }
         let kept = gather(&[rows], &picks);
         let entry = match spanned.entry {
@@ -176,9 +171,11 @@ fn erase_from_feed(
         };
         let value = feed::encode(salt, spanned.first, spanned.last, (&entry).into())?;
         rewritten.push((spanned.first, value));
-    }
+        Ok(true)
+    })?;
     for (first, value) in rewritten {
-        feed.insert(first, value.as_slice()).or_store(WRITING)?;
+        delete_entries(&mut feed, first, first + 1)?;
+        write_entry(&mut feed, first, &value)?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@
 //! rows than the entry has seqs, for rows that were removed later are removed here too.
 
 use super::keyspace::EmbeddedKeyspace;
-use super::layout::{FEED, HEAD, Salt, kind};
+use super::layout::{FEED, Salt, entry_of, for_each_entry, kind};
 use crate::batch::RowBatch;
 use crate::codec::cursor::{Cursor, put_part, put_varint};
 use crate::codec::frame::{self, Frame};
@@ -135,26 +135,17 @@ impl EmbeddedKeyspace {
         self.home.db.read(|transaction| {
             let feed = transaction.open_table(FEED).or_store(READING)?;
             // The entry that holds `from` may begin before it.
-            let begin = feed.range(..=from).or_store(READING)?.next_back();
-            let begin = match begin {
-                Some(entry) => entry.or_store(READING)?.0.value(),
-                None => from,
-            };
+            let begin = entry_of(&feed, from)?;
             let (mut entries, mut bytes) = (Vec::new(), 0);
-            for item in feed.range(begin..HEAD).or_store(READING)? {
-                let (key, value) = item.or_store(READING)?;
-                let spanned = decode(self.home.salt, key.value(), value.value())?;
-                bytes += value.value().len();
-                if spanned.first > state.last_seq {
-                    break; // committed, but its writer has not been answered yet
-                }
+            // What was committed but not answered yet lies behind the newest seq.
+            for_each_entry(&feed, begin, state.last_seq + 1, |first, value| {
+                let spanned = decode(self.home.salt, first, value)?;
                 if spanned.last >= from {
+                    bytes += value.len();
                     entries.push(spanned);
-                    if bytes >= bytes_max {
-                        break;
-                    }
                 }
-            }
+                Ok(bytes < bytes_max || entries.is_empty())
+            })?;
             Ok(entries)
         })
     }

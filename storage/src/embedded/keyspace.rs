@@ -10,6 +10,7 @@ use super::engine::EngineSettings;
 use super::layout::{Identity, Progress};
 use super::repeats::RecentIds;
 use super::tail::TailBatch;
+use crate::ask::AskError;
 use crate::error::StoreError;
 use crate::row::Seq;
 use crate::volume::Volume;
@@ -132,6 +133,24 @@ impl std::fmt::Debug for Bell {
     }
 }
 
+/// An error that may say that the file is closed after a failure.
+pub(super) trait ClosedError: From<StoreError> {
+    /// Whether it does.
+    fn is_closed(&self) -> bool;
+}
+
+impl ClosedError for StoreError {
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+}
+
+impl ClosedError for AskError {
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Closed { .. }))
+    }
+}
+
 /// Numbers keyspaces in this process, for the cache's keys.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
@@ -227,6 +246,23 @@ impl EmbeddedKeyspace {
         self.publish(loaded.state);
         *writer = loaded.writer;
         Ok(())
+    }
+
+    /// Runs `read`; if the file turns out to be closed after a failure, opens it anew and tries
+    /// once more.
+    pub(super) fn healing<R, E: ClosedError>(
+        &self,
+        read: impl Fn() -> Result<R, E>,
+    ) -> Result<R, E> {
+        match read() {
+            Err(e) if e.is_closed() => {
+                let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                self.reopen(&mut writer, "a reader found the file closed")?;
+                drop(writer);
+                read()
+            }
+            other => other,
+        }
     }
 
     /// The grain of partials, milliseconds.

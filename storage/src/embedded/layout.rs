@@ -3,7 +3,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `meta` | name | framed: [`Identity`], [`Progress`] |
-//! | `feed` | first seq of the entry, big end last; `u64::MAX`: the head | framed entry |
+//! | `feed` | first seq of the entry, piece; `u128::MAX`: the head | a piece of a framed entry |
 //! | `blocks` | block id | framed manifest entry |
 //! | `parts` | large?, block, column, piece | a piece of a framed value |
 //! | `dead` | block id | nothing: parts to be deleted |
@@ -23,7 +23,7 @@ use crate::row::Seq;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-pub(super) const FEED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("feed");
+pub(super) const FEED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("feed");
 pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 pub(super) const PARTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("parts");
 pub(super) const DEAD: TableDefinition<'_, u64, ()> = TableDefinition::new("dead");
@@ -31,7 +31,10 @@ pub(super) const TABLES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::ne
 pub(super) const CURSORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cursors");
 
 /// The key of the feed's head.
-pub(super) const HEAD: Seq = Seq::MAX;
+const HEAD_KEY: u128 = u128::MAX;
+
+/// The seq that the head is sealed as.
+const HEAD: Seq = Seq::MAX;
 
 /// The format of the file that this program writes and the newest it reads.
 pub(super) const FORMAT: u32 = 1;
@@ -193,27 +196,112 @@ impl Progress {
 /// The head of the feed: the next seq.
 pub(super) fn write_head(
     salt: Salt,
-    feed: &mut redb::Table<'_, u64, &[u8]>,
+    feed: &mut redb::Table<'_, u128, &[u8]>,
     next_seq: Seq,
 ) -> Result<(), StoreError> {
     let mut payload = Vec::new();
     put_varint(next_seq, &mut payload);
     let value = frame::seal(&salt.feed(HEAD), kind::HEAD, &payload);
-    feed.insert(HEAD, value.as_slice()).or_store(WRITING)?;
+    feed.insert(HEAD_KEY, value.as_slice()).or_store(WRITING)?;
     Ok(())
 }
 
 /// The next seq as the head says it.
 pub(super) fn read_head(
     salt: Salt,
-    feed: &impl ReadableTable<u64, &'static [u8]>,
+    feed: &impl ReadableTable<u128, &'static [u8]>,
 ) -> Result<Seq, StoreError> {
-    let value = feed.get(HEAD).or_store(READING)?;
+    let value = feed.get(HEAD_KEY).or_store(READING)?;
     let value = value.ok_or_else(|| Corrupt::new("a feed without head"))?;
     let mut cursor =
         Cursor::new(frame::open(&salt.feed(HEAD), kind::HEAD, value.value())?, "a feed's head");
     Ok(cursor.varint()?)
 }
+
+/// The key of piece `piece` of the entry whose first seq is `seq`.
+fn feed_key(seq: Seq, piece: usize) -> u128 {
+    u128::from(seq) << 32 | piece as u128
+}
+
+/// Stores the framed `value` of the entry whose first seq is `first`, in pieces that fill pages.
+/// The first one begins with the length of the whole (u32, little endian).
+pub(super) fn write_entry(
+    feed: &mut redb::Table<'_, u128, &[u8]>,
+    first: Seq,
+    value: &[u8],
+) -> Result<(), StoreError> {
+    let mut whole = Vec::with_capacity(ENTRY_LENGTH_BYTES + value.len());
+    whole.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    whole.extend_from_slice(value);
+    let mut rest = whole.as_slice();
+    for (n, len) in cut(whole.len()).enumerate() {
+        let (piece, others) = rest.split_at(len);
+        feed.insert(feed_key(first, n), piece).or_store(WRITING)?;
+        rest = others;
+    }
+    Ok(())
+}
+
+const ENTRY_LENGTH_BYTES: usize = 4;
+
+/// Calls `each` with the first seq and the framed value of every entry whose first seq lies in
+/// `from..to`, ascending, until it answers `false`.
+pub(super) fn for_each_entry(
+    feed: &impl ReadableTable<u128, &'static [u8]>,
+    from: Seq,
+    to: Seq,
+    mut each: impl FnMut(Seq, &[u8]) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let (mut first, mut missing, mut value) = (0, 0, Vec::new());
+    for item in feed.range(feed_key(from, 0)..feed_key(to, 0)).or_store(READING)? {
+        let (key, piece) = item.or_store(READING)?;
+        let (seq, piece) = ((key.value() >> 32) as Seq, piece.value());
+        if missing == 0 {
+            let (len, begin) = piece
+                .split_first_chunk::<ENTRY_LENGTH_BYTES>()
+                .ok_or_else(|| Corrupt::new("a feed entry"))?;
+            (first, missing) = (seq, u32::from_le_bytes(*len) as usize);
+            value.clear();
+            value.extend_from_slice(begin);
+        } else {
+            value.extend_from_slice(piece);
+        }
+        if seq != first || value.len() > missing {
+            return Err(Corrupt::new("a feed entry: a piece is missing").into());
+        }
+        if value.len() == missing {
+            missing = 0;
+            if !each(first, &value)? {
+                return Ok(());
+            }
+        }
+    }
+    if missing > 0 { Err(Corrupt::new("a feed entry: a piece is missing").into()) } else { Ok(()) }
+}
+
+/// The first seq of the entry that holds `seq` or, if there is none, `seq` itself.
+pub(super) fn entry_of(
+    feed: &impl ReadableTable<u128, &'static [u8]>,
+    seq: Seq,
+) -> Result<Seq, StoreError> {
+    let range = feed.range(..feed_key(seq, u32::MAX as usize)).or_store(READING)?;
+    match range.rev().next() {
+        Some(item) => Ok((item.or_store(READING)?.0.value() >> 32) as Seq),
+        None => Ok(seq),
+    }
+}
+
+/// Deletes the entries whose first seq lies in `from..to`.
+pub(super) fn delete_entries(
+    feed: &mut redb::Table<'_, u128, &[u8]>,
+    from: Seq,
+    to: Seq,
+) -> Result<(), StoreError> {
+    feed.retain_in(feed_key(from, 0)..feed_key(to, 0), |_, _| false).or_store(WRITING)
+}
+
+/// Every entry: the head is not one.
+pub(super) const ALL_ENTRIES: (Seq, Seq) = (0, Seq::MAX);
 
 /// The key of a piece. Pieces that fill pages and those that share them lie apart, so that a
 /// small one never makes a large one's page twice as big.

@@ -4,7 +4,9 @@ use super::block::{Block, BlockHome};
 use super::db::{OrStoreError, READING};
 use super::feed;
 use super::keyspace::{State, Writer};
-use super::layout::{BLOCKS, DEAD, FEED, HEAD, Identity, Progress, kind, read_head};
+use super::layout::{
+    ALL_ENTRIES, BLOCKS, DEAD, FEED, Identity, Progress, for_each_entry, kind, read_head,
+};
 use super::repeats::RecentIds;
 use super::tail::{self, TailBatch};
 use crate::block::{BlockEntry, BlockId};
@@ -105,9 +107,8 @@ fn unsealed(
     let table = transaction.open_table(FEED).or_store(READING)?;
     let next_seq = read_head(home.salt, &table)?;
     let (mut tail, mut feed, mut expected) = (Vec::new(), VecDeque::new(), progress.feed_from);
-    for item in table.range(..HEAD).or_store(READING)? {
-        let (first, value) = item.or_store(READING)?;
-        let (first, value) = (first.value(), value.value());
+    let (from, to) = ALL_ENTRIES;
+    for_each_entry(&table, from, to, |first, value| {
         feed.push_back((first, value.len() as u64));
         if first != expected {
             return Err(Corrupt::new("a feed with a gap").into());
@@ -115,7 +116,7 @@ fn unsealed(
         let spanned = feed::decode(home.salt, first, value)?;
         expected = spanned.last + 1;
         if spanned.last < progress.unsealed_from {
-            continue;
+            return Ok(true);
         }
         if let Some(rows) = spanned.entry.rows().filter(|rows| rows.len > 0) {
             match rows.seq.partition_point(|&seq| seq < progress.unsealed_from) {
@@ -127,7 +128,8 @@ fn unsealed(
                 }
             }
         }
-    }
+        Ok(true)
+    })?;
     if expected != next_seq || progress.unsealed_from > next_seq {
         return Err(Corrupt::new("a feed that ends before its head").into());
     }

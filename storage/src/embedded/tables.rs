@@ -58,9 +58,11 @@ impl EmbeddedKeyspace {
 
 impl Tables for EmbeddedKeyspace {
     fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.home.db.read(|transaction| {
-            let entries = transaction.open_table(TABLES).or_store(READING)?;
-            self.value_of(&entries, &full_key(table, key))
+        self.healing(|| {
+            self.home.db.read(|transaction| {
+                let entries = transaction.open_table(TABLES).or_store(READING)?;
+                self.value_of(&entries, &full_key(table, key))
+            })
         })
     }
 
@@ -77,7 +79,7 @@ impl Tables for EmbeddedKeyspace {
             Some(key) => Bound::Excluded(key.as_slice()),
             None => Bound::Included(prefix.as_slice()),
         };
-        self.home.db.read(|transaction| {
+        let read = |transaction: &redb::ReadTransaction| {
             let entries = transaction.open_table(TABLES).or_store(READING)?;
             let mut found = Vec::new();
             let range = entries.range::<&[u8]>((begin, Bound::Unbounded)).or_store(READING)?;
@@ -92,7 +94,8 @@ impl Tables for EmbeddedKeyspace {
                 found.push((key[table.len() + 1..].to_vec(), value.to_vec()));
             }
             Ok(found)
-        })
+        };
+        self.healing(|| self.home.db.read(read))
     }
 
     fn write(&self, expect: &[Expect], writes: &[TableWrite]) -> Result<bool, StoreError> {

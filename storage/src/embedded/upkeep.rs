@@ -12,7 +12,9 @@ use super::block::Block;
 use super::commit::Probe;
 use super::db::{OrStoreError, WRITING};
 use super::keyspace::{EmbeddedKeyspace, State, Writer};
-use super::layout::{BLOCKS, DEAD, FEED, PARTS, Progress, delete_parts, kind, write_part};
+use super::layout::{
+    BLOCKS, DEAD, FEED, PARTS, Progress, delete_entries, delete_parts, kind, write_part,
+};
 use super::tail;
 use crate::aggregate::{ColumnSet, default_views};
 use crate::batch::RowBatch;
@@ -183,7 +185,7 @@ impl EmbeddedKeyspace {
             self.write_blocks(transaction, &change)?;
             if trimmed > 0 {
                 let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
-                feed.retain_in(..feed_from, |_, _| false).or_store(WRITING)?;
+                delete_entries(&mut feed, 0, feed_from)?;
             }
             progress.write(self.home.salt, transaction)?;
             also(transaction)

@@ -1,0 +1,149 @@
+//! Decides about each record: stored, set aside, or rejected; and names those without an id.
+
+use super::cell::aside;
+use super::record::Record;
+use super::report::{ImportReport, LineProblem, PROBLEMS_MAX};
+use crate::model::execution::Execution;
+use crate::process::admit::{Arrival, Refusal, admit};
+use crate::process::quarantine;
+use hashbrown::HashMap;
+use std::borrow::Cow;
+use storage::batch::RowBatchBuilder;
+use storage::engine::{Append, TableWrite};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Records without an id of which one file may hold; each takes about 24 bytes of memory, 400 MB
+/// at the most.
+pub(super) const NAMELESS_MAX: usize = 16 << 20;
+
+/// A batch in the making.
+pub(super) struct Judge<'a> {
+    arrival: Arrival<'a>,
+    builder: RowBatchBuilder,
+    writes: Vec<TableWrite>,
+    /// How often each content without an id was met in this file.
+    nameless: HashMap<u128, u32>,
+    pub(super) report: ImportReport,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(arrival: Arrival<'a>) -> Self {
+        Self {
+            arrival,
+            builder: RowBatchBuilder::default(),
+            writes: Vec::new(),
+            nameless: HashMap::new(),
+            report: ImportReport::default(),
+        }
+    }
+
+    /// Takes a record.
+    pub(super) fn take(&mut self, record: Record<'_>) {
+        self.report.rows += 1;
+        let Record { line, raw, read } = record;
+        let taken = read.and_then(|execution| self.admit(execution));
+        let Err(mut refusal) = taken else { return };
+        // A limit of the contract does not make a file's record worthless: it is kept aside.
+        refusal.quarantined |= refusal.code != "too_long" && refusal.code != "duplicate_key";
+        if refusal.quarantined {
+            self.report.quarantined += 1;
+            let (at, origin) = (self.arrival.received_ms, self.arrival.origin);
+            self.writes.push(quarantine::entry(raw, &refusal, at, origin));
+        } else {
+            self.report.rejected += 1;
+        }
+        if self.report.problems.len() < PROBLEMS_MAX {
+            self.report.problems.push(LineProblem {
+                line,
+                quarantined: refusal.quarantined,
+                code: refusal.code,
+                pointer: refusal.pointer,
+                detail: refusal.detail,
+            });
+        }
+    }
+
+    fn admit(&mut self, mut execution: Execution<'_>) -> Result<(), Refusal> {
+        if execution.ts_ms.is_none() {
+            return Err(aside("missing_ts", "ts", "the record has no time"));
+        }
+        if execution.id.is_none() {
+            execution.id = Some(Cow::Owned(self.name(&execution)?));
+        }
+        admit(&execution, self.arrival, &mut self.builder)
+    }
+
+    /// An id from the content and the number of the same contents before it.
+    fn name(&mut self, execution: &Execution<'_>) -> Result<String, Refusal> {
+        let hash = content_hash(execution);
+        if self.nameless.len() >= NAMELESS_MAX && !self.nameless.contains_key(&hash) {
+            let detail = format!("a file has at most {NAMELESS_MAX} records without id: split it");
+            return Err(aside("too_many_nameless", "id", detail));
+        }
+        let earlier = self.nameless.entry(hash).or_default();
+        *earlier += 1;
+        Ok(match *earlier {
+            1 => format!("row:{hash:032x}"),
+            n => format!("row:{hash:032x}.{n}"),
+        })
+    }
+
+    /// How many rows and entries wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.builder.len() + self.writes.len()
+    }
+
+    /// What waits, to be stored.
+    pub(super) fn batch(&mut self) -> Append {
+        Append {
+            rows: std::mem::take(&mut self.builder).finish(),
+            writes: std::mem::take(&mut self.writes),
+            atomic: false,
+        }
+    }
+}
+
+/// A hash of what a record says, whatever file and column order it comes in.
+fn content_hash(execution: &Execution<'_>) -> u128 {
+    let mut bytes = Vec::with_capacity(256);
+    let mut put = |part: &[u8]| {
+        bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(part);
+    };
+    let number = |n: Option<i64>| {
+        n.map_or([0xff; 9], |n| {
+            let mut out = [0; 9];
+            out[1..].copy_from_slice(&n.to_le_bytes());
+            out
+        })
+    };
+    put(&number(execution.ts_ms));
+    put(&number(execution.duration_us.map(|us| us as i64)));
+    put(&number(execution.exit_code));
+    put(&[execution.status.map_or(0xff, |s| s as u8), execution.actor.map_or(0xff, |a| a as u8)]);
+    for word in [
+        &execution.command,
+        &execution.command_line,
+        &execution.user_id,
+        &execution.team_id,
+        &execution.project_id,
+        &execution.session_id,
+        &execution.host,
+        &execution.error,
+    ] {
+        put(word.as_bytes());
+    }
+    let mut labels: Vec<_> = execution.labels.iter().collect();
+    labels.sort();
+    for (key, label) in labels {
+        put(key.as_bytes());
+        put(label.as_bytes());
+    }
+    let mut values: Vec<_> = execution.values.iter().map(|(key, v)| (key, v.to_bits())).collect();
+    values.sort();
+    for (key, value) in values {
+        put(key.as_bytes());
+        put(&value.to_le_bytes());
+    }
+    xxh3_128(&bytes)
+}

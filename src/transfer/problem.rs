@@ -1,0 +1,126 @@
+//! Why an import cannot begin, or ends early. What is wrong with single rows is in the report.
+
+use super::detect::Format;
+use super::sink::SinkError;
+use std::io;
+
+/// Why an import as a whole fails.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file cannot be opened, or not even its first bytes can be read.
+    #[error("cannot read `{name}`: {source}")]
+    Open {
+        /// The file.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is packed or encoded in a way that is not read here.
+    #[error("`{name}` is {what}")]
+    Foreign {
+        /// The file.
+        name: String,
+        /// What it is and what to do.
+        what: &'static str,
+    },
+    /// Reading broke off: a damaged or cut file, a failing disk.
+    #[error(
+        "`{name}` cannot be read beyond line {line}: {source}; what stands before is taken, and \
+         importing a sound copy adds only the rest"
+    )]
+    Read {
+        /// The file.
+        name: String,
+        /// The last line that could be read.
+        line: u64,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The format cannot be told.
+    #[error(
+        "the format of `{name}` is not recognised: give it with --format, one of {}",
+        Format::list()
+    )]
+    Unrecognised {
+        /// The file.
+        name: String,
+    },
+    /// A job log does not say when it begins.
+    #[error(
+        "the job log has no `UnixStartTime` header, so its times are unknown: say when it begins \
+         with --epoch TIME (RFC 3339 or Unix seconds)"
+    )]
+    NeedsEpoch,
+    /// A table without a first line.
+    #[error("`{name}` is empty: a table needs a first line that names its columns")]
+    NoHeader {
+        /// The file.
+        name: String,
+    },
+    /// Two columns of a table have one name.
+    #[error("the column `{column}` stands twice in the first line: rename one of them")]
+    DuplicateColumn {
+        /// The name.
+        column: String,
+    },
+    /// Nothing says where a required field is to be read.
+    #[error(
+        "no column is recognised as `{field}`: say which with --map COLUMN={field}; the columns \
+         are {columns}"
+    )]
+    NoColumn {
+        /// The field.
+        field: &'static str,
+        /// What there is.
+        columns: String,
+    },
+    /// `--map` names a column that is not there.
+    #[error("--map names the column `{column}`, which is not there; the columns are {columns}")]
+    UnknownColumn {
+        /// The name.
+        column: String,
+        /// What there is.
+        columns: String,
+    },
+    /// `--map` is not `column=field`, or there is no such field.
+    #[error(
+        "--map `{rule}` is not understood: write COLUMN=FIELD, where FIELD is one of {}, \
+         `labels.<key>`, `values.<key>`, or `-` to ignore the column",
+        super::mapping::field_list()
+    )]
+    BadRule {
+        /// The rule as given.
+        rule: String,
+    },
+    /// Two columns for one field.
+    #[error("--map reads `{field}` from two columns, `{first}` and `{second}`: leave one out")]
+    FieldTwice {
+        /// The field.
+        field: String,
+        /// One column.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Storing failed.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+impl ImportError {
+    /// A stable snake_case word.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Open { .. } | Self::Read { .. } => "unreadable",
+            Self::Foreign { .. } => "unsupported_encoding",
+            Self::Unrecognised { .. } => "unknown_format",
+            Self::NeedsEpoch => "epoch_required",
+            Self::NoHeader { .. } => "missing_header",
+            Self::DuplicateColumn { .. } => "duplicate_column",
+            Self::NoColumn { .. } => "missing_column",
+            Self::UnknownColumn { .. } => "unknown_column",
+            Self::BadRule { .. } | Self::FieldTwice { .. } => "bad_mapping",
+            Self::Sink(_) => "not_stored",
+        }
+    }
+}
