@@ -376,3 +376,31 @@ impl Problems {
 fn length_detail(pointer: &str, text: &str, bytes_max: usize) -> String {
     format!("`{pointer}` has {} bytes, {bytes_max} are allowed: shorten it", text.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: Option<Status>, exit_code: Option<i64>, expected: Status) {
+        let mut rows = RowBatchBuilder::default();
+        let execution =
+            Execution { command: "x".into(), status, exit_code, ..Execution::default() };
+        let arrival = Arrival { received_ms: 7, origin: "api", retention_ms: None };
+        assert_eq!(admit(&execution, arrival, &mut rows), Ok(()));
+        assert_eq!(rows.finish().status(0), expected, "{status:?} {exit_code:?}");
+    }
+
+    #[test]
+    fn a_status_comes_from_the_exit_code_unless_it_is_given() {
+        check(None, None, Status::Unknown);
+        check(None, Some(0), Status::Success);
+        check(None, Some(124), Status::Timeout);
+        check(None, Some(130), Status::Cancelled);
+        check(None, Some(143), Status::Cancelled);
+        for code in [1, 2, 125, 137, -1, 256] {
+            check(None, Some(code), Status::Failure);
+        }
+        check(Some(Status::Success), Some(1), Status::Success);
+        check(Some(Status::Unknown), Some(0), Status::Unknown);
+    }
+}

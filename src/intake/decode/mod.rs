@@ -215,7 +215,7 @@ pub struct Decoded {
     pub total: usize,
 }
 
-/// Takes `bytes` apart. Every row is judged, masked and completed by [`admit`].
+/// Takes `bytes` apart. Every row is judged, masked and completed by [`admit()`].
 pub fn decode(
     bytes: &[u8],
     body: Body,

@@ -108,7 +108,6 @@ impl<'a> RowReader<'a> {
     pub(super) fn read<D: Deserializer<'a>>(&mut self, from: D) -> Result<(), D::Error> {
         self.clear();
         Object(WholeRow(self)).deserialize(from)?;
-        self.is_whole = true;
         self.at = None;
         Ok(())
     }
@@ -153,8 +152,17 @@ impl<'a> RowReader<'a> {
             let detail = format!("`{pointer}` is not UTF-8: encode it as UTF-8");
             return self.problem(row::INVALID_UTF8, pointer, detail);
         }
-        let detail = format!("`{pointer}` is {}: send {wanted}", found.kind());
+        let what = if pointer.is_empty() { "the row" } else { &format!("`{pointer}`") };
+        let detail = format!("{what} is {}: send {wanted}", found.kind());
         self.problem(row::WRONG_TYPE, pointer, detail);
+    }
+
+    #[cold]
+    fn wrong_key(&mut self, parent: &str, found: &Scalar<'a>) {
+        self.skipped = true;
+        let what = if parent.is_empty() { "the row" } else { &format!("`{parent}`") };
+        let detail = format!("{what} has {} as a key: send strings as keys", found.kind());
+        self.problem(row::WRONG_TYPE, parent, detail);
     }
 
     #[cold]
@@ -362,11 +370,12 @@ impl<'a> TakeMap<'a> for WholeRow<'_, 'a> {
                     None => self.0.unknown(name, &mut map)?,
                 },
                 other => {
-                    self.0.wrong_type("", &other, "strings as keys");
+                    self.0.wrong_key("", &other);
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
+        self.0.is_whole = true;
         Ok(())
     }
 
@@ -414,7 +423,7 @@ impl<'a> TakeMap<'a> for Entries<'_, 'a> {
             let value = map.next_value_seed(AnyScalar)?;
             match key {
                 Scalar::Text(key) => self.entry(key, value),
-                other => self.reader.wrong_type(self.field.pointer(), &other, "strings as keys"),
+                other => self.reader.wrong_key(self.field.pointer(), &other),
             }
         }
         self.reader.check_absent_keys(self.field);

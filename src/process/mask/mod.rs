@@ -1,7 +1,7 @@
 //! Masks secrets in command lines and errors before they are stored.
 //!
-//! Two steps. [`suspect`] looks once over the text for the few letters that every rule needs, and
-//! says which rules could match at all: most texts end there. [`rules`] are the regular
+//! Two steps. `suspect` looks once over the text for the few letters that every rule needs, and
+//! says which rules could match at all: most texts end there. `rules` are the regular
 //! expressions of those rules; what their groups capture is replaced by [`MASK`].
 //!
 //! A rule would rather mask a harmless word than leave a secret, but leaves what only *names* a
