@@ -102,10 +102,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Rounded and floored to thousandths, and whole.
+    type Read = (i128, i128, Option<i128>);
+
     #[test]
     fn reads_decimal_numbers_and_nothing_else() {
         // text, × 1000 rounded, × 1000 floored, whole
-        let cases: &[(&str, Option<(i128, i128, Option<i128>)>)] = &[
+        let cases: &[(&str, Option<Read>)] = &[
             ("0", Some((0, 0, Some(0)))),
             ("-0", Some((0, 0, Some(0)))),
             ("12", Some((12_000, 12_000, Some(12)))),

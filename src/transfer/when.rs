@@ -256,7 +256,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check(zone: &TimeZone, cases: &[(&str, Result<(&str, Shape), &str>)]) {
+    /// The time and how it was written, or the code of what is wrong.
+    type Wanted<'w> = Result<(&'w str, Shape), &'w str>;
+
+    fn check(zone: &TimeZone, cases: &[(&str, Wanted<'_>)]) {
         for (text, want) in cases {
             let got = read(text, None, zone).map_err(|(code, _)| code);
             let want =

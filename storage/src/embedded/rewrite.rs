@@ -43,10 +43,10 @@ impl EmbeddedKeyspace {
         drop(self.lock_writer()?); // what is copied below must be what the disk has
         let fresh = fresh_path(&self.path);
         self.volume.remove_file(&fresh).map_err(io)?;
+        let to = Db::open(&*self.volume, &fresh, true, self.settings.page_cache_bytes, self.mode)?;
         let buried = std::mem::take(
             &mut *self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner),
         );
-        let to = Db::open(&*self.volume, &fresh, true, self.settings.page_cache_bytes, self.mode)?;
         let copied = self.copy_live(to, &buried, |to| {
             to.close()?;
             self.home.db.replace(|| {
