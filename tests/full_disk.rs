@@ -189,17 +189,19 @@ fn the_engine_outlives_a_full_disk() {
 #[test]
 fn an_import_outlives_a_full_disk() {
     let Some(dir) = on_small_disk("an_import_outlives_a_full_disk") else { return };
-    const ROWS: u64 = 60_000;
+    const ROWS: u64 = 200_000;
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("sample.csv");
     let mut text = String::from("id,ts,command,duration_ms\n");
     for n in 0..ROWS {
         let minute = n % 60;
-        text += &format!("r{n},2026-03-01T00:{minute:02}:00Z,make {},{}\n", n % 17, n % 1000);
+        // Ids that do not compress: the file must outgrow what is left of the disk.
+        let id = uuid::Uuid::from_u64_pair(n.wrapping_mul(0x9e37_79b9_7f4a_7c15), !n << 20);
+        text += &format!("{id},2026-03-01T00:{minute:02}:00Z,make {},{}\n", n % 17, n % 1000);
     }
     std::fs::write(&file, text).unwrap();
     let binary = Binary::initialised(&dir.join("data"));
-    ballast(&dir.join("ballast"), 10 << 20);
+    ballast(&dir.join("ballast"), 9 << 20);
 
     let args = ["import", file.to_str().unwrap(), "--tenant", TENANT, "--json"];
     let output = binary.output::<&str>(&args, &[]);
