@@ -146,7 +146,7 @@ pub(crate) fn load(task: &LoadTask) -> Result<Loaded> {
         reclaim_cpu_us: per_row(reclaim_cpu, rows),
         peak_bytes,
         disk_bytes: allocated(&task.directory)?,
-        feed_bytes: stats.feed_bytes,
+        feed_bytes: system.feed_footprint(TENANT)?,
         block_bytes: stats.block_bytes,
         blocks: stats.blocks,
     })

@@ -46,7 +46,7 @@ pub(crate) fn single(task: &SingleTask) -> Result<Single> {
     let cpu_us = per_row(process_cpu() - start, task.calls.rows);
     let peak_bytes = crate::measure::peak_memory()?;
     system.reclaim(TENANT)?;
-    let disk = allocated(&task.directory)?.saturating_sub(system.stats(TENANT)?.feed_bytes);
+    let disk = allocated(&task.directory)?.saturating_sub(system.feed_footprint(TENANT)?);
     Ok(Single { cpu_us, disk_per_row: disk as f64 / task.calls.rows as f64, peak_bytes })
 }
 

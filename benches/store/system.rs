@@ -87,6 +87,11 @@ impl System {
         Ok(self.engine.open(tenant)?.rewrite()?)
     }
 
+    /// Bytes that the feed window of a tenant takes on disk.
+    pub(crate) fn feed_footprint(&self, tenant: &str) -> Result<u64> {
+        Ok(self.engine.open(tenant)?.feed_footprint()?)
+    }
+
     /// Sizes of a tenant.
     pub(crate) fn stats(&self, tenant: &str) -> Result<KeyspaceStats> {
         Ok(self.engine.open(tenant)?.stats()?)

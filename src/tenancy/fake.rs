@@ -268,6 +268,10 @@ impl Keyspace for FakeKeyspace {
         nothing()
     }
 
+    fn feed_footprint(&self) -> Result<u64, StoreError> {
+        Ok(self.stats()?.feed_bytes)
+    }
+
     fn stats(&self) -> Result<KeyspaceStats, StoreError> {
         nothing()
     }

@@ -207,6 +207,10 @@ pub trait Keyspace: Tables {
     /// The newest acknowledged seq.
     fn last_seq(&self) -> Result<Seq, StoreError>;
 
+    /// Bytes of the file that the feed window takes, pages only partly filled included. Walks the
+    /// feed: not for every second.
+    fn feed_footprint(&self) -> Result<u64, StoreError>;
+
     /// Sizes.
     fn stats(&self) -> Result<KeyspaceStats, StoreError>;
 

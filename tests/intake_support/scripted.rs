@@ -150,6 +150,10 @@ impl Keyspace for Scripted {
         self.inner.last_seq()
     }
 
+    fn feed_footprint(&self) -> Result<u64, StoreError> {
+        Ok(self.stats()?.feed_bytes)
+    }
+
     fn stats(&self) -> Result<KeyspaceStats, StoreError> {
         self.inner.stats()
     }

@@ -316,6 +316,10 @@ impl Keyspace for Fake {
         Ok(self.lock().last_seq)
     }
 
+    fn feed_footprint(&self) -> Result<u64, StoreError> {
+        Ok(self.stats()?.feed_bytes)
+    }
+
     fn stats(&self) -> Result<KeyspaceStats, StoreError> {
         let state = self.lock();
         let times = || state.rows.iter().map(|(_, row)| row.ts);

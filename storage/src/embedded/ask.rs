@@ -86,6 +86,10 @@ impl Keyspace for EmbeddedKeyspace {
         Ok(self.state().last_seq)
     }
 
+    fn feed_footprint(&self) -> Result<u64, StoreError> {
+        self.healing(|| self.measure_feed())
+    }
+
     fn stats(&self) -> Result<KeyspaceStats, StoreError> {
         let state = self.state();
         let unsealed_rows = state.unsealed_rows() as u64;

@@ -21,6 +21,7 @@ use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
 
 use super::db::{OrStoreError, READING};
+use redb::ReadableTableMetadata;
 
 /// An entry with the seqs it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +148,15 @@ impl EmbeddedKeyspace {
                 Ok(bytes < bytes_max || entries.is_empty())
             })?;
             Ok(entries)
+        })
+    }
+
+    /// See [`crate::engine::Keyspace::feed_footprint`].
+    pub(super) fn measure_feed(&self) -> Result<u64, StoreError> {
+        self.home.db.read(|transaction| {
+            let feed = transaction.open_table(FEED).or_store(READING)?;
+            let stats = feed.stats().or_store(READING)?;
+            Ok(stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes())
         })
     }
 
