@@ -11,7 +11,7 @@ use binary::{Binary, TENANT, is_soak};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc;
@@ -23,6 +23,9 @@ const KILLS_SHORT: u32 = 8;
 
 /// An import that is killed over and over is let through after so many kills.
 const KILLS_IN_A_ROW: u32 = 4;
+
+/// How much longer an import lives that has taken its share: some commits, or a seal.
+const PATIENCE_MAX: Duration = Duration::from_millis(100);
 
 /// The file to import, with ids that say their number; gives the sum of the durations in ms.
 fn write_sample(path: &Path) -> u64 {
@@ -48,16 +51,21 @@ fn write_sample(path: &Path) -> u64 {
     sum_ms
 }
 
-/// Runs an import and kills it after `patience`, unless it ends before. Gives whether it ended.
-fn import_and_kill(binary: &Binary, file: &Path, patience: Duration) -> bool {
+/// Runs an import and kills it once it has taken `share` of the file and `patience` has passed,
+/// unless it ends before. Gives whether it ended. What it has taken is known because the file goes
+/// in by its standard input: so kills fall all over an import, however fast the machine is.
+fn import_and_kill(binary: &Binary, content: &[u8], share: f64, patience: Duration) -> bool {
     let mut child = binary
-        .command(&["import"])
-        .arg(file)
+        .command(&["import", "-", "--format", "ndjson"])
         .args(["--tenant", TENANT, "--json"])
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let part = (content.len() as f64 * share) as usize;
+    input.write_all(&content[..part]).unwrap();
     // Its output ends when it does: that, or the end of our patience, is what is waited for.
     let mut output = child.stdout.take().unwrap();
     let (ended, end) = mpsc::channel();
@@ -65,6 +73,9 @@ fn import_and_kill(binary: &Binary, file: &Path, patience: Duration) -> bool {
         let _ = output.read_to_end(&mut Vec::new());
         let _ = ended.send(());
     });
+    if part == content.len() {
+        drop(input); // it may end by itself
+    }
     let killed = end.recv_timeout(patience).is_err();
     if killed {
         child.kill().unwrap(); // SIGKILL
@@ -101,13 +112,12 @@ fn an_import_that_is_killed_and_resumed_ends_with_the_files_rows() {
     let sum_ms = write_sample(&file);
     let fresh = Binary::initialised(&dir.path().join("fresh"));
 
-    // One import in peace says how long one takes.
     let peaceful = fresh.copied_to(&dir.path().join("peaceful"));
     let report = peaceful.import(&file);
     assert_eq!(report["accepted"].as_u64(), Some(ROWS), "{report}");
-    let whole = Duration::from_millis(report["elapsed_ms"].as_f64().unwrap() as u64 + 50);
     demand_exactly(&peaceful, sum_ms);
 
+    let content = std::fs::read(&file).unwrap();
     let kills = if is_soak() { KILLS_FULL } else { KILLS_SHORT };
     let mut chance = StdRng::seed_from_u64(kills.into());
     let (mut done, mut rounds, mut midway) = (0, 0, 0);
@@ -115,7 +125,10 @@ fn an_import_that_is_killed_and_resumed_ends_with_the_files_rows() {
         let killed = fresh.copied_to(&dir.path().join(format!("killed-{rounds}")));
         rounds += 1;
         for _ in 0..KILLS_IN_A_ROW {
-            if done == kills || import_and_kill(&killed, &file, whole.mul_f64(chance.random())) {
+            // One in six has the whole file: it is killed while it commits the rest and settles.
+            let share = chance.random_range(0.0..1.2_f64).min(1.0);
+            let patience = PATIENCE_MAX.mul_f64(chance.random());
+            if done == kills || import_and_kill(&killed, &content, share, patience) {
                 break;
             }
             done += 1;
