@@ -11,15 +11,15 @@ use storage::volume::OsVolume;
 
 /// A made-up row, a function of its number.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Made {
-    pub id: String,
-    pub ts_ms: TimeMs,
-    pub ts_given: bool,
-    pub user: String,
-    pub duration_us: Option<u64>,
+pub(crate) struct Made {
+    pub(crate) id: String,
+    pub(crate) ts_ms: TimeMs,
+    pub(crate) ts_given: bool,
+    pub(crate) user: String,
+    pub(crate) duration_us: Option<u64>,
 }
 
-pub fn made(n: u64) -> Made {
+pub(crate) fn made(n: u64) -> Made {
     Made {
         id: if n % 3 == 0 {
             format!("row-{n}")
@@ -33,7 +33,7 @@ pub fn made(n: u64) -> Made {
     }
 }
 
-pub fn push(rows: &mut RowBatchBuilder, n: u64, made: &Made) {
+pub(crate) fn push(rows: &mut RowBatchBuilder, n: u64, made: &Made) {
     let mut words = [""; Word::ALL.len()];
     words[Word::Command as usize] = if n % 2 == 0 { "cargo build" } else { "git push" };
     words[Word::User as usize] = &made.user;
@@ -54,7 +54,7 @@ pub fn push(rows: &mut RowBatchBuilder, n: u64, made: &Made) {
 }
 
 /// The rows numbered `range` as a batch.
-pub fn batch(range: std::ops::Range<u64>) -> RowBatch {
+pub(crate) fn batch(range: std::ops::Range<u64>) -> RowBatch {
     let mut rows = RowBatchBuilder::default();
     for n in range {
         push(&mut rows, n, &made(n));
@@ -62,12 +62,12 @@ pub fn batch(range: std::ops::Range<u64>) -> RowBatch {
     rows.finish()
 }
 
-pub fn append(rows: RowBatch) -> Append {
+pub(crate) fn append(rows: RowBatch) -> Append {
     Append { rows, ..Append::default() }
 }
 
 /// Settings under which sealing and merging happen with few rows, and only when asked for.
-pub fn small_settings() -> EngineSettings {
+pub(crate) fn small_settings() -> EngineSettings {
     EngineSettings {
         seal_rows: 100,
         feed_window_bytes: 4096,
@@ -77,7 +77,7 @@ pub fn small_settings() -> EngineSettings {
 }
 
 /// An engine on a fresh directory with keyspace `t`.
-pub fn fresh() -> (tempfile::TempDir, EmbeddedEngine) {
+pub(crate) fn fresh() -> (tempfile::TempDir, EmbeddedEngine) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let engine = EmbeddedEngine::open(OsVolume::shared(dir.path()), small_settings())
         .expect("the engine opens");
@@ -86,7 +86,7 @@ pub fn fresh() -> (tempfile::TempDir, EmbeddedEngine) {
 }
 
 /// Every row of the keyspace as `(id, ts, user, duration)`, sorted.
-pub fn contents(keyspace: &Arc<dyn Keyspace>) -> Vec<(String, TimeMs, String, Option<u64>)> {
+pub(crate) fn contents(keyspace: &Arc<dyn Keyspace>) -> Vec<(String, TimeMs, String, Option<u64>)> {
     let mut found = Vec::new();
     keyspace
         .scan(&storage::ask::Selection::all(), &Default::default(), &mut |rows| {
@@ -106,7 +106,7 @@ pub fn contents(keyspace: &Arc<dyn Keyspace>) -> Vec<(String, TimeMs, String, Op
 }
 
 /// What [`contents`] must give for the rows numbered `numbers`.
-pub fn expected(
+pub(crate) fn expected(
     numbers: impl IntoIterator<Item = u64>,
 ) -> Vec<(String, TimeMs, String, Option<u64>)> {
     let mut rows: Vec<_> = numbers
