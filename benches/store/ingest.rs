@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use emx::sample::Shape;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -57,14 +57,35 @@ pub(crate) struct Loaded {
     pub(crate) reclaim_cpu_us: f64,
     /// Peak memory, bytes.
     pub(crate) peak_bytes: u64,
-    /// Bytes the data directory takes after reclaim, the feed window included.
-    pub(crate) disk_bytes: u64,
-    /// Of that, the feed window.
-    pub(crate) feed_bytes: u64,
+    /// What lies on disk when sealing is idle and space was given back by itself.
+    pub(crate) settled: Disk,
+    /// What lies there once the file has been written anew.
+    pub(crate) rewritten: Disk,
     /// Bytes of the sealed blocks themselves.
     pub(crate) block_bytes: u64,
     /// Sealed blocks.
     pub(crate) blocks: u64,
+}
+
+/// What a data directory takes on disk.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Disk {
+    /// Bytes as `du` counts, the feed window included.
+    pub(crate) bytes: u64,
+    /// Of that, the feed window.
+    pub(crate) feed_bytes: u64,
+}
+
+impl Disk {
+    /// Measures the data directory of `system`.
+    pub(crate) fn of(system: &System, directory: &Path) -> Result<Self> {
+        Ok(Self { bytes: allocated(directory)?, feed_bytes: system.feed_footprint(TENANT)? })
+    }
+
+    /// Bytes a row, the feed window not counted.
+    pub(crate) fn per_row(&self, rows: u64) -> f64 {
+        self.bytes.saturating_sub(self.feed_bytes) as f64 / rows as f64
+    }
 }
 
 impl Loaded {
@@ -73,9 +94,9 @@ impl Loaded {
         self.rows as f64 / self.answered_s
     }
 
-    /// Bytes on disk an execution, the feed window not counted.
+    /// Bytes on disk an execution after automatic reclaim, the feed window not counted.
     pub(crate) fn disk_per_row(&self) -> f64 {
-        self.disk_bytes.saturating_sub(self.feed_bytes) as f64 / self.rows as f64
+        self.settled.per_row(self.rows)
     }
 }
 
@@ -130,6 +151,7 @@ pub(crate) fn load(task: &LoadTask) -> Result<Loaded> {
     system.settle()?;
     let (settled, cpu) = (start.elapsed(), process_cpu() - cpu_start);
     let peak_bytes = peak_memory()?;
+    let disk = Disk::of(&system, &task.directory)?;
     let reclaim_start = process_cpu();
     system.reclaim(TENANT)?;
     let reclaim_cpu = process_cpu() - reclaim_start;
@@ -145,8 +167,8 @@ pub(crate) fn load(task: &LoadTask) -> Result<Loaded> {
         read_cpu_us: per_row(read_cpu, rows),
         reclaim_cpu_us: per_row(reclaim_cpu, rows),
         peak_bytes,
-        disk_bytes: allocated(&task.directory)?,
-        feed_bytes: system.feed_footprint(TENANT)?,
+        settled: disk,
+        rewritten: Disk::of(&system, &task.directory)?,
         block_bytes: stats.block_bytes,
         blocks: stats.blocks,
     })
@@ -207,23 +229,24 @@ pub(crate) fn print(options: Options) -> Result<()> {
         Spread::of(parses)
     );
     println!(
-        "| callers | rows/s | CPU, µs/event | until answered | reading the file | reclaim | \
-         peak, MiB | disk, B/event | of it blocks | feed, MiB | blocks |"
+        "| callers | rows/s | CPU, µs/event | until answered | reading the file | peak, MiB | \
+         disk, B/event | rewritten | of it blocks | rewriting, µs/event | feed, MiB | blocks |"
     );
-    println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (callers, loads) in CALLERS.iter().zip(&loads) {
         let column = |of: fn(&Loaded) -> f64| Spread::of(loads.iter().map(of));
         println!(
-            "| {callers} | {:.0} | {} | {} | {} | {} | {:.0} | {:.1} | {:.1} | {:.0} | {:.0} |",
+            "| {callers} | {:.0} | {} | {} | {} | {:.0} | {:.1} | {:.1} | {:.1} | {} | {:.0} | {:.0} |",
             column(Loaded::rate),
             column(|l| l.cpu_us),
             column(|l| l.answered_cpu_us),
             column(|l| l.read_cpu_us),
-            column(|l| l.reclaim_cpu_us),
             column(|l| mib(l.peak_bytes)),
             column(Loaded::disk_per_row),
+            column(|l| l.rewritten.per_row(l.rows)),
             column(|l| l.block_bytes as f64 / l.rows as f64),
-            column(|l| mib(l.feed_bytes)),
+            column(|l| l.reclaim_cpu_us),
+            column(|l| mib(l.settled.feed_bytes)),
             column(|l| l.blocks as f64),
         );
     }

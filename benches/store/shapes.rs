@@ -2,9 +2,9 @@
 
 use crate::Options;
 use crate::child::{Task, measure};
-use crate::ingest::{Loaded, TENANT, measure_load, measure_parse, per_row};
+use crate::ingest::{Disk, Loaded, TENANT, measure_load, measure_parse, per_row};
 use crate::latency::lines;
-use crate::measure::{Spread, allocated, mib, process_cpu};
+use crate::measure::{Spread, mib, process_cpu};
 use crate::system::System;
 use crate::workload::{Calls, fresh_directory};
 use anyhow::Result;
@@ -45,9 +45,8 @@ pub(crate) fn single(task: &SingleTask) -> Result<Single> {
     system.settle()?;
     let cpu_us = per_row(process_cpu() - start, task.calls.rows);
     let peak_bytes = crate::measure::peak_memory()?;
-    system.reclaim(TENANT)?;
-    let disk = allocated(&task.directory)?.saturating_sub(system.feed_footprint(TENANT)?);
-    Ok(Single { cpu_us, disk_per_row: disk as f64 / task.calls.rows as f64, peak_bytes })
+    let disk = Disk::of(&system, &task.directory)?;
+    Ok(Single { cpu_us, disk_per_row: disk.per_row(task.calls.rows), peak_bytes })
 }
 
 /// Prints the table of shapes and the line on single rows.

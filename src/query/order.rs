@@ -6,8 +6,7 @@ use super::question::{Fill, LIMIT_MAX, OrderColumn, OrderKey, Question};
 use hashbrown::HashMap;
 use rayon::slice::ParallelSliceMut;
 use std::cmp::Ordering;
-use std::sync::Arc;
-use storage::ask::{Aggregated, Budget, Cell, GroupKey, Metric};
+use storage::ask::{Aggregated, Budget, Cell, GroupKeys, KeyColumn, Metric};
 use storage::row::Dimension;
 
 /// Most rows that filling may make: as many as an answer can have.
@@ -39,17 +38,18 @@ pub(crate) fn has_one_group(question: &Question) -> bool {
     engine_groups(question).next().is_none()
 }
 
-/// Gives the fixed columns the empty word where a row has none: in them the two are the same. A
-/// label that is missing stays so.
-pub(crate) fn name_absent(question: &Question, groups: &mut Aggregated) {
-    let empty: Arc<str> = "".into();
-    for (n, dimension) in engine_groups(question).enumerate() {
-        if matches!(dimension, Dimension::Label(_)) {
+/// Puts what is absent where an answer has it: in the fixed columns it is the empty word, for in them
+/// the two are the same; a missing label stays missing and comes after every word.
+pub(crate) fn place_absent(question: &Question, groups: &mut Aggregated) {
+    for (column, dimension) in groups.keys.columns.iter_mut().zip(engine_groups(question)) {
+        let Some(first @ None) = column.words.first_mut() else { continue };
+        if !matches!(dimension, Dimension::Label(_)) {
+            *first = Some("".into());
             continue;
         }
-        for key in &mut groups.keys {
-            key.words[n].get_or_insert_with(|| empty.clone());
-        }
+        column.words.rotate_left(1);
+        let absent = column.words.len() as u32 - 1;
+        column.codes.iter_mut().for_each(|code| *code = code.checked_sub(1).unwrap_or(absent));
     }
 }
 
@@ -63,12 +63,13 @@ pub(crate) fn fill_buckets(
     if question.fill == Fill::None || question.bucket == Width::None {
         return Ok(());
     }
-    let mut present: HashMap<&[Option<Arc<str>>], Vec<u32>> = HashMap::new();
-    for key in &groups.keys {
-        present.entry(&key.words).or_default().push(key.bucket);
+    let mut present: HashMap<Vec<u32>, Vec<u32>> = HashMap::new();
+    for (n, &bucket) in groups.keys.buckets.iter().enumerate() {
+        let words = groups.keys.columns.iter().map(|column| column.codes[n]);
+        present.entry(words.collect()).or_default().push(bucket);
     }
     if present.is_empty() && has_one_group(question) {
-        present.insert(&[], Vec::new());
+        present.insert(Vec::new(), Vec::new());
     }
     let rows = present.len().saturating_mul(buckets);
     if rows > FILL_ROWS_MAX {
@@ -78,25 +79,26 @@ pub(crate) fn fill_buckets(
         );
         return Err(QueryError::invalid("/fill", "fill_too_large", detail));
     }
-    let key_bytes = size_of::<GroupKey>() + question.group_by.len() * size_of::<Option<Arc<str>>>();
+    let key_bytes = (1 + groups.keys.columns.len()) * size_of::<u32>();
     budget.check(rows * (key_bytes + groups.cells.len() * size_of::<Cell>()))?;
 
-    let mut missing = Vec::with_capacity(rows - groups.keys.len().min(rows));
     for (words, mut there) in present {
         there.sort_unstable();
         let mut there = there.into_iter().peekable();
         for bucket in 0..buckets as u32 {
             if there.next_if_eq(&bucket).is_none() {
-                missing.push(GroupKey { bucket, words: words.to_vec() });
+                groups.keys.buckets.push(bucket);
+                for (column, &word) in groups.keys.columns.iter_mut().zip(&words) {
+                    column.codes.push(word);
+                }
             }
         }
     }
     for (column, cells) in question.metrics.iter().zip(&mut groups.cells) {
         let filler =
             if question.fill == Fill::Zero { zero_cell(&column.metric) } else { Cell::Null };
-        cells.resize(cells.len() + missing.len(), filler);
+        cells.resize(groups.keys.len(), filler);
     }
-    groups.keys.append(&mut missing);
     Ok(())
 }
 
@@ -107,7 +109,7 @@ pub(crate) fn ordered(question: &Question, groups: &Aggregated) -> Vec<u32> {
         let (a, b) = (a as usize, b as usize);
         let by_key = |order: &OrderKey| compare_by(question, groups, order, a, b);
         let decided = question.order_by.iter().map(by_key).find(|o| o.is_ne());
-        decided.unwrap_or_else(|| compare_keys(&groups.keys[a], &groups.keys[b]))
+        decided.unwrap_or_else(|| compare_keys(&groups.keys, a, b))
     };
     let mut order: Vec<u32> = (0..groups.keys.len() as u32).collect();
     if question.limit < order.len() {
@@ -119,9 +121,11 @@ pub(crate) fn ordered(question: &Question, groups: &Aggregated) -> Vec<u32> {
     order
 }
 
-fn compare_keys(a: &GroupKey, b: &GroupKey) -> Ordering {
-    let words = || a.words.iter().zip(&b.words).map(|(a, b)| compare_words(a, b, false));
-    a.bucket.cmp(&b.bucket).then_with(|| words().find(|o| o.is_ne()).unwrap_or(Ordering::Equal))
+fn compare_keys(keys: &GroupKeys, a: usize, b: usize) -> Ordering {
+    let words = || keys.columns.iter().map(|column| column.codes[a].cmp(&column.codes[b]));
+    keys.buckets[a]
+        .cmp(&keys.buckets[b])
+        .then_with(|| words().fold(Ordering::Equal, Ordering::then))
 }
 
 fn compare_by(
@@ -133,9 +137,9 @@ fn compare_by(
 ) -> Ordering {
     let keys = &groups.keys;
     match order.column {
-        OrderColumn::Bucket => direct(keys[a].bucket.cmp(&keys[b].bucket), order.desc),
+        OrderColumn::Bucket => direct(keys.buckets[a].cmp(&keys.buckets[b]), order.desc),
         OrderColumn::Group(n) => match engine_group(question, n) {
-            Some(n) => compare_words(&keys[a].words[n], &keys[b].words[n], order.desc),
+            Some(n) => compare_words(&keys.columns[n], a, b, order.desc),
             None => Ordering::Equal,
         },
         OrderColumn::Metric(n) => compare_cells(groups.cells[n][a], groups.cells[n][b], order.desc),
@@ -157,8 +161,10 @@ fn nulls_last(a_null: bool, b_null: bool) -> Option<Ordering> {
     (a_null || b_null).then(|| a_null.cmp(&b_null))
 }
 
-fn compare_words(a: &Option<Arc<str>>, b: &Option<Arc<str>>, desc: bool) -> Ordering {
-    nulls_last(a.is_none(), b.is_none()).unwrap_or_else(|| direct(a.cmp(b), desc))
+fn compare_words(column: &KeyColumn, a: usize, b: usize, desc: bool) -> Ordering {
+    let is_absent = |group: usize| column.word(group).is_none();
+    nulls_last(is_absent(a), is_absent(b))
+        .unwrap_or_else(|| direct(column.codes[a].cmp(&column.codes[b]), desc))
 }
 
 fn compare_cells(a: Cell, b: Cell, desc: bool) -> Ordering {

@@ -9,7 +9,9 @@ use super::problem::QueryError;
 use super::question::Question;
 use std::sync::Arc;
 use std::time::Instant;
-use storage::ask::{AggregateRequest, Aggregated, Budget, Predicate, Selection, Source, WordTest};
+use storage::ask::{
+    AggregateRequest, Aggregated, Budget, GroupKeys, Predicate, Selection, Source, WordTest,
+};
 use storage::engine::{Keyspace, KeyspaceStats};
 use storage::row::{Seq, TimeMs};
 
@@ -88,7 +90,7 @@ pub(crate) fn table(
     if groups.keys.is_empty() && question.bucket == Width::None && order::has_one_group(question) {
         one_empty_group(question, &mut groups);
     }
-    order::name_absent(question, &mut groups);
+    order::place_absent(question, &mut groups);
     order::fill_buckets(question, starts.len(), &mut groups, budget)?;
     build(scope, question, &starts, &groups, budget)
 }
@@ -145,7 +147,7 @@ fn request(question: &Question, selection: Selection, starts: Vec<TimeMs>) -> Ag
 
 fn nothing(question: &Question, as_of_seq: Seq) -> Aggregated {
     Aggregated {
-        keys: Vec::new(),
+        keys: GroupKeys::none(order::engine_groups(question).count()),
         cells: vec![Vec::new(); question.metrics.len()],
         source: Source::Scan,
         view: None,
@@ -156,7 +158,7 @@ fn nothing(question: &Question, as_of_seq: Seq) -> Aggregated {
 
 /// A count over no rows is 0 and not a table without rows.
 fn one_empty_group(question: &Question, groups: &mut Aggregated) {
-    groups.keys.push(storage::ask::GroupKey { bucket: 0, words: Vec::new() });
+    groups.keys.buckets.push(0);
     for (column, cells) in question.metrics.iter().zip(&mut groups.cells) {
         cells.push(order::empty_cell(&column.metric));
     }
@@ -179,13 +181,16 @@ fn build(
     let mut cells = Vec::with_capacity(rows.len() * columns.len());
     for &row in &rows {
         let row = row as usize;
-        let key = &groups.keys[row];
         if question.bucket != Width::None {
-            cells.push(starts.get(key.bucket as usize).map_or(Value::Null, |&t| Value::Time(t)));
+            let bucket = groups.keys.buckets[row];
+            cells.push(starts.get(bucket as usize).map_or(Value::Null, |&t| Value::Time(t)));
         }
         cells.extend(places.iter().map(|place| match place {
             None => Value::Text(organization.clone()),
-            Some(n) => key.words[*n].clone().map_or(Value::Null, Value::Text),
+            Some(n) => {
+                let word = groups.keys.columns[*n].word(row);
+                word.map_or(Value::Null, |word| Value::Text(Arc::clone(word)))
+            }
         }));
         let metrics = question.metrics.iter().zip(&groups.cells);
         cells.extend(metrics.map(|(column, cells)| Value::of_cell(cells[row], &column.metric)));

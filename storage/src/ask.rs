@@ -122,13 +122,51 @@ pub struct AggregateRequest {
     pub partials: bool,
 }
 
-/// A group's key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GroupKey {
-    /// Index into `bucket_starts`; 0 without buckets.
-    pub bucket: u32,
-    /// A word per `group_by`; `None` where absent.
+/// The keys of groups, column by column; distinct, in no particular order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupKeys {
+    /// Of each group the index into `bucket_starts`; 0 without buckets.
+    pub buckets: Vec<u32>,
+    /// A column per `group_by`.
+    pub columns: Vec<KeyColumn>,
+}
+
+/// The words of groups in one dimension.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyColumn {
+    /// Distinct words, ascending; `None`, absent, before all others. Some may be no group's.
     pub words: Vec<Option<Arc<str>>>,
+    /// Of each group the index of its word in `words`: codes are in the order of their words.
+    pub codes: Vec<u32>,
+}
+
+impl GroupKeys {
+    /// No group, in `columns` dimensions.
+    pub fn none(columns: usize) -> Self {
+        Self { buckets: Vec::new(), columns: vec![KeyColumn::default(); columns] }
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Whether there is no group.
+    pub fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
+    }
+
+    /// The words of group `n`, one per `group_by`.
+    pub fn words(&self, n: usize) -> impl Iterator<Item = Option<&Arc<str>>> {
+        self.columns.iter().map(move |column| column.word(n))
+    }
+}
+
+impl KeyColumn {
+    /// The word of group `n`; `None` where absent.
+    pub fn word(&self, n: usize) -> Option<&Arc<str>> {
+        self.words[self.codes[n] as usize].as_ref()
+    }
 }
 
 /// A computed number.
@@ -158,8 +196,8 @@ pub enum Source {
 /// The groups, in no particular order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregated {
-    /// Their keys, distinct.
-    pub keys: Vec<GroupKey>,
+    /// Their keys.
+    pub keys: GroupKeys,
     /// For each metric asked, a cell per group.
     pub cells: Vec<Vec<Cell>>,
     /// Where it came from.

@@ -154,10 +154,12 @@ fn answer(parts: &[MemoryPart], request: &AggregateRequest) -> Aggregated {
 }
 
 fn by_key(answer: &Aggregated) -> BTreeMap<Key, Vec<Cell>> {
-    let groups = answer.keys.iter().enumerate().map(|(n, key)| {
-        let words = key.words.iter().map(|w| w.as_ref().map(|w| w.to_string())).collect();
-        ((key.bucket, words), answer.cells.iter().map(|cells| cells[n]).collect())
+    let groups = (0..answer.keys.len()).map(|n| {
+        let words = answer.keys.words(n).map(|w| w.map(|w| w.to_string())).collect();
+        let key = (answer.keys.buckets[n], words);
+        (key, answer.cells.iter().map(|cells| cells[n]).collect())
     });
+    assert!(answer.keys.columns.iter().all(|c| c.words.is_sorted()), "codes are in order");
     let map: BTreeMap<_, _> = groups.collect();
     assert_eq!(map.len(), answer.keys.len(), "keys are distinct");
     map

@@ -223,7 +223,7 @@ impl Keyspace for Fake {
         budget.check(0)?;
         let mut state = self.lock();
         state.asked += 1;
-        let mut groups: BTreeMap<GroupKey, Vec<&PlainRow>> = BTreeMap::new();
+        let mut groups: BTreeMap<FakeKey, Vec<&PlainRow>> = BTreeMap::new();
         for (_, row) in state.rows.iter().filter(|(_, row)| passes(row, &request.selection)) {
             let bucket = request.bucket_starts.partition_point(|&start| start <= row.ts);
             let word = |dimension| -> Option<Arc<str>> {
@@ -232,7 +232,7 @@ impl Keyspace for Fake {
                 word_of(row, dimension).filter(|w| !(fixed && w.is_empty())).map(Arc::from)
             };
             let words = request.group_by.iter().map(word).collect();
-            let key = GroupKey { bucket: bucket.saturating_sub(1) as u32, words };
+            let key = (bucket.saturating_sub(1) as u32, words);
             groups.entry(key).or_default().push(row);
         }
         let cells = |metric| groups.values().map(|rows| compute(rows, metric)).collect();
@@ -242,7 +242,7 @@ impl Keyspace for Fake {
         let mut cells: Vec<Vec<Cell>> = cells;
         cells.iter_mut().for_each(|cells| cells.reverse());
         Ok(Aggregated {
-            keys: groups.into_keys().rev().collect(),
+            keys: columns_of(groups.into_keys().rev().collect(), request.group_by.len()),
             cells,
             source: Source::Scan,
             view: None,
@@ -365,5 +365,22 @@ impl Tables for Fake {
 
     fn write(&self, _expect: &[Expect], _writes: &[TableWrite]) -> Result<bool, StoreError> {
         Ok(true)
+    }
+}
+
+/// A group's bucket and words.
+type FakeKey = (u32, Vec<Option<Arc<str>>>);
+
+fn columns_of(keys: Vec<FakeKey>, columns: usize) -> GroupKeys {
+    let column = |n: usize| {
+        let mut words: Vec<_> = keys.iter().map(|(_, words)| words[n].clone()).collect();
+        words.sort_unstable();
+        words.dedup();
+        let code = |(_, key): &FakeKey| words.binary_search(&key[n]).unwrap() as u32;
+        KeyColumn { codes: keys.iter().map(code).collect(), words }
+    };
+    GroupKeys {
+        buckets: keys.iter().map(|(bucket, _)| *bucket).collect(),
+        columns: (0..columns).map(column).collect(),
     }
 }

@@ -6,24 +6,36 @@ use super::quantile::{Histograms, NO_BUCKET};
 use super::stats::NumberStats;
 use super::tally::{Outcomes, Tally};
 use super::wants::Wants;
-use crate::ask::{Cell, GroupKey, Metric};
+use crate::ask::{Cell, GroupKeys, KeyColumn, Metric};
 use crate::row::{Dimension, Status};
 use std::sync::Arc;
 
-/// The words of a dimension, by code.
-type WordList = Vec<Option<Arc<str>>>;
-
 /// The key of every slot.
-pub(super) fn keys(tally: &Tally, wants: &Wants, dictionaries: Vec<Dictionary>) -> Vec<GroupKey> {
-    let words: Vec<WordList> = dictionaries.into_iter().map(Dictionary::into_words).collect();
-    (0..tally.groups.len())
-        .map(|slot| {
-            let key = tally.groups.key(slot);
-            let codes = key[1..].iter().zip(&wants.group_by);
-            let words = codes.map(|(&code, &n)| words[n].get(code as usize).cloned().flatten());
-            GroupKey { bucket: key[0], words: words.collect() }
-        })
-        .collect()
+pub(super) fn keys(tally: &Tally, wants: &Wants, dictionaries: Vec<Dictionary>) -> GroupKeys {
+    let words: Vec<_> = dictionaries.into_iter().map(Dictionary::into_words).collect();
+    let slots = 0..tally.groups.len();
+    let column = |(place, &n): (usize, &usize)| {
+        let code_of = |slot| tally.groups.key(slot)[1 + place];
+        ranked(&words[n], slots.clone().map(code_of))
+    };
+    GroupKeys {
+        buckets: slots.clone().map(|slot| tally.groups.key(slot)[0]).collect(),
+        columns: wants.group_by.iter().enumerate().map(column).collect(),
+    }
+}
+
+/// Numbers `words` in their order, and `codes`, which count them as they are, accordingly.
+fn ranked(words: &[Option<Arc<str>>], codes: impl Iterator<Item = u32>) -> KeyColumn {
+    let mut order: Vec<u32> = (0..words.len() as u32).collect();
+    order.sort_unstable_by_key(|&code| &words[code as usize]);
+    let mut ranks = vec![0; words.len()];
+    for (rank, &code) in (0..).zip(&order) {
+        ranks[code as usize] = rank;
+    }
+    KeyColumn {
+        words: order.into_iter().map(|code| words[code as usize].clone()).collect(),
+        codes: codes.map(|code| ranks[code as usize]).collect(),
+    }
 }
 
 /// Percentiles of one measure, by slot and percentile.
@@ -33,7 +45,7 @@ struct Quantiles<'a> {
 }
 
 impl<'a> Quantiles<'a> {
-    fn of(histograms: &Histograms, permilles: &'a [u16], slots: usize) -> Self {
+    fn of(histograms: &mut Histograms, permilles: &'a [u16], slots: usize) -> Self {
         Self { permilles, buckets: histograms.select(permilles, slots) }
     }
 
@@ -60,11 +72,11 @@ pub(super) fn cells(
     metrics: &[Metric],
 ) -> Vec<Vec<Cell>> {
     let slots = tally.groups.len();
-    let duration = Quantiles::of(&tally.duration_buckets, &wants.duration_permilles, slots);
+    let duration = Quantiles::of(&mut tally.duration_buckets, &wants.duration_permilles, slots);
     let numbers: Vec<Quantiles<'_>> = wants
         .numbers
         .iter()
-        .zip(&tally.numbers)
+        .zip(&mut tally.numbers)
         .map(|(want, (_, histograms))| Quantiles::of(histograms, &want.permilles, slots))
         .collect();
     let distinct: Vec<Vec<Cell>> =

@@ -21,6 +21,7 @@ mod partial_codec;
 mod plan;
 mod quantile;
 mod read;
+mod runs;
 mod select;
 mod span;
 mod stats;

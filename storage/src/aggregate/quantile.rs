@@ -1,10 +1,11 @@
 //! Histograms of many groups at once, and the percentiles read from them.
 //!
-//! Few groups with many rows have a dense row of counters each; many groups with few rows share a
-//! list of `(slot, bucket)` pairs, which is sorted by slot when the percentiles are wanted. The
-//! first turns into the second when it would become too large, never back.
+//! Few groups with many rows have a dense row of counters each; many groups with few rows share
+//! lists of their buckets (`runs`). The first turns into the second when it would become too large,
+//! never back.
 
 use super::histogram::rank;
+use super::runs::Runs;
 use super::span::Span;
 use rayon::prelude::*;
 
@@ -19,9 +20,6 @@ const DENSE_CELLS_MIN: usize = 1 << 16;
 
 /// Dense counters for each row: clearing and reading eight costs less than sorting one pair.
 const DENSE_CELLS_PER_ROW: u64 = 8;
-
-/// Single pairs after which equal ones are counted together: 32 MiB.
-const ONES_MAX: usize = 4 << 20;
 
 /// Slots whose percentiles one task reads.
 const SLOTS_PER_TASK: usize = 1024;
@@ -40,7 +38,7 @@ pub(super) struct Histograms {
 #[derive(Debug)]
 enum Form {
     Dense(Dense),
-    Sparse(Sparse),
+    Sparse(Runs),
 }
 
 #[derive(Debug, Default)]
@@ -49,29 +47,6 @@ struct Dense {
     /// `span.width()` counters for each slot.
     cells: Vec<u32>,
 }
-
-#[derive(Debug, Default)]
-struct Sparse {
-    /// Pairs met once each, as [`pack`]ed.
-    ones: Vec<u64>,
-    /// Pairs with how often they were met.
-    many: Vec<(u64, u64)>,
-}
-
-/// A pair in an order of slot, then bucket.
-fn pack(slot: u32, bucket: i32) -> u64 {
-    u64::from(slot) << 32 | u64::from(bucket as u32 ^ SIGN)
-}
-
-fn bucket_in(pair: u64) -> i32 {
-    (pair as u32 ^ SIGN) as i32
-}
-
-fn slot_in(pair: u64) -> usize {
-    (pair >> 32) as usize
-}
-
-const SIGN: u32 = 1 << 31;
 
 impl Default for Histograms {
     fn default() -> Self {
@@ -95,9 +70,11 @@ impl Histograms {
                 }
             }
             Form::Sparse(sparse) => {
-                let pairs = slots.iter().zip(buckets).filter(|&(_, &b)| b != NO_BUCKET);
-                sparse.ones.extend(pairs.map(|(&slot, &bucket)| pack(slot, bucket)));
-                sparse.compact_if_long();
+                for (&slot, &bucket) in slots.iter().zip(buckets).filter(|&(_, &b)| b != NO_BUCKET)
+                {
+                    sparse.push(slot, bucket, 1);
+                }
+                sparse.tidy();
             }
         }
     }
@@ -124,10 +101,10 @@ impl Histograms {
             Form::Sparse(sparse) => {
                 for (slot, (buckets, counts)) in groups {
                     for (&bucket, &count) in buckets.iter().zip(counts) {
-                        sparse.push(pack(slot, bucket), u64::from(count));
+                        sparse.push(slot, bucket, count);
                     }
                 }
-                sparse.compact_if_long();
+                sparse.tidy();
             }
         }
     }
@@ -157,22 +134,18 @@ impl Histograms {
                 Form::Dense(mine) => mine.merge(&theirs, slots),
                 Form::Sparse(mine) => {
                     for (slot, bucket, n) in theirs.entries() {
-                        mine.push(pack(slots[slot as usize], bucket), u64::from(n));
+                        mine.push(slots[slot as usize], bucket, n);
                     }
-                    mine.compact_if_long();
+                    mine.tidy();
                 }
             },
             Form::Sparse(theirs) => {
-                let moved =
-                    |pair: u64| u64::from(slots[slot_in(pair)]) << 32 | u64::from(pair as u32);
                 if let Form::Dense(dense) = &self.form {
                     self.form = Form::Sparse(dense.to_sparse());
                 }
                 if let Form::Sparse(mine) = self.prepare(Span::default(), slot_count, other.weight)
                 {
-                    mine.ones.extend(theirs.ones.into_iter().map(moved));
-                    mine.many.extend(theirs.many.into_iter().map(|(p, n)| (moved(p), n)));
-                    mine.compact_if_long();
+                    mine.merge(theirs, slots);
                 }
             }
         }
@@ -182,77 +155,36 @@ impl Histograms {
     pub(super) fn heap_bytes(&self) -> usize {
         match &self.form {
             Form::Dense(dense) => dense.cells.capacity() * 4,
-            // Selecting sorts a copy of the buckets.
-            Form::Sparse(s) => s.ones.capacity() * 12 + s.many.capacity() * 28,
+            Form::Sparse(sparse) => sparse.heap_bytes(),
         }
     }
 
     /// The buckets that the percentiles `permilles` (ascending) of each slot lie in: a list of
     /// `permilles.len()` for each of `slot_count` slots; [`NO_BUCKET`] without numbers.
-    pub(super) fn select(&self, permilles: &[u16], slot_count: usize) -> Vec<i32> {
+    pub(super) fn select(&mut self, permilles: &[u16], slot_count: usize) -> Vec<i32> {
         let mut out = vec![NO_BUCKET; slot_count * permilles.len()];
         if permilles.is_empty() {
             return out;
         }
         let tasks = out.par_chunks_mut(SLOTS_PER_TASK * permilles.len()).enumerate();
-        match &self.form {
+        match &mut self.form {
             Form::Dense(dense) => tasks.for_each(|(task, out)| {
                 for (n, out) in out.chunks_mut(permilles.len()).enumerate() {
                     dense.select(task * SLOTS_PER_TASK + n, permilles, out);
                 }
             }),
             Form::Sparse(sparse) => {
-                let (ones, many) = (sparse.ones_by_slot(slot_count), sparse.many_by_slot());
+                sparse.finish_run();
                 tasks.for_each(|(task, out)| {
-                    let mut slots = SparseSlots { ones: &ones, many: &many, met: Vec::new() };
-                    for (n, out) in out.chunks_mut(permilles.len()).enumerate() {
-                        slots.select(task * SLOTS_PER_TASK + n, permilles, out);
+                    let first = (task * SLOTS_PER_TASK) as u32;
+                    let mut slots = sparse.slots(first);
+                    for (slot, out) in (first..).zip(out.chunks_mut(permilles.len())) {
+                        slots.select(slot, permilles, out);
                     }
                 });
             }
         }
         out
-    }
-}
-
-/// Sorted lists of pairs, and memory to go through those of one slot.
-struct SparseSlots<'a> {
-    ones: &'a BySlot,
-    many: &'a [(u64, u64)],
-    met: Vec<i32>,
-}
-
-impl SparseSlots<'_> {
-    fn select(&mut self, slot: usize, permilles: &[u16], out: &mut [i32]) {
-        self.met.clear();
-        self.met.extend_from_slice(self.ones.of(slot));
-        self.met.sort_unstable();
-        if self.many.is_empty() {
-            let known = self.met.len() as u64;
-            for (&permille, out) in permilles.iter().zip(out) {
-                let place = rank(permille, known) as usize - 1;
-                *out = self.met.get(place).copied().unwrap_or(NO_BUCKET);
-            }
-            return;
-        }
-        let first = self.many.partition_point(|&(pair, _)| slot_in(pair) < slot);
-        let mine = self.many[first..].iter().take_while(|&&(pair, _)| slot_in(pair) == slot);
-        let mut counted: Vec<(i32, u64)> = mine.map(|&(pair, n)| (bucket_in(pair), n)).collect();
-        counted.extend(self.met.iter().map(|&bucket| (bucket, 1)));
-        counted.sort_unstable();
-        let known = counted.iter().map(|&(_, n)| n).sum();
-        let mut entries = counted.iter();
-        let (mut bucket, mut passed) = (NO_BUCKET, 0);
-        for (&permille, out) in permilles.iter().zip(out) {
-            let rank = rank(permille, known);
-            while passed < rank
-                && let Some(&(next, n)) = entries.next()
-            {
-                bucket = next;
-                passed += n;
-            }
-            *out = bucket;
-        }
     }
 }
 
@@ -298,10 +230,10 @@ impl Dense {
         })
     }
 
-    fn to_sparse(&self) -> Sparse {
-        let mut sparse = Sparse::default();
+    fn to_sparse(&self) -> Runs {
+        let mut sparse = Runs::default();
         for (slot, bucket, count) in self.entries() {
-            sparse.push(pack(slot, bucket), u64::from(count));
+            sparse.push(slot, bucket, count);
         }
         sparse
     }
@@ -334,71 +266,6 @@ impl Dense {
     }
 }
 
-/// Buckets in one list, those of a slot together.
-struct BySlot {
-    buckets: Vec<i32>,
-    ends: Vec<u32>,
-}
-
-impl BySlot {
-    fn of(&self, slot: usize) -> &[i32] {
-        let start = if slot == 0 { 0 } else { self.ends[slot - 1] as usize };
-        &self.buckets[start..self.ends[slot] as usize]
-    }
-}
-
-impl Sparse {
-    fn push(&mut self, pair: u64, count: u64) {
-        if count == 1 {
-            self.ones.push(pair);
-        } else {
-            self.many.push((pair, count));
-        }
-    }
-
-    /// Counts equal pairs together once there are many. Where that frees little, the next time
-    /// is put off until there are twice as many, so that the cost per pair stays bounded.
-    fn compact_if_long(&mut self) {
-        if self.ones.len() + self.many.len() <= ONES_MAX.max(2 * self.many.len()) {
-            return;
-        }
-        self.ones.par_sort_unstable();
-        let counted = self.ones.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64));
-        self.many.extend(counted);
-        self.ones = Vec::new();
-        self.many.par_sort_unstable();
-        self.many.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            kept.1 += if same { next.1 } else { 0 };
-            same
-        });
-    }
-
-    /// A counting sort of the single pairs by slot.
-    fn ones_by_slot(&self, slots: usize) -> BySlot {
-        let mut ends = vec![0_u32; slots + 1];
-        for &pair in &self.ones {
-            ends[slot_in(pair) + 1] += 1;
-        }
-        for slot in 1..ends.len() {
-            ends[slot] += ends[slot - 1];
-        }
-        let mut buckets = vec![0; self.ones.len()];
-        for &pair in &self.ones {
-            let at = &mut ends[slot_in(pair)];
-            buckets[*at as usize] = bucket_in(pair);
-            *at += 1;
-        }
-        BySlot { buckets, ends }
-    }
-
-    fn many_by_slot(&self) -> Vec<(u64, u64)> {
-        let mut many = self.many.clone();
-        many.par_sort_unstable();
-        many
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,7 +290,7 @@ mod tests {
             let make = |sparse: bool, range: std::ops::Range<usize>| {
                 let mut made = Histograms::default();
                 if sparse {
-                    made.form = Form::Sparse(Sparse::default());
+                    made.form = Form::Sparse(Runs::default());
                 }
                 for n in range {
                     made.add_rows(&slot[n..=n], &bucket[n..=n], slots);
@@ -446,17 +313,5 @@ mod tests {
         );
         let many: Vec<_> = (0..2000).map(|n| (n % 7, (n as i32 * 7919) % 900 - 300)).collect();
         check(&many, &[10, 500, 900, 950, 990, 999]);
-    }
-
-    #[test]
-    fn compaction_keeps_the_counts() {
-        let mut sparse = Sparse::default();
-        for n in 0..=ONES_MAX as u32 {
-            sparse.push(pack(n % 3, 1), 1);
-        }
-        sparse.compact_if_long();
-        assert!(sparse.ones.is_empty());
-        assert_eq!(sparse.many.len(), 3);
-        assert_eq!(sparse.many.iter().map(|m| m.1).sum::<u64>(), ONES_MAX as u64 + 1);
     }
 }

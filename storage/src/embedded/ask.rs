@@ -1,6 +1,7 @@
 //! The keyspace's public face: every call of [`Keyspace`] goes to the part that does it.
 
 use super::keyspace::EmbeddedKeyspace;
+use super::rewrite::Slack;
 use crate::aggregate::{Part, aggregate, default_views};
 use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
 use crate::batch::RowBatch;
@@ -111,7 +112,7 @@ impl Keyspace for EmbeddedKeyspace {
 
     fn settle(&self) -> Result<(), StoreError> {
         while self.seal_some(true)? {}
-        self.tidy()
+        self.tidy(Slack::IDLE)
     }
 
     fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
@@ -128,10 +129,10 @@ impl Keyspace for EmbeddedKeyspace {
 }
 
 impl EmbeddedKeyspace {
-    /// Merges what should be merged and gives space back where much is free.
-    pub(super) fn tidy(&self) -> Result<(), StoreError> {
+    /// Merges what should be merged and gives space back where more is free than `slack` allows.
+    pub(super) fn tidy(&self, slack: Slack) -> Result<(), StoreError> {
         while self.merge_once()? {}
-        if self.is_wasteful()? {
+        if self.is_wasteful(slack)? {
             self.rewrite_file()?;
         }
         Ok(())

@@ -7,9 +7,10 @@ use super::keyspace::{Bell, EmbeddedKeyspace};
 use super::layout::{
     BLOCKS, DEAD, FEED, FORMAT, Identity, META, PARTS, Progress, Salt, TABLES, write_head,
 };
-use super::rewrite::{fresh_path, put_in_place};
+use super::rewrite::{Slack, fresh_path, put_in_place};
 use crate::engine::{Engine, Keyspace, KeyspaceSettings, Tables};
 use crate::error::{Corrupt, StoreError};
+use crate::row::Seq;
 use crate::volume::Volume;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -157,9 +158,15 @@ impl Drop for EmbeddedEngine {
     }
 }
 
+/// What the upkeep saw of a keyspace when nothing had rung for a while.
+struct Look {
+    last_seq: Seq,
+    is_tidy: bool,
+}
+
 /// Seals and merges whatever rings, and what has been idle for a while, until the engine goes.
 fn run_upkeep(engine: &Weak<Inner>, rung: &mpsc::Receiver<String>) {
-    let mut seen: HashMap<String, u64> = HashMap::new();
+    let mut looked: HashMap<String, Look> = HashMap::new();
     loop {
         let rung = rung.recv_timeout(IDLE_SEAL);
         let Some(inner) = engine.upgrade() else { return };
@@ -168,7 +175,7 @@ fn run_upkeep(engine: &Weak<Inner>, rung: &mpsc::Receiver<String>) {
         }
         let done = match rung {
             Ok(name) => inner.seal_and_tidy(&name),
-            Err(RecvTimeoutError::Timeout) => inner.seal_idle(&mut seen),
+            Err(RecvTimeoutError::Timeout) => inner.tidy_idle(&mut looked),
             Err(RecvTimeoutError::Disconnected) => return,
         };
         if let Err(error) = done {
@@ -182,16 +189,25 @@ impl Inner {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Seals keyspaces that have enough unsealed rows and got none since the last look.
-    fn seal_idle(&self, seen: &mut HashMap<String, u64>) -> Result<(), StoreError> {
+    /// Seals, merges and reclaims in keyspaces that got no row since the last look, once for each
+    /// time they fall idle.
+    fn tidy_idle(&self, looked: &mut HashMap<String, Look>) -> Result<(), StoreError> {
         let open: Vec<Arc<EmbeddedKeyspace>> =
             self.lock_open().by_name.values().map(|(keyspace, _)| Arc::clone(keyspace)).collect();
+        looked.retain(|name, _| open.iter().any(|keyspace| keyspace.identity.name == *name));
         for keyspace in open {
             let state = keyspace.state();
-            let before = seen.insert(keyspace.identity.name.clone(), state.last_seq);
-            if before == Some(state.last_seq) && state.unsealed_rows() >= IDLE_SEAL_ROWS_MIN {
-                keyspace.seal_some(true)?;
-                keyspace.tidy()?;
+            let last_seq = state.last_seq;
+            let look = looked.entry(keyspace.identity.name.clone());
+            let look = look.or_insert(Look { last_seq, is_tidy: false });
+            if look.last_seq != last_seq {
+                *look = Look { last_seq, is_tidy: false };
+            } else if !look.is_tidy {
+                if state.unsealed_rows() >= IDLE_SEAL_ROWS_MIN {
+                    keyspace.seal_some(true)?;
+                }
+                keyspace.tidy(Slack::IDLE)?;
+                look.is_tidy = true;
             }
         }
         Ok(())
@@ -202,7 +218,7 @@ impl Inner {
         let Some(keyspace) = found else { return Ok(()) };
         keyspace.rung.store(false, Ordering::SeqCst);
         while keyspace.seal_some(false)? {}
-        keyspace.tidy()
+        keyspace.tidy(Slack::BUSY)
     }
 
     fn open_file(

@@ -20,21 +20,31 @@ use std::sync::atomic::Ordering;
 /// Entries that one transaction of a copy holds: bounds its memory to some 64 MB of large pieces.
 const COPY_ENTRIES: usize = 256;
 
-/// A file is written anew when it takes more than this share of what it holds: a third is free.
-const WASTE_NUMERATOR: u64 = 3;
-const WASTE_DENOMINATOR: u64 = 2;
+/// How much of a file may be free before it is written anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slack {
+    /// One part in so many of what the file holds,
+    share: u64,
+    /// and so many bytes, which are never worth a rewrite.
+    bytes: u64,
+}
 
-/// Waste that is never worth a rewrite.
-const WASTE_BYTES_MIN: u64 = 4 << 20;
+impl Slack {
+    /// While rows come: what is freed is soon used again, so only a third of the file is much.
+    pub(super) const BUSY: Self = Self { share: 2, bytes: 4 << 20 };
+
+    /// When nothing comes any more: nobody waits, and what is free now stays free.
+    pub(super) const IDLE: Self = Self { share: 8, bytes: 256 << 10 };
+}
 
 impl EmbeddedKeyspace {
-    /// Whether more than about a third of the file is free.
-    pub(super) fn is_wasteful(&self) -> Result<bool, StoreError> {
+    /// Whether more of the file is free than `slack` allows.
+    pub(super) fn is_wasteful(&self, slack: Slack) -> Result<bool, StoreError> {
         let state = self.state();
         let blocks: u64 = state.blocks.iter().map(|block| block.entry.bytes()).sum();
         let held = (blocks + state.feed_bytes).max(self.compact_bytes.load(Ordering::Relaxed));
         let allocated = self.home.db.with(Db::allocated_bytes)??;
-        Ok(allocated > held / WASTE_DENOMINATOR * WASTE_NUMERATOR + WASTE_BYTES_MIN)
+        Ok(allocated > held + held / slack.share + slack.bytes)
     }
 
     /// See [`crate::engine::Keyspace::rewrite`].

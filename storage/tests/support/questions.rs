@@ -286,13 +286,14 @@ fn answer(
 ) -> Result<BTreeMap<Key, Vec<Cell>>, Finding> {
     let answer = keyspace.aggregate(request, &Budget::default())?;
     let mut table = BTreeMap::new();
-    for (n, key) in answer.keys.iter().enumerate() {
-        let words = key.words.iter().map(|w| w.as_ref().map(|w| w.to_string())).collect();
+    for n in 0..answer.keys.len() {
+        let words: Vec<_> = answer.keys.words(n).map(|w| w.map(|w| w.to_string())).collect();
+        let key = (answer.keys.buckets[n], words);
         let cells: Vec<Cell> = answer.cells.iter().filter_map(|c| c.get(n).copied()).collect();
         let complete = cells.len() == request.metrics.len();
         demand(complete, || "a group without all its cells".to_owned())?;
-        let twice = table.insert((key.bucket, words), cells);
-        demand(twice.is_none(), || format!("the group {key:?} is there twice"))?;
+        let twice = table.insert(key, cells);
+        demand(twice.is_none(), || format!("group {n} is there twice"))?;
     }
     Ok(table)
 }
