@@ -42,6 +42,25 @@ pub fn bucket_of_duration(us: u64) -> i32 {
     if us == 0 { 0 } else { ((us as f64).to_bits() >> DROPPED_BITS) as i32 + OFFSET }
 }
 
+/// The bucket of the shortest duration above zero, one microsecond.
+const FIRST_DURATION_BUCKET: i32 = (f64::MAX_EXP - 1) * OCTAVE + OFFSET;
+
+/// The buckets of durations counted from 0, which is zero's: 64 bits have 64 octaves, so they fit in
+/// 16. `None` for a bucket that no duration has.
+#[inline]
+pub(super) fn code_of_bucket(bucket: i32) -> Option<u16> {
+    if bucket == 0 {
+        return Some(0);
+    }
+    u16::try_from(bucket - (FIRST_DURATION_BUCKET - 1)).ok().filter(|&code| code > 0)
+}
+
+/// The bucket that has this code.
+#[inline]
+pub(super) fn bucket_of_code(code: u16) -> i32 {
+    if code == 0 { 0 } else { i32::from(code) + (FIRST_DURATION_BUCKET - 1) }
+}
+
 /// The number that stands for all numbers of `bucket`: its middle.
 pub fn bucket_middle(bucket: i32) -> f64 {
     let cut = i64::from(bucket.unsigned_abs()) - i64::from(OFFSET);
@@ -120,6 +139,16 @@ mod tests {
                 assert_eq!(bucket_of_duration(us), bucket_of(us as f64));
             }
         }
+    }
+
+    #[test]
+    fn every_duration_has_a_code() {
+        assert_eq!(bucket_of_duration(1), FIRST_DURATION_BUCKET);
+        for us in (0..64).map(|shift| 1_u64 << shift).chain([0, 3, 1_000_003, u64::MAX]) {
+            let bucket = bucket_of_duration(us);
+            assert_eq!(code_of_bucket(bucket).map(bucket_of_code), Some(bucket), "{us}");
+        }
+        assert_eq!([1, -1, FIRST_DURATION_BUCKET - 1].map(code_of_bucket), [None; 3]);
     }
 
     #[test]

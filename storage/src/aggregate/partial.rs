@@ -6,7 +6,7 @@
 
 use super::columns::{ACTOR_NAMES, Codes, Columns, STATUS_NAMES, few_code};
 use super::group::Numbering;
-use super::histogram::bucket_of_duration;
+use super::histogram::{bucket_of_code, bucket_of_duration, code_of_bucket};
 use super::select::Rows;
 use super::span::Span;
 use super::stats::{DurationSums, Extremes};
@@ -44,32 +44,44 @@ pub(super) enum GroupWords {
     Actor(Vec<u8>),
 }
 
-/// A histogram of durations for each group, one after another.
+/// A histogram of durations for each group, one after another. A group has about as many entries as
+/// rows, so each takes four bytes: a bucket's code, and how often it was met. One that was met more
+/// often than an entry can say has several, all but the last full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct HistogramList {
     /// Where each group's entries end.
     ends: Vec<u32>,
-    buckets: Vec<i32>,
-    counts: Vec<u32>,
+    /// See [`code_of_bucket`].
+    codes: Vec<u16>,
+    counts: Vec<u16>,
     span: Span,
 }
 
 impl HistogramList {
-    /// Appends an entry of the group that [`end_group`](Self::end_group) ends next.
+    /// Appends a bucket of the group that [`end_group`](Self::end_group) ends next: one that a
+    /// duration can have, above those before.
     #[inline]
     pub(super) fn push(&mut self, bucket: i32, count: u32) {
-        self.buckets.push(bucket);
-        self.counts.push(count);
+        let code = code_of_bucket(bucket).unwrap_or_default();
+        let mut left = count;
+        while left > u32::from(u16::MAX) {
+            self.codes.push(code);
+            self.counts.push(u16::MAX);
+            left -= u32::from(u16::MAX);
+        }
+        self.codes.push(code);
+        self.counts.push(left as u16);
     }
 
     /// Ends a group.
     pub(super) fn end_group(&mut self) {
         let start = self.ends.last().map_or(0, |&end| end as usize);
-        let buckets = &self.buckets[start..];
+        let codes = &self.codes[start..];
         // The smallest may be that of zero, which tells nothing of the positive ones after it.
-        let ends = buckets.iter().take(2).chain(buckets.last());
-        ends.for_each(|&bucket| self.span.include(bucket));
-        self.ends.push(self.buckets.len() as u32);
+        let above_zero = codes.partition_point(|&code| code == 0);
+        let ends = codes.first().into_iter().chain(codes.get(above_zero)).chain(codes.last());
+        ends.for_each(|&code| self.span.include(bucket_of_code(code)));
+        self.ends.push(self.codes.len() as u32);
     }
 
     /// The range of all buckets that occur.
@@ -77,18 +89,23 @@ impl HistogramList {
         self.span
     }
 
-    /// The buckets of a group, ascending, and the count of each.
+    /// The entries of a group: codes of buckets, ascending, and the count of each.
     #[inline]
-    pub(super) fn of(&self, group: usize) -> (&[i32], &[u32]) {
+    pub(super) fn of(&self, group: usize) -> (&[u16], &[u16]) {
         let start = if group == 0 { 0 } else { self.ends[group - 1] as usize };
         let entries = start..self.ends[group] as usize;
-        (&self.buckets[entries.clone()], &self.counts[entries])
+        (&self.codes[entries.clone()], &self.counts[entries])
     }
 
-    /// The `(bucket, count)` of a group, ascending.
+    /// The `(bucket, count)` of a group, ascending and distinct.
     pub(super) fn entries_of(&self, group: usize) -> impl Iterator<Item = (i32, u32)> {
-        let (buckets, counts) = self.of(group);
-        buckets.iter().copied().zip(counts.iter().copied())
+        let (codes, counts) = self.of(group);
+        let mut start = 0;
+        codes.chunk_by(|a, b| a == b).map(move |same| {
+            let counts = &counts[start..start + same.len()];
+            start += same.len();
+            (bucket_of_code(same[0]), counts.iter().map(|&n| u32::from(n)).sum())
+        })
     }
 }
 
@@ -151,7 +168,7 @@ impl Partial {
         self.sums.reserve(groups);
         self.extremes.reserve(groups);
         self.histograms.ends.reserve(groups);
-        self.histograms.buckets.reserve(buckets);
+        self.histograms.codes.reserve(buckets);
         self.histograms.counts.reserve(buckets);
     }
 
@@ -275,7 +292,7 @@ impl Partial {
             + self.sums.capacity() * size_of::<DurationSums>()
             + self.extremes.capacity() * size_of::<Extremes>()
             + self.histograms.ends.capacity() * 4
-            + self.histograms.buckets.capacity() * 8
+            + self.histograms.codes.capacity() * 4
     }
 
     /// The partial of the rows of both, which must be of one view and one grain.

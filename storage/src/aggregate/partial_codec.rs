@@ -19,7 +19,7 @@
 //!
 //! Up to three durations follow from smallest, largest and sum, and the rest from them.
 
-use super::histogram::bucket_of_duration;
+use super::histogram::{bucket_of_duration, code_of_bucket};
 use super::partial::{GroupWords, HistogramList, Partial};
 use super::stats::{DurationSums, Extremes};
 use super::tally::Outcomes;
@@ -296,7 +296,7 @@ impl Input<'_> {
             let next = bucket.checked_add(i32::try_from(entry >> 1).ok()?)?;
             let first = counted == 0;
             let fits = if first { next == lowest } else { next > bucket && next <= highest };
-            fits.then_some(())?;
+            (fits && code_of_bucket(next).is_some()).then_some(())?;
             bucket = next;
             let count = if entry & 1 != 0 { self.number()?.checked_add(2)? } else { 1 };
             counted = counted.checked_add(count).filter(|&n| n <= known)?;

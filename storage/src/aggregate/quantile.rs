@@ -4,7 +4,7 @@
 //! lists of their buckets (`runs`). The first turns into the second when it would become too large,
 //! never back.
 
-use super::histogram::rank;
+use super::histogram::{bucket_of_code, rank};
 use super::runs::Runs;
 use super::span::Span;
 use rayon::prelude::*;
@@ -79,29 +79,36 @@ impl Histograms {
         }
     }
 
-    /// Adds stored histograms: of each group its slot, its buckets (all within `span`) and how
-    /// often each was met; `weight` is all of that together.
+    /// Adds stored histograms of durations: of each group its slot, the ascending codes of its
+    /// buckets (all within `span`) and how often each was met; `weight` is all of that together.
     pub(super) fn add_counts<'a>(
         &mut self,
-        groups: impl Iterator<Item = (u32, (&'a [i32], &'a [u32]))>,
+        groups: impl Iterator<Item = (u32, (&'a [u16], &'a [u16]))>,
         span: Span,
         weight: u64,
         slot_count: usize,
     ) {
         match self.prepare(span, slot_count, weight) {
             Form::Dense(dense) => {
-                let (width, place) = (dense.span.width(), dense.span.places());
-                for (slot, (buckets, counts)) in groups {
+                let (width, places) = (dense.span.width(), dense.span.places());
+                for (slot, (codes, counts)) in groups {
                     let cells = &mut dense.cells[slot as usize * width..][..width];
-                    for (&bucket, &count) in buckets.iter().zip(counts) {
-                        cells[place.of(bucket)] += count;
+                    // Zero's counter lies apart; those of all other codes are neighbours.
+                    let zeros = codes.partition_point(|&code| code == 0);
+                    for &count in &counts[..zeros] {
+                        cells[places.of(0)] += u32::from(count);
+                    }
+                    let Some(&lowest) = codes.get(zeros) else { continue };
+                    let cells = &mut cells[places.of(bucket_of_code(lowest))..];
+                    for (&code, &count) in codes[zeros..].iter().zip(&counts[zeros..]) {
+                        cells[usize::from(code - lowest)] += u32::from(count);
                     }
                 }
             }
             Form::Sparse(sparse) => {
-                for (slot, (buckets, counts)) in groups {
-                    for (&bucket, &count) in buckets.iter().zip(counts) {
-                        sparse.push(slot, bucket, count);
+                for (slot, (codes, counts)) in groups {
+                    for (&code, &count) in codes.iter().zip(counts) {
+                        sparse.push(slot, bucket_of_code(code), count.into());
                     }
                 }
                 sparse.tidy();
