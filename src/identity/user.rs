@@ -119,6 +119,7 @@ mod tests {
     use super::*;
     use crate::identity::password::Password;
     use crate::tenancy::fake::FakeEngine;
+    use proptest::prelude::*;
 
     fn user(tenant_id: &TenantId, email: &str) -> User {
         let email = Email::parse(email).unwrap();
@@ -145,5 +146,34 @@ mod tests {
         assert_eq!(find(&platform, &acme, &typed).unwrap(), Some(first));
         let nobody = Email::parse("nobody@example.org").unwrap();
         assert_eq!(find(&platform, &acme, &nobody).unwrap(), None);
+    }
+
+    /// What is read is a user whose parts are what they should be, and can be written again.
+    fn check(bytes: &[u8]) {
+        if let Ok(read) = decode(b"key", bytes) {
+            assert_eq!(TenantId::parse(read.tenant_id.as_str()).as_ref(), Some(&read.tenant_id));
+            assert_eq!(Email::parse(read.email.as_str()).as_ref(), Ok(&read.email));
+            assert_eq!(decode(b"key", &record::encode(&read).unwrap()).unwrap(), read);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_records_are_refused_or_users(
+            noise: Vec<u8>,
+            at: prop::sample::Index,
+            byte: u8,
+        ) {
+            // Hashing takes long: one user serves all cases.
+            static STORED: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            let stored = || record::encode(&user(&TenantId::random(), "you@example.org")).unwrap();
+            let mut bytes = STORED.get_or_init(stored).clone();
+            check(&noise);
+            check(&bytes);
+            let at = at.index(bytes.len());
+            check(&bytes[..at]);
+            bytes[at] = byte;
+            check(&bytes);
+        }
     }
 }

@@ -84,3 +84,34 @@ fn write(
 pub fn read(value: &[u8]) -> Option<Quarantined> {
     serde_json::from_slice(value).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(value: &[u8]) {
+        if let Some(entry) = read(value) {
+            assert_eq!(read(&serde_json::to_vec(&entry).unwrap()), Some(entry));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_read_and_damage_is_refused_or_an_entry(
+            raw: Vec<u8>,
+            at: prop::sample::Index,
+            byte: u8,
+        ) {
+            check(&raw);
+            let refusal = Refusal::rejected("code", "/ts".to_owned(), "why".to_owned());
+            let mut value = entry(&raw, &refusal, 7, "api").value.unwrap();
+            let kept = read(&value).unwrap();
+            prop_assert_eq!((kept.received_ms, kept.form, &*kept.code), (7, Form::Text, "code"));
+            let at = at.index(value.len());
+            check(&value[..at]);
+            value[at] = byte;
+            check(&value);
+        }
+    }
+}

@@ -57,3 +57,45 @@ impl Tenant {
         record::decode(&format!("{TENANTS}/{}", String::from_utf8_lossy(key)), bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tenant() -> Tenant {
+        Tenant {
+            id: TenantId::random(),
+            slug: Slug::parse("acme").unwrap(),
+            state: TenantState::Active,
+            time_zone: "Europe/Berlin".to_owned(),
+            created_ms: 1_700_000_000_000,
+        }
+    }
+
+    /// What is read is a tenant whose parts are what they should be, and can be written again.
+    fn check(bytes: &[u8]) {
+        if let Ok(read) = Tenant::decode(b"key", bytes) {
+            assert_eq!(TenantId::parse(read.id.as_str()).as_ref(), Some(&read.id));
+            assert_eq!(Slug::parse(read.slug.as_str()).as_ref(), Ok(&read.slug));
+            assert_eq!(Tenant::decode(b"key", &read.encode().unwrap()).unwrap(), read);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_records_are_refused_or_tenants(
+            noise: Vec<u8>,
+            at: prop::sample::Index,
+            byte: u8,
+        ) {
+            check(&noise);
+            let mut bytes = tenant().encode().unwrap();
+            check(&bytes);
+            let at = at.index(bytes.len());
+            check(&bytes[..at]);
+            bytes[at] = byte;
+            check(&bytes);
+        }
+    }
+}

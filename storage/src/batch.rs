@@ -185,7 +185,7 @@ impl RowBatch {
         let values: Vec<(&str, f64)> = self
             .values
             .iter()
-            .map(|c| (&*c.key, c.values[row]))
+            .filter_map(|c| Some((&*c.key, *c.values.get(row)?)))
             .filter(|(_, v)| !v.is_nan())
             .collect();
         f(&Row {

@@ -258,3 +258,13 @@ pub enum FeedEntry {
         rows: RowBatch,
     },
 }
+
+impl FeedEntry {
+    /// The rows that came with it.
+    pub fn rows(&self) -> Option<&RowBatch> {
+        match self {
+            Self::Rows(rows) | Self::Replaced { rows, .. } => Some(rows),
+            Self::Removed { .. } => None,
+        }
+    }
+}

@@ -6,8 +6,8 @@
 //! | n varint, n × (column varint, bytes varint) | n varint, n × (view varint, groups varint)
 //! ```
 //!
-//! A key is its length (varint) and its bytes. Columns ascend; `bytes` is the length of the
-//! column's whole stored value, frame included.
+//! A key is its length (varint) and its bytes; the keys of a kind are distinct. Columns ascend;
+//! `bytes` is the length of the column's whole stored value, frame included. Views ascend.
 
 use super::column::ColumnId;
 use crate::KEYS_MAX;
@@ -15,6 +15,7 @@ use crate::VIEWS_MAX;
 use crate::codec::cursor::{Cursor, put_part, put_varint};
 use crate::error::Corrupt;
 use crate::row::{Seq, TimeMs};
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 /// A block's number in its keyspace, never used again.
@@ -37,13 +38,13 @@ pub struct BlockEntry {
     pub seq_max: Seq,
     /// The grain of its partials, milliseconds.
     pub grain_ms: i64,
-    /// The keys of its label columns, by number.
+    /// The keys of its label columns, by number; distinct.
     pub labels: Vec<Arc<str>>,
-    /// The keys of its value columns, by number.
+    /// The keys of its value columns, by number; distinct.
     pub values: Vec<Arc<str>>,
     /// Its stored values and their lengths, ascending by column.
     pub columns: Vec<(ColumnId, usize)>,
-    /// For each view whose partial is kept: the view and the number of groups.
+    /// For each view whose partial is kept, ascending: the view and the number of groups.
     pub partials: Vec<(usize, usize)>,
 }
 
@@ -118,9 +119,13 @@ impl BlockEntry {
             columns.push((column, len));
         }
         let n = cursor.count(VIEWS_MAX)?;
-        let mut partials = Vec::with_capacity(n);
+        let mut partials: Vec<(usize, usize)> = Vec::with_capacity(n);
         for _ in 0..n {
-            partials.push((cursor.count(VIEWS_MAX)?, cursor.count(super::ROWS_MAX)?));
+            let (view, groups) = (cursor.count(VIEWS_MAX - 1)?, cursor.count(super::ROWS_MAX)?);
+            if partials.last().is_some_and(|&(last, _)| last >= view) {
+                return Err(cursor.damaged());
+            }
+            partials.push((view, groups));
         }
         if rows == 0 || ts_max < ts_min || grain_ms <= 0 {
             return Err(cursor.damaged());
@@ -145,8 +150,12 @@ impl BlockEntry {
 fn keys(cursor: &mut Cursor<'_>) -> Result<Vec<Arc<str>>, Corrupt> {
     let n = cursor.count(KEYS_MAX)?;
     let mut keys = Vec::with_capacity(n);
+    let mut seen = HashSet::with_capacity(n);
     for _ in 0..n {
         let key = std::str::from_utf8(cursor.part()?).map_err(|_| cursor.damaged())?;
+        if !seen.insert(key) {
+            return Err(cursor.damaged());
+        }
         keys.push(key.into());
     }
     Ok(keys)
@@ -159,4 +168,51 @@ const fn zigzag(value: i64) -> u64 {
 
 const fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> BlockEntry {
+        BlockEntry {
+            id: 7,
+            rows: 3,
+            ts_min: -5,
+            ts_max: 5,
+            seq_min: 1,
+            seq_max: 3,
+            grain_ms: 3_600_000,
+            labels: vec!["a".into(), "b".into()],
+            values: vec!["a".into()],
+            columns: vec![(ColumnId::IDS, 20), (ColumnId::TS, 30)],
+            partials: vec![(0, 1), (VIEWS_MAX - 1, 2)],
+        }
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut BlockEntry), good: bool) {
+        let mut entry = entry();
+        change(&mut entry);
+        let mut out = Vec::new();
+        entry.encode(&mut out);
+        let read = BlockEntry::decode(entry.id, &out);
+        assert_eq!(read.is_ok(), good, "{entry:?}: {read:?}");
+        assert!(read.is_err() || read == Ok(entry));
+    }
+
+    #[test]
+    fn an_entry_that_no_block_has_is_refused() {
+        check(|_| (), true);
+        check(|e| (e.ts_min, e.ts_max) = (i64::MIN, i64::MAX), true);
+        check(|e| e.rows = 0, false);
+        check(|e| e.ts_max = -6, false);
+        check(|e| e.grain_ms = 0, false);
+        check(|e| e.labels[1] = "a".into(), false);
+        check(|e| e.values.push("a".into()), false);
+        check(|e| e.columns.swap(0, 1), false);
+        check(|e| e.partials.swap(0, 1), false);
+        check(|e| e.partials[1].0 = 0, false);
+        check(|e| e.partials[1].0 = VIEWS_MAX, false);
+    }
 }

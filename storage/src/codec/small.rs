@@ -23,7 +23,8 @@
 //! | 32 | a label column, any number of times | key length varint, key, [`words`] |
 //! | 33 | a value column, any number of times | key length varint, key, [`floats`] |
 //!
-//! Rows times columns are at most 2^26.
+//! The keys of the label columns are distinct, and those of the value columns. Rows times columns
+//! are at most 2^26.
 
 use super::cursor::{Cursor, put_part, put_varint};
 use super::{ROWS_MAX, floats, ids, ints, words};
@@ -31,6 +32,7 @@ use crate::KEYS_MAX;
 use crate::batch::{LabelColumn, RowBatch, ValueColumn};
 use crate::error::{Corrupt, StoreError};
 use crate::row::Word;
+use hashbrown::HashSet;
 
 mod column {
     pub(super) const IDS: u8 = 1;
@@ -148,20 +150,28 @@ pub fn decode_batch(bytes: &[u8]) -> Result<RowBatch, Corrupt> {
     if batch.len.saturating_mul(columns) > CELLS_MAX {
         return Err(cursor.damaged());
     }
-    let mut last = 0;
+    let (mut last, mut keys) = (0, HashSet::new());
     while !cursor.is_empty() {
         let number = cursor.byte()?;
         let repeats = matches!(number, column::LABEL | column::VALUE) && number == last;
         if number <= last && !repeats {
             return Err(cursor.damaged());
         }
+        if number != last {
+            keys.clear(); // a label and a value may have one key
+        }
         last = number;
-        decode_column(number, cursor.part()?, &mut batch)?;
+        decode_column(number, cursor.part()?, &mut keys, &mut batch)?;
     }
     Ok(batch)
 }
 
-fn decode_column(number: u8, body: &[u8], batch: &mut RowBatch) -> Result<(), Corrupt> {
+fn decode_column<'a>(
+    number: u8,
+    body: &'a [u8],
+    keys: &mut HashSet<&'a str>,
+    batch: &mut RowBatch,
+) -> Result<(), Corrupt> {
     let rows = batch.len;
     match number {
         column::IDS => batch.ids = ids::decode_ids(body, rows)?,
@@ -184,12 +194,12 @@ fn decode_column(number: u8, body: &[u8], batch: &mut RowBatch) -> Result<(), Co
             batch.words[usize::from(number - column::WORD)] = words::decode_words(body, rows)?;
         }
         column::LABEL => {
-            let (key, body) = decode_key(body, batch.labels.len())?;
+            let (key, body) = decode_key(body, keys)?;
             let words = words::decode_words(body, rows)?;
             batch.labels.push(LabelColumn { key: key.into(), words });
         }
         column::VALUE => {
-            let (key, body) = decode_key(body, batch.values.len())?;
+            let (key, body) = decode_key(body, keys)?;
             let mut values = Vec::new();
             floats::decode_f64s(body, rows, &mut values)?;
             batch.values.push(ValueColumn { key: key.into(), values });
@@ -199,11 +209,14 @@ fn decode_column(number: u8, body: &[u8], batch: &mut RowBatch) -> Result<(), Co
     Ok(())
 }
 
-/// The key of a label or value column, of which there are `before` already, and its body.
-fn decode_key(body: &[u8], before: usize) -> Result<(&str, &[u8]), Corrupt> {
+/// The key of a label or value column, whose like have had `keys`, and its body.
+fn decode_key<'a>(
+    body: &'a [u8],
+    keys: &mut HashSet<&'a str>,
+) -> Result<(&'a str, &'a [u8]), Corrupt> {
     let mut cursor = Cursor::new(body, "a small block: a key");
     let key = std::str::from_utf8(cursor.part()?).map_err(|_| cursor.damaged())?;
-    if before >= KEYS_MAX {
+    if keys.len() >= KEYS_MAX || !keys.insert(key) {
         return Err(cursor.damaged());
     }
     Ok((key, cursor.rest()))

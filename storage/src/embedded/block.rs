@@ -7,7 +7,7 @@
 
 use super::cache::{BlockCache, Cached};
 use super::keyspace::DbSlot;
-use super::layout::{PARTS, Salt, with_part};
+use super::layout::{PARTS, with_part};
 use crate::aggregate::{ColumnSet, Part, Partial};
 use crate::ask::{Predicate, WordTest};
 use crate::batch::RowBatch;
@@ -15,6 +15,7 @@ use crate::block::{BlockEntry, BlockId, ColumnId, ColumnSource, read_columns};
 use crate::codec::{frame, words};
 use crate::error::{Corrupt, StoreError};
 use crate::row::{Dimension, TimeMs, Word};
+use crate::stored::key::Salt;
 use crate::words::WordTable;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -2,12 +2,12 @@
 
 use super::block::Block;
 use super::db::{OrStoreError, READING};
-use super::feed;
 use super::keyspace::EmbeddedKeyspace;
 use super::layout::{ALL_ENTRIES, FEED, for_each_entry};
 use crate::aggregate::{ColumnSet, Part, Partial, default_views};
 use crate::codec::filter::FilterRef;
 use crate::error::StoreError;
+use crate::stored::feed;
 use std::sync::PoisonError;
 
 impl EmbeddedKeyspace {

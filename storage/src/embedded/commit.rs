@@ -1,7 +1,6 @@
 //! Appending: which rows are new, which seqs they get, and the one transaction that stores them.
 
 use super::db::{OrStoreError, WRITING, is_full};
-use super::feed;
 use super::keyspace::{EmbeddedKeyspace, State, Writer};
 use super::layout::{FEED, write_entry, write_head};
 use super::repeats::{RowKey, find_sealed, is_unsealed_row};
@@ -12,6 +11,7 @@ use crate::engine::{Append, Appended, RowOutcome};
 use crate::error::StoreError;
 use crate::gather::{Pick, gather};
 use crate::row::Seq;
+use crate::stored::feed;
 use crate::words::ABSENT;
 use hashbrown::HashSet;
 use redb::WriteTransaction;

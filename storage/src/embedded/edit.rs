@@ -2,7 +2,6 @@
 
 use super::commit::Probe;
 use super::db::{OrStoreError, WRITING};
-use super::feed::{self, Body};
 use super::keyspace::{EmbeddedKeyspace, Writer};
 use super::layout::{ALL_ENTRIES, FEED, delete_entries, for_each_entry, write_entry, write_head};
 use super::repeats::find_sealed;
@@ -14,11 +13,12 @@ use crate::engine::FeedEntry;
 use crate::error::StoreError;
 use crate::gather::{Pick, gather};
 use crate::row::Seq;
+use crate::stored::feed::{self, Body, REMOVED_MAX};
 use hashbrown::HashMap;
 use redb::WriteTransaction;
 
 /// Most rows that one call removes or replaces: their seqs go into one feed entry.
-pub(super) const EDIT_ROWS_MAX: usize = 16 << 20;
+const EDIT_ROWS_MAX: usize = REMOVED_MAX;
 
 /// Rows of blocks that are to go.
 #[derive(Default)]

@@ -5,12 +5,14 @@ use super::commit::classify;
 use super::db::{CommitMode, Db, OrStoreError, WRITING};
 use super::keyspace::{Bell, EmbeddedKeyspace};
 use super::layout::{
-    BLOCKS, DEAD, FEED, FORMAT, Identity, META, PARTS, Progress, Salt, TABLES, write_head,
+    BLOCKS, DEAD, FEED, META, PARTS, TABLES, write_head, write_identity, write_progress,
 };
 use super::rewrite::{Slack, fresh_path, put_in_place};
 use crate::engine::{Engine, Keyspace, KeyspaceSettings, Tables};
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
+use crate::stored::key::Salt;
+use crate::stored::meta::{FORMAT, Identity, Progress};
 use crate::volume::Volume;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -268,8 +270,8 @@ impl Inner {
             grain_minutes: settings.grain_minutes,
         };
         let written = db.write(|transaction| {
-            identity.write(transaction)?;
-            Progress::START.write(salt, transaction)?;
+            write_identity(&identity, transaction)?;
+            write_progress(salt, transaction, Progress::START)?;
             let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
             write_head(salt, &mut feed, 1)?;
             transaction.open_table(META).or_store(WRITING)?;

@@ -7,13 +7,14 @@ use super::block::{Block, BlockHome};
 use super::cache::BlockCache;
 use super::db::{CommitMode, Db};
 use super::engine::EngineSettings;
-use super::layout::{Identity, Progress};
+use super::layout::read_identity;
 use super::repeats::RecentIds;
 use super::rewrite;
 use super::tail::TailBatch;
 use crate::ask::AskError;
 use crate::error::StoreError;
 use crate::row::Seq;
+use crate::stored::meta::{Identity, Progress};
 use crate::volume::Volume;
 use hashbrown::HashSet;
 use redb::ReadTransaction;
@@ -170,7 +171,7 @@ impl EmbeddedKeyspace {
             rewrite::salvage(&*volume, path, settings.page_cache_bytes, mode)?;
         }
         let db = Db::open(&*volume, path, false, settings.page_cache_bytes, mode)?;
-        let identity = db.read(|transaction| Identity::read(transaction, name))?;
+        let identity = db.read(|transaction| read_identity(transaction, name))?;
         let home = Arc::new(BlockHome {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             salt: identity.salt,

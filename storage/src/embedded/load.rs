@@ -2,17 +2,17 @@
 
 use super::block::{Block, BlockHome};
 use super::db::{OrStoreError, READING};
-use super::feed;
 use super::keyspace::{State, Writer};
-use super::layout::{
-    ALL_ENTRIES, BLOCKS, DEAD, FEED, Identity, Progress, for_each_entry, kind, read_head,
-};
+use super::layout::{ALL_ENTRIES, BLOCKS, DEAD, FEED, for_each_entry, read_head, read_progress};
 use super::repeats::RecentIds;
 use super::tail::{self, TailBatch};
 use crate::block::{BlockEntry, BlockId};
 use crate::codec::frame;
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
+use crate::stored::feed;
+use crate::stored::key::kind;
+use crate::stored::meta::{Identity, Progress};
 use hashbrown::HashSet;
 use redb::{ReadTransaction, ReadableTable};
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ pub(super) fn load(
 ) -> Result<Loaded, StoreError> {
     home.db.read(|transaction| {
         super::tables::verify(home.salt, transaction)?;
-        let progress = Progress::read(home.salt, transaction)?;
+        let progress = read_progress(home.salt, transaction)?;
         let blocks = blocks(home, transaction, progress, known)?;
         let unsealed = unsealed(home, identity, transaction, progress)?;
         let tail = unsealed.tail;

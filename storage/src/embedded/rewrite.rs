@@ -7,9 +7,10 @@
 use super::commit::classify;
 use super::db::{CommitMode, Db, OrStoreError, READING, WRITING};
 use super::keyspace::EmbeddedKeyspace;
-use super::layout::{BLOCKS, DEAD, FEED, META, PARTS, TABLES, block_of};
+use super::layout::{BLOCKS, DEAD, FEED, META, PARTS, TABLES};
 use crate::block::BlockId;
 use crate::error::StoreError;
+use crate::stored::pieces::block_of;
 use crate::volume::{OsVolume, Volume};
 use redb::{Key, ReadableTable, TableDefinition, TableHandle, Value};
 use std::ffi::OsStr;

@@ -3,10 +3,12 @@
 
 use super::db::{OrStoreError, READING, WRITING};
 use super::keyspace::EmbeddedKeyspace;
-use super::layout::{META, Salt, TABLES, TablesDigest, kind};
+use super::layout::{META, TABLES, read_digest, write_digest};
 use crate::codec::frame;
 use crate::engine::{Expect, TableEntry, TableWrite, Tables};
 use crate::error::{Corrupt, StoreError};
+use crate::stored::key::{Salt, kind};
+use crate::stored::meta::TablesDigest;
 use redb::{ReadableTable, WriteTransaction};
 use std::ops::Bound;
 
@@ -28,7 +30,7 @@ pub(super) fn apply(
         return Ok(());
     }
     let mut meta = transaction.open_table(META).or_store(WRITING)?;
-    let mut digest = TablesDigest::read(salt, &meta)?;
+    let mut digest = read_digest(salt, &meta)?;
     let mut table = transaction.open_table(TABLES).or_store(WRITING)?;
     for write in writes {
         let key = full_key(&write.table, &write.key);
@@ -44,7 +46,7 @@ pub(super) fn apply(
             digest.take(&key, before.value());
         }
     }
-    digest.write(salt, &mut meta)
+    write_digest(salt, &mut meta, digest)
 }
 
 /// Reads every entry and compares them with their digest.
@@ -57,7 +59,7 @@ pub(super) fn verify(salt: Salt, transaction: &redb::ReadTransaction) -> Result<
         frame::open(&salt.small(key.value()), kind::SMALL, value.value())?;
         digest.add(key.value(), value.value());
     }
-    if digest != TablesDigest::read(salt, &meta)? {
+    if digest != read_digest(salt, &meta)? {
         return Err(Corrupt::new("the small tables: an entry is missing or foreign").into());
     }
     Ok(())

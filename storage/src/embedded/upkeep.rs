@@ -13,7 +13,7 @@ use super::commit::Probe;
 use super::db::{OrStoreError, WRITING};
 use super::keyspace::{EmbeddedKeyspace, State, Writer};
 use super::layout::{
-    BLOCKS, DEAD, FEED, PARTS, Progress, delete_entries, delete_parts, kind, write_part,
+    BLOCKS, DEAD, FEED, PARTS, delete_entries, delete_parts, write_part, write_progress,
 };
 use super::tail;
 use crate::aggregate::{ColumnSet, default_views};
@@ -23,6 +23,8 @@ use crate::codec::frame;
 use crate::error::StoreError;
 use crate::gather::{Pick, all_rows, gather, sort_by_time};
 use crate::row::Seq;
+use crate::stored::key::kind;
+use crate::stored::meta::Progress;
 use redb::WriteTransaction;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -189,7 +191,7 @@ impl EmbeddedKeyspace {
                 let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
                 delete_entries(&mut feed, 0, feed_from)?;
             }
-            progress.write(self.home.salt, transaction)?;
+            write_progress(self.home.salt, transaction, progress)?;
             also(transaction)
         })?;
         let mut next = State::clone(&state);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::batch::RowBatchBuilder;
 use crate::row::{Actor, Row, RowId, Status};
+use crate::words::Words;
 use proptest::prelude::*;
 
 /// Encodes and decodes, and gives how many bytes it took.
@@ -97,6 +98,21 @@ fn a_few_bytes_cannot_ask_for_much_memory() {
     let mut out = Vec::new();
     assert!(matches!(encode_batch(&batch, &mut out), Err(StoreError::OverLimit { .. })));
     assert!(out.is_empty());
+}
+
+#[test]
+fn keys_that_repeat_are_refused() {
+    let label = |key: &str| LabelColumn { key: key.into(), words: Words::default() };
+    let value = |key: &str| ValueColumn { key: key.into(), values: vec![0.5] };
+    let check = |labels: Vec<LabelColumn>, values: Vec<ValueColumn>, good: bool| {
+        let mut out = Vec::new();
+        let batch = RowBatch { len: 1, labels, values, ..RowBatch::default() };
+        encode_batch(&batch, &mut out).unwrap();
+        assert_eq!(decode_batch(&out).is_ok(), good, "{batch:?}");
+    };
+    check(vec![label("a"), label("b")], vec![value("a"), value("b")], true);
+    check(vec![label("a"), label("a")], vec![], false);
+    check(vec![], vec![value("a"), value("b"), value("a")], false);
 }
 
 type Sparse = (Option<u64>, Option<i64>, Vec<(u8, String)>, Vec<(u8, f64)>, Option<i64>);
