@@ -7,7 +7,7 @@
 use super::decode::{Decoded, Warning};
 use super::quarantine;
 use crate::model::limits::PROBLEMS_MAX;
-use crate::model::problem::{body, row};
+use crate::model::problem::body;
 use crate::process::admit::{Arrival, Refusal};
 use serde::Serialize;
 use storage::engine::{Append, Appended, RowOutcome};
@@ -130,9 +130,9 @@ impl Ledger {
         }
         let rows = over.len();
         report.rejected += rows;
-        report
-            .errors
-            .extend(over.into_iter().take(PROBLEMS_MAX).map(|index| error(index, too_many_keys())));
+        report.errors.extend(
+            over.into_iter().take(PROBLEMS_MAX).map(|index| error(index, Refusal::too_many_keys())),
+        );
         report.errors.sort_by_key(|error| error.index);
         report.errors.truncate(PROBLEMS_MAX);
         if atomic && rows > 0 {
@@ -141,15 +141,6 @@ impl Ledger {
         (report.first_seq, report.last_seq) = appended.seqs.unzip();
         Ok(report)
     }
-}
-
-/// The refusal of a row whose label or value keys are too many for its tenant.
-pub(super) fn too_many_keys() -> Refusal {
-    let detail = format!(
-        "the tenant has {} different label or value keys already: use one of them",
-        storage::KEYS_MAX
-    );
-    Refusal::rejected(row::TOO_MANY_KEYS, String::new(), detail)
 }
 
 fn error(index: usize, refusal: Refusal) -> RowError {

@@ -139,7 +139,7 @@ pub fn retry(
     let outcome = appended.first().and_then(|appended| appended.outcomes.first());
     Ok(match outcome {
         Some(&outcome @ (RowOutcome::Accepted | RowOutcome::Duplicate)) => Retried::Stored(outcome),
-        _ => Retried::Refused(vec![super::batch::too_many_keys()]),
+        _ => Retried::Refused(vec![Refusal::too_many_keys()]),
     })
 }
 

@@ -44,6 +44,15 @@ impl Refusal {
     pub fn rejected(code: &'static str, pointer: String, detail: String) -> Self {
         Self { quarantined: false, code, pointer, detail }
     }
+
+    /// The row's label or value keys are too many for its tenant.
+    pub fn too_many_keys() -> Self {
+        let detail = format!(
+            "the tenant has {} different label or value keys already: use one of them",
+            storage::KEYS_MAX
+        );
+        Self::rejected(row::TOO_MANY_KEYS, String::new(), detail)
+    }
 }
 
 /// Judges `execution`, masks its secrets, completes it (id, `ts`, status) and appends it to

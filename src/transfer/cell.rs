@@ -4,7 +4,7 @@ use super::decimal::Decimal;
 use super::mapping::Target;
 use super::when::{self, Unit};
 use crate::model::execution::Execution;
-use crate::model::problem::pointer;
+use crate::model::problem::excerpt;
 use crate::process::admit::Refusal;
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
@@ -55,9 +55,8 @@ pub(super) fn put<'r>(
         Target::Value(key) => {
             let number = trimmed.parse::<f64>().ok().filter(|number| number.is_finite());
             let number = number.ok_or_else(|| {
-                let mut refusal = aside("bad_number", "", format!("`{key}` is not a number"));
-                refusal.pointer = pointer("/values", key);
-                refusal
+                let detail = format!("`{}` is not a finite number", excerpt(trimmed));
+                Refusal { pointer: target.pointer(), ..aside("bad_number", "", detail) }
             })?;
             execution.values.push((key.clone().into(), number));
         }
@@ -79,8 +78,11 @@ pub(super) fn put<'r>(
         Target::Field("status", _) => execution.status = Some(status(trimmed)?),
         Target::Field("actor", _) => {
             let actor = Actor::parse(&trimmed.to_ascii_lowercase());
-            let detail = "one of human, ci, agent, unknown";
-            execution.actor = Some(actor.ok_or_else(|| aside("unknown_value", "actor", detail))?);
+            execution.actor = Some(actor.ok_or_else(|| {
+                let word = excerpt(trimmed);
+                let detail = format!("`{word}` is none of human, ci, agent, unknown");
+                aside("unknown_value", "actor", detail)
+            })?);
         }
         Target::Field(field, _) => put_text(execution, field, text),
     }
@@ -115,10 +117,11 @@ fn status(text: &str) -> Result<Status, Refusal> {
     let word = text.to_ascii_lowercase().replace([' ', '-'], "_");
     let known = STATUS_WORDS.iter().find(|(name, _)| *name == word).map(|&(_, status)| status);
     Status::parse(&word).or(known).ok_or_else(|| {
-        aside(
-            "unknown_value",
-            "status",
-            "one of success, failure, timeout, cancelled, unknown, or a usual word for one",
-        )
+        let detail = format!(
+            "`{}` is none of success, failure, timeout, cancelled, unknown, and no usual word for \
+             one",
+            excerpt(text)
+        );
+        aside("unknown_value", "status", detail)
     })
 }

@@ -53,15 +53,20 @@ pub fn detect(source: &Source) -> Result<Format, ImportError> {
     let unrecognised = || ImportError::Unrecognised { name: source.name().to_owned() };
     let text = String::from_utf8_lossy(head);
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().ok_or_else(unrecognised)?;
     let by_name = Format::ALL.into_iter().find(|format| {
         let name = source.name().trim_end_matches(".gz").trim_end_matches(".zst");
         let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
         ending.eq_ignore_ascii_case(format.as_str())
-            || (*format == Format::Ndjson && ending == "jsonl")
+            || (*format == Format::Ndjson && ending.eq_ignore_ascii_case("jsonl"))
     });
+    let Some(first) = lines.next() else {
+        let empty = || ImportError::Empty { name: source.name().to_owned() };
+        return by_name.ok_or_else(empty);
+    };
     if first.starts_with('{') {
-        let one_a_line = serde_json::from_str::<serde::de::IgnoredAny>(first).is_ok();
+        // The first line may be the bad one: then the name is believed.
+        let one_a_line = by_name == Some(Format::Ndjson)
+            || serde_json::from_str::<serde::de::IgnoredAny>(first).is_ok();
         return Ok(if one_a_line { Format::Ndjson } else { Format::Json });
     }
     if first.starts_with('[') {
@@ -72,8 +77,12 @@ pub fn detect(source: &Source) -> Result<Format, ImportError> {
         line.split_ascii_whitespace().count() >= SWF_FIELDS
             && fields.all(|field| field.parse::<f64>().is_ok())
     };
-    if first.starts_with(';') || is_job(first) {
+    let is_table = matches!(by_name, Some(Format::Csv | Format::Tsv));
+    if (first.starts_with(';') && !is_table) || is_job(first) {
         return Ok(Format::Swf);
+    }
+    if let Some(named @ (Format::Swf | Format::Json | Format::Ndjson)) = by_name {
+        return Ok(named); // separators are in every text
     }
     if first.contains('\t') {
         return Ok(Format::Tsv);

@@ -2,8 +2,8 @@
 
 use super::detect::{Format, detect};
 use super::json::JsonRecords;
-use super::judge::Judge;
-use super::mapping::{Column, Rule};
+use super::judge::{Batch, Judge};
+use super::mapping::{self, Column, Rule};
 use super::problem::ImportError;
 use super::record::Records;
 use super::report::ImportReport;
@@ -11,10 +11,10 @@ use super::sink::{Sink, SinkError};
 use super::source::{Lines, Position, Source};
 use super::swf::SwfRecords;
 use super::table::TableRecords;
-use crate::process::admit::Arrival;
+use crate::process::admit::{Arrival, Refusal};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use jiff::tz::TimeZone;
-use storage::engine::{Append, RowOutcome};
+use storage::engine::RowOutcome;
 use storage::row::TimeMs;
 
 /// How a file is to be read.
@@ -77,7 +77,7 @@ pub fn run(
     let (name, position) = (source.name().to_owned(), source.position());
     let lines = Lines::new(source.into_content());
     let mut records = records(lines, &name, format, options)?;
-    let (to_store, batches) = bounded::<Append>(BATCHES_WAITING);
+    let (to_store, batches) = bounded::<Batch>(BATCHES_WAITING);
     let (read, stored) = std::thread::scope(|scope| {
         let storing = scope.spawn(move || store(&batches, sink));
         let read = read(&mut *records, &name, options, arrival, &to_store, &mut |rows| {
@@ -106,6 +106,7 @@ fn records(
     options: &Options,
 ) -> Result<Box<dyn Records>, ImportError> {
     let (rules, zone) = (&options.rules, options.zone.clone());
+    mapping::check_rules(rules)?;
     let table = |lines, separator| {
         TableRecords::new(lines, name, separator, rules, zone.clone())
             .map(|records| Box::new(records) as Box<dyn Records>)
@@ -126,7 +127,7 @@ fn read(
     name: &str,
     options: &Options,
     arrival: Arrival<'_>,
-    to_store: &Sender<Append>,
+    to_store: &Sender<Batch>,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<ImportReport, ImportError> {
     let mut judge = Judge::new(arrival);
@@ -154,17 +155,20 @@ fn read(
 }
 
 /// Stores every batch and counts what became of the rows.
-fn store(batches: &Receiver<Append>, sink: &mut dyn Sink) -> Result<ImportReport, SinkError> {
+fn store(batches: &Receiver<Batch>, sink: &mut dyn Sink) -> Result<ImportReport, SinkError> {
     let mut report = ImportReport::default();
-    for append in batches {
+    for Batch { append, lines } in batches {
         if let Some(range) = append.rows.time_range() {
             report.cover(range);
         }
-        for outcome in sink.append(append)?.outcomes {
+        for (outcome, line) in sink.append(append)?.outcomes.into_iter().zip(lines) {
             match outcome {
                 RowOutcome::Accepted => report.accepted += 1,
                 RowOutcome::Duplicate => report.duplicates += 1,
-                RowOutcome::TooManyKeys => report.rejected += 1,
+                RowOutcome::TooManyKeys => {
+                    report.rejected += 1;
+                    report.tell(line, Refusal::too_many_keys());
+                }
             }
         }
     }

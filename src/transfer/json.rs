@@ -8,6 +8,7 @@ use super::mapping::{self, Column, Rule, Target};
 use super::record::{ReadError, Record, Records, too_long};
 use super::source::{Found, LINE_BYTES_MAX, Lines};
 use crate::model::execution::Execution;
+use crate::model::problem::{excerpt, pointer, row};
 use crate::process::admit::Refusal;
 use jiff::tz::TimeZone;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -31,7 +32,7 @@ impl JsonRecords {
     /// Reads one object a line (`by_line`), or objects in an array or one after the other.
     pub(crate) fn new(lines: Lines, by_line: bool, rules: &[Rule], zone: TimeZone) -> Self {
         Self {
-            objects: Objects { lines, by_line, rest: Vec::new(), at: 0, line: 1 },
+            objects: Objects { lines, by_line, rest: Vec::new(), at: 0, line: 1, arrays: 0 },
             rules: rules.to_vec(),
             zone,
             record: Vec::new(),
@@ -74,14 +75,19 @@ fn execution(
 ) -> Result<Execution<'static>, Refusal> {
     let text = std::str::from_utf8(raw)
         .map_err(|_| aside("invalid_utf8", "", "the record is not UTF-8"))?;
-    let members: Members = serde_json::from_str(text.trim())
-        .map_err(|e| aside("invalid_json", "", format!("the record is not a JSON object: {e}")))?;
-    if let Some(name) = members.repeated {
-        let detail = format!("`{name}` stands twice");
-        return Err(Refusal::rejected("duplicate_key", format!("/{name}"), detail));
+    let members: Members = serde_json::from_str(text.trim()).map_err(|e| not_read(text, &e))?;
+    if let Some((pointer, detail)) = members.repeated {
+        return Err(Refusal::rejected(row::DUPLICATE_KEY, pointer, detail));
     }
     let mut execution = Execution::default();
-    for (name, cell) in members.cells {
+    let mut filled = Vec::with_capacity(members.cells.len());
+    let by_rule = |name: &str| rules.iter().any(|(column, _)| column == name);
+    let (told, guessed): (Vec<_>, Vec<_>) = match rules {
+        [] => (Vec::new(), members.cells),
+        _ => members.cells.into_iter().partition(|(name, _)| by_rule(name)),
+    };
+    // As in a table, what was asked for wins over a guess, and an earlier guess over a later one.
+    for (name, cell) in told.into_iter().chain(guessed) {
         let target = match seen.get(&name) {
             Some(target) => target.clone(),
             None => {
@@ -92,44 +98,85 @@ fn execution(
                 target
             }
         };
-        let Some(cell) = cell else {
-            if target != Target::Ignored {
-                let detail = format!("`{name}` is a list or an object, a plain value is wanted");
-                return Err(aside("wrong_type", &name, detail));
+        match target {
+            // Ours, and not what it has to be: passing over it would lose what it says.
+            Target::Ignored if matches!(&*name, "labels" | "values") && !by_rule(&name) => {
+                let detail = format!("`{name}` is no object");
+                return Err(aside(row::WRONG_TYPE, &name, detail));
             }
-            continue;
+            Target::Ignored => continue,
+            Target::Field(field, _) if filled.contains(&field) => continue,
+            Target::Field(field, _) => filled.push(field),
+            Target::Label(_) | Target::Value(_) => {}
+        }
+        let Some(cell) = cell else {
+            let detail = "a list or a nested object stands where a plain value is wanted";
+            return Err(Refusal {
+                pointer: target.pointer(),
+                ..aside(row::WRONG_TYPE, "", detail)
+            });
         };
         put(&mut execution, &target, Cow::Owned(cell), zone)?;
     }
     Ok(execution)
 }
 
+/// Deepest nesting that is read, the parser's own bound.
+const NESTING_MAX: usize = 127;
+
+/// Why `text` is not read as an object.
+fn not_read(text: &str, error: &serde_json::Error) -> Refusal {
+    if nesting(text) > NESTING_MAX {
+        let detail = format!("the record is nested deeper than {NESTING_MAX} levels");
+        return Refusal::rejected(row::TOO_DEEP, String::new(), detail);
+    }
+    aside(row::INVALID_JSON, "", format!("the record is not a JSON object: {error}"))
+}
+
+/// How deep the brackets of `text` are nested.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
 /// An object's members, those of inner objects with dotted names. A list is `None`.
 #[derive(Default)]
 struct Members {
     cells: Vec<(String, Option<String>)>,
-    repeated: Option<String>,
+    /// The pointer of a member that stands twice, and what is said about it.
+    repeated: Option<(String, String)>,
 }
 
 /// Objects within objects that are taken apart; deeper ones count as lists do.
 const DEPTH_MAX: usize = 4;
 
 impl Members {
-    fn add(&mut self, outer: &str, value: Object, depth: usize) {
-        let mut names: Vec<&str> = Vec::with_capacity(value.0.len());
-        for (name, _) in &value.0 {
-            if names.contains(&name.as_str()) && self.repeated.is_none() {
-                self.repeated = Some(format!("{outer}{name}"));
-            }
-            names.push(name);
+    fn add(&mut self, outer: &str, within: &str, value: Object, depth: usize) {
+        if self.repeated.is_none()
+            && let Some(name) = value.repeated()
+        {
+            let (name, detail) = (excerpt(name), "stands twice: leave one out");
+            self.repeated = Some((pointer(within, &name), format!("`{outer}{name}` {detail}")));
         }
         for (name, member) in value.0 {
+            let inner_pointer = || pointer(within, &excerpt(&name));
             let name = format!("{outer}{name}");
             match member {
                 Member::Null => {}
                 Member::Plain(text) => self.cells.push((name, Some(text))),
                 Member::Object(inner) if depth < DEPTH_MAX => {
-                    self.add(&format!("{name}."), inner, depth + 1);
+                    self.add(&format!("{name}."), &inner_pointer(), inner, depth + 1);
                 }
                 Member::Object(_) | Member::List => self.cells.push((name, None)),
             }
@@ -141,13 +188,30 @@ impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = Object::deserialize(deserializer)?;
         let mut members = Self::default();
-        members.add("", object, 0);
+        members.add("", "", object, 0);
         Ok(members)
     }
 }
 
 /// An object with its members in order, repeated ones included.
 struct Object(Vec<(String, Member)>);
+
+/// Members among which a repeated one is looked for without sorting them.
+const FEW: usize = 24;
+
+impl Object {
+    /// The name of a member that stands twice.
+    fn repeated(&self) -> Option<&str> {
+        let name = |n: usize| &*self.0[n].0;
+        if self.0.len() <= FEW {
+            let is_repeat = |n: &usize| (0..*n).any(|earlier| name(earlier) == name(*n));
+            return (1..self.0.len()).find(is_repeat).map(name);
+        }
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+}
 
 enum Member {
     Null,
@@ -210,7 +274,9 @@ impl<'de> Visitor<'de> for MemberVisitor {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Member, E> {
-        Ok(Member::Plain(number.to_string()))
+        // Beyond this the digits behind the first 17 are made up.
+        let is_huge = number.abs() >= 1e21;
+        Ok(Member::Plain(if is_huge { format!("{number:e}") } else { number.to_string() }))
     }
 
     fn visit_unit<E>(self) -> Result<Member, E> {
@@ -218,7 +284,8 @@ impl<'de> Visitor<'de> for MemberVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Member, A::Error> {
-        while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+        // Read like any other value, so that the parser's bound on nesting holds here too.
+        while seq.next_element::<Member>()?.is_some() {}
         Ok(Member::List)
     }
 
@@ -240,6 +307,8 @@ struct Objects {
     at: usize,
     /// The line at which the record given last begins.
     line: u64,
+    /// Arrays around the objects that are not closed yet.
+    arrays: usize,
 }
 
 impl Objects {
@@ -259,25 +328,40 @@ impl Objects {
 
     /// The text from the next `{` to the `}` that closes it; what stands between objects
     /// (brackets, commas, spaces) is passed over, anything else there is a record by itself.
+    ///
+    /// No text in JSON holds a line break: where one seems to, its quote is missing. The record
+    /// ends there, so that it does not swallow those behind it.
     fn next_balanced(&mut self, record: &mut Vec<u8>) -> Result<Found, ReadError> {
         let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
         loop {
             while let Some(&byte) = self.rest.get(self.at) {
                 self.at += 1;
-                if depth == 0 {
-                    if byte == b'{' {
-                        self.line = self.lines.number();
-                    } else if byte.is_ascii_whitespace() || matches!(byte, b'[' | b']' | b',') {
-                        if !record.is_empty() {
-                            return Ok(Found::Line);
-                        }
+                if depth == 0 && !in_text {
+                    let is_between = byte.is_ascii_whitespace() || b"[],".contains(&byte);
+                    if is_between && !record.is_empty() {
+                        self.at -= 1;
+                        return Ok(bounded(record));
+                    }
+                    match byte {
+                        b'[' => self.arrays += 1,
+                        b']' => self.arrays = self.arrays.saturating_sub(1),
+                        _ => {}
+                    }
+                    if is_between {
                         continue;
+                    }
+                    if record.is_empty() {
+                        self.line = self.lines.number();
                     }
                 }
                 if record.len() <= LINE_BYTES_MAX {
                     record.push(byte);
                 }
                 match byte {
+                    b'\n' if in_text => {
+                        self.arrays = 0; // its end may have been in the text
+                        return Ok(bounded(record));
+                    }
                     _ if escaped => escaped = false,
                     b'\\' if in_text => escaped = true,
                     b'"' => in_text = !in_text,
@@ -285,8 +369,7 @@ impl Objects {
                     b'}' if !in_text && depth > 0 => {
                         depth -= 1;
                         if depth == 0 {
-                            let whole = record.len() <= LINE_BYTES_MAX;
-                            return Ok(if whole { Found::Line } else { Found::TooLong });
+                            return Ok(bounded(record));
                         }
                     }
                     _ => {}
@@ -294,12 +377,26 @@ impl Objects {
             }
             self.rest.clear();
             self.at = 0;
-            match self.lines.read(&mut self.rest)? {
-                Found::Line => {}
-                Found::TooLong => return Ok(Found::TooLong),
-                Found::End if record.is_empty() => return Ok(Found::End),
-                Found::End => return Ok(Found::Line),
+            if self.lines.read_piece(&mut self.rest)? {
+                continue;
             }
+            if !record.is_empty() {
+                self.arrays = 0; // this record says already that the file was cut
+                return Ok(bounded(record));
+            }
+            if self.arrays > 0 {
+                let cut = std::io::Error::new(
+                    std::io::ErrorKind::UnexpectedEof,
+                    "the array is not closed, the file was cut short",
+                );
+                return Err(cut.into());
+            }
+            return Ok(Found::End);
         }
     }
+}
+
+/// Whether `record`, of which at most one byte too many is kept, is within its bound.
+fn bounded(record: &[u8]) -> Found {
+    if record.len() <= LINE_BYTES_MAX { Found::Line } else { Found::TooLong }
 }

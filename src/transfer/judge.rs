@@ -2,8 +2,9 @@
 
 use super::cell::aside;
 use super::record::Record;
-use super::report::{ImportReport, LineProblem, PROBLEMS_MAX};
+use super::report::ImportReport;
 use crate::model::execution::Execution;
+use crate::model::problem::row;
 use crate::process::admit::{Arrival, Refusal, admit};
 use crate::process::quarantine;
 use hashbrown::HashMap;
@@ -16,10 +17,23 @@ use xxhash_rust::xxh3::xxh3_128;
 /// at the most.
 pub(super) const NAMELESS_MAX: usize = 16 << 20;
 
+/// What is rejected in a file as it is in a request: over a limit of the contract, or its own
+/// contradiction. A record that merely cannot be read is kept aside.
+const NEVER_KEPT: [&str; 4] =
+    [row::TOO_LONG, row::TOO_MANY_ENTRIES, row::TOO_DEEP, row::DUPLICATE_KEY];
+
+/// What is stored together.
+pub(super) struct Batch {
+    pub(super) append: Append,
+    /// The line of each row, for those that the store refuses.
+    pub(super) lines: Vec<u64>,
+}
+
 /// A batch in the making.
 pub(super) struct Judge<'a> {
     arrival: Arrival<'a>,
     builder: RowBatchBuilder,
+    lines: Vec<u64>,
     writes: Vec<TableWrite>,
     /// How often each content without an id was met in this file.
     nameless: HashMap<u128, u32>,
@@ -31,6 +45,7 @@ impl<'a> Judge<'a> {
         Self {
             arrival,
             builder: RowBatchBuilder::default(),
+            lines: Vec::new(),
             writes: Vec::new(),
             nameless: HashMap::new(),
             report: ImportReport::default(),
@@ -42,9 +57,8 @@ impl<'a> Judge<'a> {
         self.report.rows += 1;
         let Record { line, raw, read } = record;
         let taken = read.and_then(|execution| self.admit(execution));
-        let Err(mut refusal) = taken else { return };
-        // A limit of the contract does not make a file's record worthless: it is kept aside.
-        refusal.quarantined |= refusal.code != "too_long" && refusal.code != "duplicate_key";
+        let Err(mut refusal) = taken else { return self.lines.push(line) };
+        refusal.quarantined |= !NEVER_KEPT.contains(&refusal.code);
         if refusal.quarantined {
             self.report.quarantined += 1;
             let (at, origin) = (self.arrival.received_ms, self.arrival.origin);
@@ -52,15 +66,7 @@ impl<'a> Judge<'a> {
         } else {
             self.report.rejected += 1;
         }
-        if self.report.problems.len() < PROBLEMS_MAX {
-            self.report.problems.push(LineProblem {
-                line,
-                quarantined: refusal.quarantined,
-                code: refusal.code,
-                pointer: refusal.pointer,
-                detail: refusal.detail,
-            });
-        }
+        self.report.tell(line, refusal);
     }
 
     fn admit(&mut self, mut execution: Execution<'_>) -> Result<(), Refusal> {
@@ -94,12 +100,13 @@ impl<'a> Judge<'a> {
     }
 
     /// What waits, to be stored.
-    pub(super) fn batch(&mut self) -> Append {
-        Append {
+    pub(super) fn batch(&mut self) -> Batch {
+        let append = Append {
             rows: std::mem::take(&mut self.builder).finish(),
             writes: std::mem::take(&mut self.writes),
             atomic: false,
-        }
+        };
+        Batch { append, lines: std::mem::take(&mut self.lines) }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::problem::ImportError;
 use super::when::Unit;
+use crate::model::limits::WORD_BYTES_MAX;
+use crate::model::problem::{excerpt, pointer};
 use serde::Serialize;
 
 /// What a column's cells become.
@@ -15,6 +17,41 @@ pub enum Target {
     Value(String),
     /// Nothing: it is not read.
     Ignored,
+}
+
+impl Target {
+    /// Whether both fill the same field, label or value.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Field(one, _), Self::Field(other, _)) => one == other,
+            (one, other) => one == other,
+        }
+    }
+
+    /// The field as a rule names it.
+    fn place(&self) -> String {
+        match self {
+            Self::Field(field, _) => (*field).to_owned(),
+            Self::Label(key) => format!("labels.{key}"),
+            Self::Value(key) => format!("values.{key}"),
+            Self::Ignored => "-".to_owned(),
+        }
+    }
+
+    /// The JSON pointer of what is filled. A key may be long or wild: then the pointer stops at
+    /// its parent, as it does in intake.
+    pub(crate) fn pointer(&self) -> String {
+        let inside = |parent: &str, key: &str| {
+            let is_plain = key.len() <= WORD_BYTES_MAX && !key.chars().any(char::is_control);
+            if is_plain { pointer(parent, key) } else { parent.to_owned() }
+        };
+        match self {
+            Self::Field(field, _) => format!("/{field}"),
+            Self::Label(key) => inside("/labels", key),
+            Self::Value(key) => inside("/values", key),
+            Self::Ignored => String::new(),
+        }
+    }
 }
 
 /// A column and what it is taken for, as shown in a plan.
@@ -170,20 +207,22 @@ fn split_unit(name: &str) -> Option<(&str, Unit)> {
 pub(crate) fn resolve(names: &[String], rules: &[Rule]) -> Result<Vec<Target>, ImportError> {
     for (column, _) in rules {
         if !names.contains(column) {
-            let columns = names.join(", ");
+            let columns = listed(names);
             return Err(ImportError::UnknownColumn { column: column.clone(), columns });
         }
     }
     let mut targets: Vec<Target> = names.iter().map(|name| target_of(name, rules)).collect();
     for n in 0..targets.len() {
-        let Target::Field(field, _) = targets[n] else { continue };
-        let is_same = |other: &Target| matches!(other, Target::Field(f, _) if *f == field);
+        if targets[n] == Target::Ignored {
+            continue;
+        }
+        let is_same = |other: &Target| other.is_same_place(&targets[n]);
         let Some(earlier) = targets[..n].iter().position(is_same) else { continue };
         let by_rule = |n: usize| rules.iter().any(|(column, _)| *column == names[n]);
         match (by_rule(earlier), by_rule(n)) {
             (true, true) => {
                 let (first, second) = (names[earlier].clone(), names[n].clone());
-                return Err(ImportError::FieldTwice { field: field.to_owned(), first, second });
+                return Err(ImportError::FieldTwice { field: targets[n].place(), first, second });
             }
             // What was asked for wins over a guess, and an earlier guess over a later one.
             (false, true) => targets[earlier] = Target::Ignored,
@@ -193,14 +232,34 @@ pub(crate) fn resolve(names: &[String], rules: &[Rule]) -> Result<Vec<Target>, I
     Ok(targets)
 }
 
+/// Fails if two rules are about one column: one of them would be passed over.
+pub(crate) fn check_rules(rules: &[Rule]) -> Result<(), ImportError> {
+    for (n, (column, second)) in rules.iter().enumerate() {
+        if let Some((_, first)) = rules[..n].iter().find(|(other, _)| other == column) {
+            let (column, first, second) = (column.clone(), first.clone(), second.clone());
+            return Err(ImportError::ColumnTwice { column, first, second });
+        }
+    }
+    Ok(())
+}
+
+/// Most names of columns that a message lists.
+const LISTED_MAX: usize = 32;
+
+/// The names of the columns, for messages: not more of them, nor of each, than can be read.
+pub(crate) fn listed(names: &[String]) -> String {
+    let mut list: Vec<String> = names.iter().take(LISTED_MAX).map(|name| excerpt(name)).collect();
+    if names.len() > LISTED_MAX {
+        list.push(format!("and {} more", names.len() - LISTED_MAX));
+    }
+    list.join(", ")
+}
+
 /// The columns as a plan shows them.
 pub(crate) fn shown(names: &[String], targets: &[Target]) -> Vec<Column> {
     let show = |target: &Target| match target {
         Target::Field(field, Some(unit)) => format!("{field} (from {})", unit.as_str()),
-        Target::Field(field, None) => (*field).to_owned(),
-        Target::Label(key) => format!("labels.{key}"),
-        Target::Value(key) => format!("values.{key}"),
-        Target::Ignored => "-".to_owned(),
+        other => other.place(),
     };
     let pairs = names.iter().zip(targets);
     pairs.map(|(name, target)| Column { column: name.clone(), field: show(target) }).collect()

@@ -45,17 +45,31 @@ pub enum ImportError {
         /// The file.
         name: String,
     },
+    /// There is nothing in it, and its name says no format.
+    #[error("`{name}` is empty: there is nothing to import")]
+    Empty {
+        /// The file.
+        name: String,
+    },
     /// A job log does not say when it begins.
     #[error(
-        "the job log has no `UnixStartTime` header, so its times are unknown: say when it begins \
-         with --epoch TIME (RFC 3339 or Unix seconds)"
+        "the job log has no `UnixStartTime` header with a number of seconds before its first job, \
+         so its times are unknown: say when it begins with --epoch TIME (RFC 3339 or Unix seconds)"
     )]
     NeedsEpoch,
     /// A table without a first line.
-    #[error("`{name}` is empty: a table needs a first line that names its columns")]
+    #[error("`{name}` has no first line that names columns: a table needs one")]
     NoHeader {
         /// The file.
         name: String,
+    },
+    /// A table whose first line cannot be taken apart.
+    #[error("the first line of `{name}` cannot be read: {what}")]
+    BadHeader {
+        /// The file.
+        name: String,
+        /// What is wrong and what to do.
+        what: &'static str,
     },
     /// Two columns of a table have one name.
     #[error("the column `{column}` stands twice in the first line: rename one of them")]
@@ -102,6 +116,16 @@ pub enum ImportError {
         /// The other.
         second: String,
     },
+    /// Two rules for one column.
+    #[error("--map says both `{first}` and `{second}` for the column `{column}`: leave one out")]
+    ColumnTwice {
+        /// The column.
+        column: String,
+        /// One field.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// Storing failed.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -115,11 +139,15 @@ impl ImportError {
             Self::Foreign { .. } => "unsupported_encoding",
             Self::Unrecognised { .. } => "unknown_format",
             Self::NeedsEpoch => "epoch_required",
+            Self::Empty { .. } => "empty_file",
             Self::NoHeader { .. } => "missing_header",
+            Self::BadHeader { .. } => "bad_header",
             Self::DuplicateColumn { .. } => "duplicate_column",
             Self::NoColumn { .. } => "missing_column",
             Self::UnknownColumn { .. } => "unknown_column",
-            Self::BadRule { .. } | Self::FieldTwice { .. } => "bad_mapping",
+            Self::BadRule { .. } | Self::FieldTwice { .. } | Self::ColumnTwice { .. } => {
+                "bad_mapping"
+            }
             Self::Sink(_) => "not_stored",
         }
     }

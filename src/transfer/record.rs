@@ -64,6 +64,13 @@ pub(crate) fn too_long() -> Refusal {
     Refusal::rejected("too_long", String::new(), format!("a record has at most {max} bytes"))
 }
 
+/// Why a record is not stored that grew too long within a quote.
+pub(crate) fn too_long_quote() -> Refusal {
+    let mut refusal = too_long();
+    refusal.detail.push_str(": a quote that opens in this one may never be closed");
+    refusal
+}
+
 /// `line` without its end.
 pub(crate) fn without_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);

@@ -1,6 +1,7 @@
 //! What an import did.
 
 use crate::model::time::format_rfc3339;
+use crate::process::admit::Refusal;
 use serde::{Serialize, Serializer};
 use storage::row::TimeMs;
 
@@ -53,6 +54,14 @@ impl ImportReport {
     pub(crate) fn cover(&mut self, (first, last): (TimeMs, TimeMs)) {
         self.first_ts = Some(self.first_ts.map_or(first, |ts| ts.min(first)));
         self.last_ts = Some(self.last_ts.map_or(last, |ts| ts.max(last)));
+    }
+
+    /// Tells why the record at `line` is not stored, if there is room.
+    pub(crate) fn tell(&mut self, line: u64, refusal: Refusal) {
+        if self.problems.len() < PROBLEMS_MAX {
+            let Refusal { quarantined, code, pointer, detail } = refusal;
+            self.problems.push(LineProblem { line, quarantined, code, pointer, detail });
+        }
     }
 
     /// Counts what another part of the same import did.

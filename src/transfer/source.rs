@@ -44,6 +44,15 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// What begins with these bytes.
+    fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+
     /// Its name in a plan.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -132,11 +141,7 @@ impl Source {
             done: Arc::clone(&position.done),
         };
         let magic = peek(&mut input, 6).map_err(unreadable)?;
-        let compression = match &magic[..] {
-            [0x1f, 0x8b, ..] => Compression::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
-            _ => Compression::None,
-        };
+        let compression = Compression::of(&magic);
         refuse_foreign(name, &magic)?;
         let input = Cursor::new(magic).chain(input);
         let mut content: Box<dyn BufRead + Send> = match compression {
@@ -157,6 +162,7 @@ impl Source {
         let whole = read.is_ok() && head.len() < HEAD_BYTES;
         let rest = match read {
             Ok(_) => content,
+            Err(error) if head.is_empty() => return Err(unreadable(error)),
             // What was read before the damage is still shown and taken.
             Err(error) => Box::new(BufReader::new(Failed(Some(error)))),
         };
@@ -164,6 +170,10 @@ impl Source {
             head.drain(..3);
         }
         refuse_foreign(name, &head)?;
+        if Compression::of(&head) != Compression::None {
+            let what = "compressed twice; unpack it once first";
+            return Err(ImportError::Foreign { name: name.to_owned(), what });
+        }
         let head_position = position.done();
         let name = name.to_owned();
         Ok(Self { name, compression, position, head, head_position, whole, rest })
@@ -258,6 +268,8 @@ impl Read for Failed {
 pub(crate) struct Lines {
     input: Box<dyn BufRead + Send>,
     number: u64,
+    /// Whether a piece of a line was read, and not its end.
+    midway: bool,
 }
 
 /// What [`Lines::read`] found.
@@ -273,7 +285,7 @@ pub(crate) enum Found {
 
 impl Lines {
     pub(crate) fn new(input: Box<dyn BufRead + Send>) -> Self {
-        Self { input, number: 0 }
+        Self { input, number: 0, midway: false }
     }
 
     /// Appends the next line to `into`, with its `\n` if it has one. After an error `into` holds
@@ -291,6 +303,17 @@ impl Lines {
         into.truncate(begin + TOO_LONG_KEPT);
         self.input.skip_until(b'\n')?;
         Ok(Found::TooLong)
+    }
+
+    /// Appends the next bytes to `into`: a line, or as much of it as is worth being at hand. For
+    /// formats whose records are not lines. `false` if there is nothing more.
+    pub(crate) fn read_piece(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
+        let read = (&mut self.input).take(READ_BYTES as u64).read_until(b'\n', into)?;
+        if read > 0 {
+            self.number += u64::from(!self.midway);
+            self.midway = into.last() != Some(&b'\n');
+        }
+        Ok(read > 0)
     }
 
     /// The number of the line read last; the first is 1.

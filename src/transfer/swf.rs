@@ -2,10 +2,12 @@
 //! `;` comments, of which `UnixStartTime` counts, and lines of 18 numbers, -1 for unknown.
 
 use super::cell::aside;
+use super::decimal::Decimal;
 use super::problem::ImportError;
 use super::record::{ReadError, Record, Records, too_long, without_end};
 use super::source::{Found, Lines};
 use crate::model::execution::Execution;
+use crate::model::problem::excerpt;
 use crate::process::admit::Refusal;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -21,9 +23,12 @@ pub(crate) struct SwfRecords {
     lines: Lines,
     line: Vec<u8>,
     normal: String,
-    /// Seconds since 1970 at which the log's clock begins.
-    start_s: Option<i64>,
+    /// When the log's clock begins, as its header says.
+    header_ms: Option<TimeMs>,
     epoch_ms: Option<TimeMs>,
+    /// When it begins for all jobs: settled by the first, so that a header which stands behind a
+    /// job cannot move the later ones.
+    start_ms: Option<TimeMs>,
     facts: Vec<(String, String)>,
 }
 
@@ -37,8 +42,9 @@ impl SwfRecords {
             lines,
             line: Vec::new(),
             normal: String::new(),
-            start_s: None,
+            header_ms: None,
             epoch_ms,
+            start_ms: None,
             facts: Vec::new(),
         }
     }
@@ -49,18 +55,19 @@ impl SwfRecords {
             return;
         };
         let (name, value) = (name.trim(), value.trim());
-        if name.eq_ignore_ascii_case("UnixStartTime") && self.start_s.is_none() {
-            self.start_s = value.parse().ok();
+        if name.eq_ignore_ascii_case("UnixStartTime") && self.header_ms.is_none() {
+            self.header_ms = value.parse::<i64>().ok().and_then(|s| s.checked_mul(1000));
         }
-        if FACTS.contains(&name) {
-            self.facts.push((name.to_owned(), value.to_owned()));
+        if FACTS.contains(&name) && !self.facts.iter().any(|(fact, _)| fact == name) {
+            self.facts.push((name.to_owned(), excerpt(value)));
         }
     }
 
     /// When the log's clock begins: its own header, or else the caller's word.
-    fn start_ms(&self) -> Result<TimeMs, ReadError> {
-        let own = self.start_s.and_then(|s| s.checked_mul(1000));
-        own.or(self.epoch_ms).ok_or(ReadError::Import(ImportError::NeedsEpoch))
+    fn start_ms(&mut self) -> Result<TimeMs, ReadError> {
+        let start_ms = self.start_ms.or(self.header_ms).or(self.epoch_ms);
+        self.start_ms = start_ms;
+        start_ms.ok_or(ReadError::Import(ImportError::NeedsEpoch))
     }
 }
 
@@ -72,6 +79,7 @@ impl Records for SwfRecords {
             let number = self.lines.number();
             match found {
                 Found::End => return Ok(false),
+                Found::TooLong if self.line.trim_ascii_start().starts_with(b";") => continue,
                 Found::TooLong => {
                     take(Record { line: number, raw: &self.line, read: Err(too_long()) });
                     return Ok(true);
@@ -137,16 +145,16 @@ fn read_job(
     for (n, key, factor) in
         [(3, "wait_ms", 1000.0), (5, "procs", 1.0), (6, "cpu_ms", 1000.0), (7, "memory_kb", 1.0)]
     {
-        if let Some(value) = number(n, "values")? {
+        if let Some(value) = number(n, &format!("values/{key}"))? {
             values.push((Cow::Borrowed(key), value * factor));
         }
     }
     let named = |n: usize, prefix: &str, field: &str| -> Result<Cow<'static, str>, Refusal> {
-        let known = number(n, field)?;
-        Ok(known.map_or(Cow::Borrowed(""), |_| Cow::Owned(format!("{prefix}{}", fields[n - 1]))))
+        let named = known_id(fields[n - 1], field)?;
+        Ok(named.map_or(Cow::Borrowed(""), |id| Cow::Owned(format!("{prefix}{id}"))))
     };
     let command = named(14, "exe-", "command")?;
-    let queue = named(15, "", "labels")?;
+    let queue = named(15, "", "labels/queue")?;
     Ok(Execution {
         id: Some(Cow::Owned(format!("swf:{:032x}", xxh3_128(normal.as_bytes())))),
         ts_ms: Some(start_ms.saturating_add(((submit + wait) * 1000.0).round() as i64)),
@@ -173,18 +181,35 @@ fn known(text: &str, field: &str) -> Result<Option<f64>, Refusal> {
     match text.parse::<f64>() {
         Ok(-1.0) => Ok(None),
         Ok(number) if number >= 0.0 && number.is_finite() => Ok(Some(number)),
-        Ok(_) => Err(aside("out_of_range", field, format!("`{text}` is below zero and not -1"))),
-        Err(_) => {
-            let shown: String = text.chars().take(32).collect();
-            Err(aside("bad_number", field, format!("`{shown}` is not a number")))
+        Ok(number) if number.is_finite() => Err(below_zero(text, field)),
+        _ => {
+            let detail = format!("`{}` is not a finite number", excerpt(text));
+            Err(aside("bad_number", field, detail))
         }
     }
+}
+
+/// The same for a field that numbers users, queues and the like: a whole number.
+fn known_id(text: &str, field: &str) -> Result<Option<i128>, Refusal> {
+    match Decimal::parse(text).and_then(|number| number.whole()) {
+        Some(-1) => Ok(None),
+        Some(id) if id >= 0 => Ok(Some(id)),
+        Some(_) => Err(below_zero(text, field)),
+        None => {
+            let detail = format!("`{}` is not a whole number", excerpt(text));
+            Err(aside("bad_number", field, detail))
+        }
+    }
+}
+
+fn below_zero(text: &str, field: &str) -> Refusal {
+    aside("out_of_range", field, format!("`{}` is below zero and not -1", excerpt(text)))
 }
 
 fn duration_us(seconds: f64) -> Result<u64, Refusal> {
     let us = (seconds * 1e6).round();
     if us > DURATION_US_MAX as f64 {
-        return Err(aside("out_of_range", "duration_ms", "a duration is at most 10^12 ms"));
+        return Err(aside("out_of_range", "duration_ms", "a duration is at most 10^9 seconds"));
     }
     Ok(us as u64)
 }

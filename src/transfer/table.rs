@@ -4,17 +4,19 @@
 use super::cell::{aside, put};
 use super::mapping::{self, Column, Rule, Target};
 use super::problem::ImportError;
-use super::record::{ReadError, Record, Records, too_long, without_end};
+use super::record::{ReadError, Record, Records, too_long, too_long_quote, without_end};
 use super::source::{Found, LINE_BYTES_MAX, Lines};
 use crate::model::execution::Execution;
 use crate::process::admit::Refusal;
-use csv_core::ReadRecordResult;
+use csv_core::{ReadRecordResult, Terminator};
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Reads a table.
 pub(crate) struct TableRecords {
     lines: Lines,
+    separator: u8,
     cells: Cells,
     names: Vec<String>,
     targets: Vec<Target>,
@@ -41,37 +43,44 @@ impl TableRecords {
     ) -> Result<Self, ReadError> {
         let mut record = Vec::new();
         let no_header = || ReadError::Import(ImportError::NoHeader { name: name.to_owned() });
-        if !matches!(read_record(&mut lines, &mut record)?, Found::Line) {
-            return Err(no_header());
-        }
-        let separator = separator.unwrap_or_else(|| likely_separator(&record));
-        let mut cells = Cells {
-            reader: csv_core::ReaderBuilder::new().delimiter(separator).build(),
-            text: vec![0; 1024],
-            ends: vec![0; 64],
-            count: 0,
+        let bad_header =
+            |what| ReadError::Import(ImportError::BadHeader { name: name.to_owned(), what });
+        let separator = loop {
+            record.clear();
+            match lines.read(&mut record)? {
+                Found::Line if is_blank(&record) => {}
+                Found::Line => break separator.unwrap_or_else(|| likely_separator(&record)),
+                Found::TooLong => return Err(bad_header("it is longer than a line may be")),
+                Found::End => return Err(no_header()),
+            }
         };
-        cells.split(&record);
+        if complete(&mut lines, separator, &mut record)? != Whole::Record {
+            return Err(bad_header("a quote opens in it and is not closed"));
+        }
+        let mut cells = Cells::new(separator);
+        cells.split(without_end(&record));
         let names: Vec<String> = (0..cells.count)
             .map(|n| String::from_utf8_lossy(cells.get(n)).trim().to_owned())
             .collect();
         if names.iter().all(String::is_empty) {
             return Err(no_header());
         }
-        for (n, column) in names.iter().enumerate() {
-            if !column.is_empty() && names[..n].contains(column) {
-                let column = column.clone();
-                return Err(ReadError::Import(ImportError::DuplicateColumn { column }));
-            }
+        if names.iter().any(|name| name.contains('\r') && !name.contains('\n')) {
+            return Err(bad_header("lines end in CR alone; convert them with `tr '\\r' '\\n'`"));
+        }
+        let mut seen = HashSet::new();
+        if let Some(column) = names.iter().find(|name| !name.is_empty() && !seen.insert(*name)) {
+            let column = column.clone();
+            return Err(ReadError::Import(ImportError::DuplicateColumn { column }));
         }
         let targets = mapping::resolve(&names, rules).map_err(ReadError::Import)?;
         for field in ["ts", "command"] {
             if !targets.iter().any(|t| matches!(t, Target::Field(f, _) if *f == field)) {
-                let columns = names.join(", ");
+                let columns = mapping::listed(&names);
                 return Err(ReadError::Import(ImportError::NoColumn { field, columns }));
             }
         }
-        Ok(Self { lines, cells, names, targets, zone, record })
+        Ok(Self { lines, separator, cells, names, targets, zone, record })
     }
 
     /// The record in `self.record` as an execution.
@@ -96,23 +105,27 @@ impl Records for TableRecords {
     fn next(&mut self, take: &mut dyn FnMut(Record<'_>)) -> Result<bool, ReadError> {
         loop {
             self.record.clear();
-            let begins = self.lines.number() + 1;
-            let found = read_record(&mut self.lines, &mut self.record)?;
-            match found {
+            let line = self.lines.number() + 1;
+            match self.lines.read(&mut self.record)? {
                 Found::End => return Ok(false),
                 Found::TooLong => {
-                    take(Record { line: begins, raw: &self.record, read: Err(too_long()) });
+                    take(Record { line, raw: &self.record, read: Err(too_long()) });
                     return Ok(true);
                 }
+                Found::Line if is_blank(&self.record) => continue,
                 Found::Line => {}
             }
+            let whole = complete(&mut self.lines, self.separator, &mut self.record)?;
             let raw = without_end(&self.record);
-            if raw.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            self.cells.split(raw);
-            let read = self.execution();
-            take(Record { line: begins, raw: without_end(&self.record), read });
+            let read = match whole {
+                Whole::Record => {
+                    self.cells.split(raw);
+                    self.execution()
+                }
+                Whole::Unclosed => Err(unclosed()),
+                Whole::TooLong => Err(too_long_quote()),
+            };
+            take(Record { line, raw, read });
             return Ok(true);
         }
     }
@@ -126,35 +139,97 @@ impl Records for TableRecords {
     }
 }
 
-/// Reads lines until every quote is closed: a record.
-fn read_record(lines: &mut Lines, record: &mut Vec<u8>) -> Result<Found, ReadError> {
-    let mut seen = 0;
-    let mut open = false;
+/// What a record that begins with a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whole {
+    /// Complete: every quote is closed.
+    Record,
+    /// A quote is open where the file ends.
+    Unclosed,
+    /// A quote is open where the record has all the bytes that one may have.
+    TooLong,
+}
+
+/// Reads on until every quote of `record`, a line, is closed.
+fn complete(lines: &mut Lines, separator: u8, record: &mut Vec<u8>) -> Result<Whole, ReadError> {
+    let (mut seen, mut at) = (0, At::CellBegin);
     loop {
+        at = at.after(&record[seen..], separator);
+        if record.len() > LINE_BYTES_MAX + 1 {
+            return Ok(Whole::TooLong); // what follows is looked at anew
+        }
+        if at != At::Quoted {
+            return Ok(Whole::Record);
+        }
+        seen = record.len();
         match lines.read(record)? {
             Found::Line => {}
-            Found::End if seen == 0 => return Ok(Found::End),
-            Found::End => return Ok(Found::Line),
-            Found::TooLong => return Ok(Found::TooLong),
-        }
-        open ^= record[seen..].iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
-        seen = record.len();
-        if !open {
-            return Ok(Found::Line);
-        }
-        if seen > LINE_BYTES_MAX {
-            return Ok(Found::TooLong);
+            Found::End => return Ok(Whole::Unclosed),
+            Found::TooLong => return Ok(Whole::TooLong),
         }
     }
 }
 
-/// The separator that the first line has most of.
+/// Where in a record reading is, as the reader that takes it apart has it: a quote means
+/// something at the beginning of a cell, and is a letter like any other within one. Were it
+/// counted there, `5" disk` would swallow the next record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    CellBegin,
+    Plain,
+    Quoted,
+    /// Behind a quote within quotes: their end, or the first half of a doubled one.
+    QuoteEnd,
+}
+
+impl At {
+    /// Where it is after `part`.
+    fn after(self, part: &[u8], separator: u8) -> Self {
+        if self != Self::Quoted && !part.contains(&b'"') {
+            return Self::Plain; // the usual line
+        }
+        part.iter().fold(self, |at, &byte| match (at, byte) {
+            (Self::Quoted, b'"') => Self::QuoteEnd,
+            (Self::Quoted, _) | (Self::CellBegin | Self::QuoteEnd, b'"') => Self::Quoted,
+            (_, byte) if byte == separator => Self::CellBegin,
+            _ => Self::Plain,
+        })
+    }
+}
+
+/// Why a record is kept aside that the end of the file cuts: where it was to end is a guess.
+fn unclosed() -> Refusal {
+    let detail = "a quote opens in this record and is never closed: all that follows is part of it";
+    aside("unclosed_quote", "", detail)
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
+/// The separator that the first line has most of, outside of quotes.
 fn likely_separator(header: &[u8]) -> u8 {
-    let count = |wanted: u8| header.iter().filter(|&&byte| byte == wanted).count();
-    if count(b';') > count(b',') { b';' } else { b',' }
+    let (mut commas, mut semicolons, mut quoted) = (0, 0, false);
+    for &byte in header {
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' if !quoted => commas += 1,
+            b';' if !quoted => semicolons += 1,
+            _ => {}
+        }
+    }
+    if semicolons > commas { b';' } else { b',' }
 }
 
 impl Cells {
+    fn new(separator: u8) -> Self {
+        let mut builder = csv_core::ReaderBuilder::new();
+        // A record has lost its end already: a CR that is left is part of a cell, and if it ended
+        // the record, what stands behind it would be lost.
+        builder.delimiter(separator).terminator(Terminator::Any(b'\n'));
+        Self { reader: builder.build(), text: vec![0; 1024], ends: vec![0; 64], count: 0 }
+    }
+
     /// Takes `record` apart.
     fn split(&mut self, record: &[u8]) {
         self.reader.reset();
