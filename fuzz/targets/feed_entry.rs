@@ -8,18 +8,18 @@ use libfuzzer_sys::fuzz_target;
 use storage::codec::frame;
 use storage::engine::FeedEntry;
 use storage::row::Seq;
-use storage::stored::feed::{Body, Spanned, decode, encode};
+use storage::stored::feed::{Body, FeedItem, decode, encode};
 use storage::stored::key::{Salt, kind};
 
 const SALT: Salt = Salt(0x1234);
 
 /// Stands for the few things that no two entries differ by.
-fn stored(spanned: &Spanned) -> Vec<u8> {
+fn stored(spanned: &FeedItem) -> Vec<u8> {
     encode(SALT, spanned.first, spanned.last, Body::from(&spanned.entry))
         .expect("what was read can be written")
 }
 
-fn read(first: Seq, value: &[u8]) -> Option<Spanned> {
+fn read(first: Seq, value: &[u8]) -> Option<FeedItem> {
     let spanned = decode(SALT, first, value).ok()?;
     let out = stored(&spanned);
     // By what they encode to, since absent values are NaN.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use storage::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
 use storage::batch::RowBatch;
 use storage::engine::{
-    Append, Appended, CursorState, Engine, Expect, FeedEntry, Keyspace, KeyspaceSettings,
+    Append, Appended, CursorState, Engine, Expect, FeedItem, Keyspace, KeyspaceSettings,
     KeyspaceStats, PageCursor, TableWrite, Tables,
 };
 use storage::error::StoreError;
@@ -252,7 +252,7 @@ impl Keyspace for FakeKeyspace {
         Ok(nothing()?)
     }
 
-    fn feed(&self, _: Seq, _: usize) -> Result<Vec<FeedEntry>, StoreError> {
+    fn feed(&self, _: Seq, _: usize) -> Result<Vec<FeedItem>, StoreError> {
         nothing()
     }
 

@@ -195,8 +195,9 @@ pub trait Keyspace: Tables {
     /// Up to `limit` rows with `from <= seq <= to`, ascending by seq.
     fn rows_by_seq(&self, from: Seq, to: Seq, limit: usize) -> Result<RowBatch, AskError>;
 
-    /// Feed entries from `from_seq` on, at least one if there is one, up to about `bytes_max`.
-    fn feed(&self, from_seq: Seq, bytes_max: usize) -> Result<Vec<FeedEntry>, StoreError>;
+    /// What the feed has from `from_seq` on, at least one item if there is one, up to about
+    /// `bytes_max`. Items follow each other without a gap; the first begins at `from_seq`.
+    fn feed(&self, from_seq: Seq, bytes_max: usize) -> Result<Vec<FeedItem>, StoreError>;
 
     /// The durable cursor of `consumer`: the next seq it wants.
     fn cursor(&self, consumer: &str) -> Result<CursorState, StoreError>;
@@ -236,6 +237,18 @@ pub enum CursorState {
     At(Seq),
     /// It lagged beyond the feed's bound: its consumer rebuilds from the rows and sets it anew.
     Detached,
+}
+
+/// An entry of the feed with the seqs it takes. Whoever has taken it in wants the one after `last`
+/// next: not the one after its last row, for rows that were removed since are gone from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedItem {
+    /// The first seq.
+    pub first: Seq,
+    /// The last seq.
+    pub last: Seq,
+    /// What happened.
+    pub entry: FeedEntry,
 }
 
 /// Something that happened to a keyspace.

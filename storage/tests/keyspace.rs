@@ -118,7 +118,8 @@ fn replacing_changes_rows_in_their_place_and_adds_new_ones() {
     }
     assert_eq!(contents(&keyspace), want);
     let feed = keyspace.feed(351, usize::MAX).unwrap();
-    assert!(matches!(&feed[..], [FeedEntry::Replaced { removed, rows }]
+    let entries: Vec<&FeedEntry> = feed.iter().map(|item| &item.entry).collect();
+    assert!(matches!(&entries[..], [FeedEntry::Replaced { removed, rows }]
         if removed.len() == 3 && rows.seq == [351, 352, 353, 354]));
     keyspace.settle().unwrap();
     assert_eq!(contents(&keyspace), want);
@@ -165,13 +166,12 @@ fn the_feed_is_gapless_until_it_expires() {
     }
     keyspace.set_cursor("search", 5).unwrap();
     assert_eq!(keyspace.cursor("search").unwrap(), CursorState::At(5));
-    let seqs: Vec<u64> = keyspace
-        .feed(15, usize::MAX)
-        .unwrap()
-        .iter()
-        .flat_map(|entry| entry.rows().unwrap().seq.clone())
-        .collect();
-    assert_eq!(seqs, (11..=100).collect::<Vec<_>>(), "from the entry that holds seq 15");
+    let items = keyspace.feed(15, usize::MAX).unwrap();
+    let seqs: Vec<u64> =
+        items.iter().flat_map(|item| item.entry.rows().unwrap().seq.clone()).collect();
+    assert_eq!(seqs, (15..=100).collect::<Vec<_>>());
+    assert_eq!((items[0].first, items[0].last), (15, 20));
+    assert!(items.windows(2).all(|pair| pair[0].last + 1 == pair[1].first));
     keyspace.append(vec![append(batch(100..3000))]).unwrap();
     keyspace.settle().unwrap();
     assert!(matches!(keyspace.feed(1, 1), Err(StoreError::SeqExpired { first_seq: 2.. })));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use storage::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
 use storage::batch::RowBatch;
 use storage::engine::{
-    Append, Appended, CursorState, Expect, FeedEntry, Keyspace, KeyspaceStats, PageCursor,
+    Append, Appended, CursorState, Expect, FeedItem, Keyspace, KeyspaceStats, PageCursor,
     TableWrite, Tables,
 };
 use storage::error::StoreError;
@@ -134,7 +134,7 @@ impl Keyspace for Scripted {
         self.inner.rows_by_seq(from, to, limit)
     }
 
-    fn feed(&self, from_seq: Seq, bytes_max: usize) -> Result<Vec<FeedEntry>, StoreError> {
+    fn feed(&self, from_seq: Seq, bytes_max: usize) -> Result<Vec<FeedItem>, StoreError> {
         self.inner.feed(from_seq, bytes_max)
     }
 

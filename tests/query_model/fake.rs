@@ -300,7 +300,7 @@ impl Keyspace for Fake {
         Ok(to_batch(&rows))
     }
 
-    fn feed(&self, _from_seq: Seq, _bytes_max: usize) -> Result<Vec<FeedEntry>, StoreError> {
+    fn feed(&self, _from_seq: Seq, _bytes_max: usize) -> Result<Vec<FeedItem>, StoreError> {
         Ok(Vec::new())
     }
 

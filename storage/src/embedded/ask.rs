@@ -5,9 +5,7 @@ use super::rewrite::Slack;
 use crate::aggregate::{Part, aggregate, default_views};
 use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
 use crate::batch::RowBatch;
-use crate::engine::{
-    Append, Appended, CursorState, FeedEntry, Keyspace, KeyspaceStats, PageCursor,
-};
+use crate::engine::{Append, Appended, CursorState, FeedItem, Keyspace, KeyspaceStats, PageCursor};
 use crate::error::StoreError;
 use crate::row::{RowId, Seq, TimeMs};
 use std::path::Path;
@@ -70,9 +68,8 @@ impl Keyspace for EmbeddedKeyspace {
         self.healing(|| self.read_by_seq(from, to, limit))
     }
 
-    fn feed(&self, from_seq: Seq, bytes_max: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        let entries = self.healing(|| self.read_feed(from_seq, bytes_max))?;
-        Ok(entries.into_iter().map(|spanned| spanned.entry).collect())
+    fn feed(&self, from_seq: Seq, bytes_max: usize) -> Result<Vec<FeedItem>, StoreError> {
+        self.healing(|| self.read_feed(from_seq, bytes_max))
     }
 
     fn cursor(&self, consumer: &str) -> Result<CursorState, StoreError> {

@@ -4,10 +4,11 @@
 use super::db::{OrStoreError, READING};
 use super::keyspace::EmbeddedKeyspace;
 use super::layout::{FEED, entry_of, for_each_entry};
-use crate::engine::{CursorState, TableWrite, Tables};
+use crate::engine::{CursorState, FeedEntry, FeedItem, TableWrite, Tables};
 use crate::error::StoreError;
+use crate::gather::{all_rows, gather};
 use crate::row::Seq;
-use crate::stored::feed::{Spanned, decode, decode_cursor, encode_cursor};
+use crate::stored::feed::{decode, decode_cursor, encode_cursor};
 use redb::ReadableTableMetadata;
 
 impl EmbeddedKeyspace {
@@ -16,28 +17,36 @@ impl EmbeddedKeyspace {
         &self,
         from: Seq,
         bytes_max: usize,
-    ) -> Result<Vec<Spanned>, StoreError> {
+    ) -> Result<Vec<FeedItem>, StoreError> {
         let state = self.state();
         let first_seq = state.progress.feed_from;
         if from < first_seq {
             return Err(StoreError::SeqExpired { first_seq });
         }
-        self.home.db.read(|transaction| {
+        let mut items = self.home.db.read(|transaction| {
             let feed = transaction.open_table(FEED).or_store(READING)?;
             // The entry that holds `from` may begin before it.
             let begin = entry_of(&feed, from)?;
-            let (mut entries, mut bytes) = (Vec::new(), 0);
+            let (mut items, mut bytes) = (Vec::new(), 0);
             // What was committed but not answered yet lies behind the newest seq.
             for_each_entry(&feed, begin, state.last_seq + 1, |first, value| {
-                let spanned = decode(self.home.salt, first, value)?;
-                if spanned.last >= from {
+                let item = decode(self.home.salt, first, value)?;
+                if item.last >= from {
                     bytes += value.len();
-                    entries.push(spanned);
+                    items.push(item);
                 }
-                Ok(bytes < bytes_max || entries.is_empty())
+                Ok(bytes < bytes_max || items.is_empty())
             })?;
-            Ok(entries)
-        })
+            Ok(items)
+        })?;
+        if let Some(item) = items.first_mut() {
+            if item.first > from {
+                // It went between the look at the state and the look into the file.
+                return Err(StoreError::SeqExpired { first_seq: item.first });
+            }
+            begin_at(item, from);
+        }
+        Ok(items)
     }
 
     /// See [`crate::engine::Keyspace::feed_footprint`].
@@ -68,6 +77,17 @@ impl EmbeddedKeyspace {
         };
         Tables::write(self, &[], &[write]).map(drop)
     }
+}
+
+/// Leaves out of `item` what lies before `from`, which is one of its seqs.
+fn begin_at(item: &mut FeedItem, from: Seq) {
+    if let FeedEntry::Rows(rows) | FeedEntry::Replaced { rows, .. } = &mut item.entry {
+        let before = rows.seq.partition_point(|&seq| seq < from);
+        if before > 0 {
+            *rows = gather(&[rows], &all_rows(&[rows])[before..]);
+        }
+    }
+    item.first = from;
 }
 
 /// The small table of the durable cursors, by consumer.

@@ -16,7 +16,7 @@ use crate::batch::RowBatch;
 use crate::codec::cursor::{Cursor, put_part, put_varint};
 use crate::codec::frame::{self, Frame};
 use crate::codec::{ROWS_MAX, ints, small};
-use crate::engine::FeedEntry;
+use crate::engine::{FeedEntry, FeedItem};
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
 
@@ -25,18 +25,6 @@ pub const REMOVED_MAX: usize = ROWS_MAX;
 
 /// The seq that the head is sealed as. No row has it.
 const HEAD: Seq = Seq::MAX;
-
-/// An entry with the seqs it takes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Spanned {
-    /// The first one, at least 1.
-    pub first: Seq,
-    /// The last one, below [`Seq::MAX`].
-    pub last: Seq,
-    /// The entry. Its rows have ids, times and seqs, these ascending within the span; the seqs
-    /// that went ascend and lie before it.
-    pub entry: FeedEntry,
-}
 
 /// What an entry says, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -89,8 +77,10 @@ pub fn encode(salt: Salt, first: Seq, last: Seq, body: Body<'_>) -> Result<Vec<u
     Ok(out)
 }
 
-/// Reads the entry stored under `first`.
-pub fn decode(salt: Salt, first: Seq, value: &[u8]) -> Result<Spanned, Corrupt> {
+/// Reads the entry stored under `first`, which is at least 1; the last seq is below [`Seq::MAX`]. Its
+/// rows have ids, times and seqs, these ascending within the span; the seqs that went ascend and lie
+/// before it.
+pub fn decode(salt: Salt, first: Seq, value: &[u8]) -> Result<FeedItem, Corrupt> {
     let kind = *value.get(1).ok_or_else(|| Corrupt::new("a feed entry"))?;
     let payload = frame::open(&salt.feed(first), kind, value)?;
     let mut cursor = Cursor::new(payload, "a feed entry");
@@ -129,7 +119,7 @@ pub fn decode(salt: Salt, first: Seq, value: &[u8]) -> Result<Spanned, Corrupt> 
             return Err(Corrupt::new("a feed entry: its rows lie outside of it"));
         }
     }
-    Ok(Spanned { first, last, entry })
+    Ok(FeedItem { first, last, entry })
 }
 
 /// Whether there is all that every row has: whoever reads rows of the tail counts on it.

@@ -168,18 +168,15 @@ fn feed_is_right(keyspace: &dyn Keyspace, ledger: &KeyspaceLedger) -> Result<(),
     let mut taken = BTreeSet::new();
     let mut next = stats.feed_first_seq.max(1);
     while next <= last_seq {
-        let entries = keyspace.feed(next, STEP_BYTES)?;
-        demand(!entries.is_empty(), || format!("the feed ends before seq {next}"))?;
-        for entry in &entries {
-            let seqs = follow(entry, &mut rows, &mut gone)?;
-            demand(seqs.first().is_none_or(|first| *first >= next), || {
-                format!("an entry from {:?} where seq {next} is due", seqs.first())
-            })?;
-            next = seqs.last().map_or(next, |last| last + 1);
+        let items = keyspace.feed(next, STEP_BYTES)?;
+        demand(!items.is_empty(), || format!("the feed ends before seq {next}"))?;
+        for item in &items {
+            demand(item.first == next, || format!("seq {} where {next} is due", item.first))?;
+            let seqs = follow(&item.entry, &mut rows, &mut gone)?;
+            let inside = seqs.iter().all(|seq| (item.first..=item.last).contains(seq));
+            demand(inside, || format!("seqs outside of {}..={}", item.first, item.last))?;
+            next = item.last + 1;
             taken.extend(seqs);
-        }
-        if entries.iter().all(|e| matches!(e, FeedEntry::Rows(rows) if rows.len == 0)) {
-            break; // Nothing but entries whose rows were removed later.
         }
     }
     let missing = (stats.feed_first_seq.max(1)..=last_seq)
