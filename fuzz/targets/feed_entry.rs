@@ -6,27 +6,27 @@ mod rows;
 
 use libfuzzer_sys::fuzz_target;
 use storage::codec::frame;
-use storage::engine::FeedEntry;
+use storage::engine::{FeedEntry, FeedItem};
 use storage::row::Seq;
-use storage::stored::feed::{Body, FeedItem, decode, encode};
+use storage::stored::feed::{Body, decode, encode};
 use storage::stored::key::{Salt, kind};
 
 const SALT: Salt = Salt(0x1234);
 
 /// Stands for the few things that no two entries differ by.
-fn stored(spanned: &FeedItem) -> Vec<u8> {
-    encode(SALT, spanned.first, spanned.last, Body::from(&spanned.entry))
+fn stored(item: &FeedItem) -> Vec<u8> {
+    encode(SALT, item.first, item.last, Body::from(&item.entry))
         .expect("what was read can be written")
 }
 
 fn read(first: Seq, value: &[u8]) -> Option<FeedItem> {
-    let spanned = decode(SALT, first, value).ok()?;
-    let out = stored(&spanned);
+    let item = decode(SALT, first, value).ok()?;
+    let out = stored(&item);
     // By what they encode to, since absent values are NaN.
     assert_eq!(stored(&decode(SALT, first, &out).expect("it was just written")), out);
-    assert!(spanned.first == first && first > 0 && first <= spanned.last);
-    assert!(spanned.last < Seq::MAX);
-    let removed: &[Seq] = match &spanned.entry {
+    assert!(item.first == first && first > 0 && first <= item.last);
+    assert!(item.last < Seq::MAX);
+    let removed: &[Seq] = match &item.entry {
         FeedEntry::Rows(_) => &[],
         FeedEntry::Removed { seq, rows } => {
             assert_eq!(*seq, first);
@@ -36,13 +36,13 @@ fn read(first: Seq, value: &[u8]) -> Option<FeedItem> {
     };
     assert!(removed.windows(2).all(|pair| pair[0] < pair[1]));
     assert!(removed.last().is_none_or(|&seq| seq < first));
-    if let Some(rows) = spanned.entry.rows() {
+    if let Some(rows) = item.entry.rows() {
         rows::check(rows, true);
         assert_eq!(rows.seq.len(), rows.len);
         assert!(rows.seq.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(rows.seq.iter().all(|seq| (first..=spanned.last).contains(seq)));
+        assert!(rows.seq.iter().all(|seq| (first..=item.last).contains(seq)));
     }
-    Some(spanned)
+    Some(item)
 }
 
 fuzz_target!(|data: &[u8]| {

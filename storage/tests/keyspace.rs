@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::slice::from_ref;
 use storage::ask::{Predicate, Selection, WordTest};
 use storage::embedded::EmbeddedEngine;
 use storage::engine::{CursorState, Engine, Expect, FeedEntry, RowOutcome, TableWrite};
@@ -188,7 +189,7 @@ fn snapshot_and_rewrite_keep_everything() {
     keyspace.append(vec![append(batch(900..950))]).unwrap();
     let write = TableWrite { table: "a".into(), key: vec![1], value: Some(vec![2]) };
     let absent = Expect { table: "a".into(), key: vec![1], value: None };
-    assert!(keyspace.write(&[absent.clone()], &[write.clone()]).unwrap());
+    assert!(keyspace.write(from_ref(&absent), from_ref(&write)).unwrap());
     assert!(!keyspace.write(&[absent], &[write]).unwrap());
     keyspace.rewrite().unwrap();
     assert_eq!(contents(&keyspace), expected(0..950));

@@ -158,7 +158,7 @@ impl ColumnSet {
         set
     }
 
-    /// What [`select`](super::select) needs; `ts` only if `need_ts`.
+    /// What [`select`](super::select()) needs; `ts` only if `need_ts`.
     pub fn for_selection(selection: &Selection, need_ts: bool) -> Self {
         let mut set = Self { ts: need_ts, ..Self::default() };
         for predicate in &selection.predicates {

@@ -162,8 +162,8 @@ fn erase_from_feed(
     let mut rewritten = Vec::new();
     let (from, to) = ALL_ENTRIES;
     for_each_entry(&feed, from, to, |first, value| {
-        let spanned = feed::decode(salt, first, value)?;
-        let Some(rows) = spanned.entry.rows() else { return Ok(true) };
+        let item = feed::decode(salt, first, value)?;
+        let Some(rows) = item.entry.rows() else { return Ok(true) };
         let stays = |&row: &u32| seqs.binary_search(&rows.seq[row as usize]).is_err();
         let picks: Vec<Pick> =
             (0..rows.len as u32).filter(stays).map(|row| Pick { part: 0, row }).collect();
@@ -171,12 +171,12 @@ fn erase_from_feed(
             return Ok(true);
         }
         let kept = gather(&[rows], &picks);
-        let entry = match spanned.entry {
+        let entry = match item.entry {
             FeedEntry::Replaced { removed, .. } => FeedEntry::Replaced { removed, rows: kept },
             _ => FeedEntry::Rows(kept),
         };
-        let value = feed::encode(salt, spanned.first, spanned.last, (&entry).into())?;
-        rewritten.push((spanned.first, value));
+        let value = feed::encode(salt, item.first, item.last, (&entry).into())?;
+        rewritten.push((item.first, value));
         Ok(true)
     })?;
     for (first, value) in rewritten {

@@ -114,12 +114,12 @@ fn unsealed(
         if first != expected {
             return Err(Corrupt::new("a feed with a gap").into());
         }
-        let spanned = feed::decode(home.salt, first, value)?;
-        expected = spanned.last + 1;
-        if spanned.last < progress.unsealed_from {
+        let item = feed::decode(home.salt, first, value)?;
+        expected = item.last + 1;
+        if item.last < progress.unsealed_from {
             return Ok(true);
         }
-        if let Some(rows) = spanned.entry.rows().filter(|rows| rows.len > 0) {
+        if let Some(rows) = item.entry.rows().filter(|rows| rows.len > 0) {
             match rows.seq.partition_point(|&seq| seq < progress.unsealed_from) {
                 0 => tail::push(&mut tail, rows.clone(), grain_ms),
                 sealed => {

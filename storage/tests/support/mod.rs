@@ -21,7 +21,7 @@ pub(crate) struct Made {
 
 pub(crate) fn made(n: u64) -> Made {
     Made {
-        id: if n % 3 == 0 {
+        id: if n.is_multiple_of(3) {
             format!("row-{n}")
         } else {
             format!("00000000-0000-4000-8000-{n:012x}")
@@ -29,26 +29,26 @@ pub(crate) fn made(n: u64) -> Made {
         ts_ms: 1_700_000_000_000 + (n as i64 * 7919) % 10_000_000,
         ts_given: true,
         user: format!("user-{}", n % 7),
-        duration_us: (n % 11 != 0).then_some(n * 1000 + 1),
+        duration_us: (!n.is_multiple_of(11)).then_some(n * 1000 + 1),
     }
 }
 
 pub(crate) fn push(rows: &mut RowBatchBuilder, n: u64, made: &Made) {
     let mut words = [""; Word::ALL.len()];
-    words[Word::Command as usize] = if n % 2 == 0 { "cargo build" } else { "git push" };
+    words[Word::Command as usize] = if n.is_multiple_of(2) { "cargo build" } else { "git push" };
     words[Word::User as usize] = &made.user;
-    words[Word::Origin as usize] = if n % 5 == 0 { "import:a" } else { "api" };
+    words[Word::Origin as usize] = if n.is_multiple_of(5) { "import:a" } else { "api" };
     rows.push(&Row {
         id: RowId::parse(&made.id),
         ts_ms: made.ts_ms,
         ts_given: made.ts_given,
         received_ms: if made.ts_given { made.ts_ms + 5 } else { made.ts_ms },
         words,
-        status: if n % 13 == 0 { Status::Failure } else { Status::Success },
+        status: if n.is_multiple_of(13) { Status::Failure } else { Status::Success },
         actor: Actor::Ci,
         duration_us: made.duration_us,
-        exit_code: (n % 13 == 0).then_some(2),
-        labels: if n % 4 == 0 { &[("branch", "main")] } else { &[] },
+        exit_code: n.is_multiple_of(13).then_some(2),
+        labels: if n.is_multiple_of(4) { &[("branch", "main")] } else { &[] },
         values: if n % 4 == 1 { &[("tokens", 2.5)] } else { &[] },
     });
 }
