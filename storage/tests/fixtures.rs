@@ -15,6 +15,7 @@ use ledger::{Act, Ledger, LedgerRow, Part, TABLE};
 use questions::ask_all;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::Engine;
@@ -102,6 +103,7 @@ fn check(version: u32) {
     for file in FILES {
         unpack(&fixture.join(packed(file)), &dir.path().join(file));
     }
+    demand_read_by_others(&dir.path().join(FILES[1]), &promised);
     // As it lies there, written on, sealed and merged, and in a file of its own.
     let engine = open(dir.path());
     for (key, value) in &promised.platform {
@@ -122,6 +124,40 @@ fn check(version: u32) {
         ask_all(&*engine.open(TENANT).unwrap(), &promised.keyspaces[TENANT])
             .unwrap_or_else(|e| panic!("after {}: {e:?}", act.name()));
     }
+}
+
+/// Demands that the reader that was written in another language from the format's page gives every
+/// row of the keyspace file `path`, and finds all it checks in order.
+fn demand_read_by_others(path: &Path, promised: &Ledger) {
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/read_keyspace.py");
+    let read = Command::new("python3").arg(reader).arg(path).args(["--name", TENANT]).output();
+    let Ok(read) = read else {
+        eprintln!("skipped: reading a keyspace in another language, for there is no `python3`");
+        return;
+    };
+    let said = String::from_utf8_lossy(&read.stderr);
+    assert!(read.status.success(), "the reader in Python: {said}");
+    let mut missing = promised.keyspaces[TENANT].rows.clone();
+    for line in String::from_utf8(read.stdout).unwrap().lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let promised = missing.remove(row["id"].as_str().unwrap());
+        demand_row(&row, &promised.unwrap_or_else(|| panic!("{row} is not there, or twice")));
+    }
+    assert!(missing.is_empty(), "not read: {:?}", missing.keys());
+}
+
+fn demand_row(found: &serde_json::Value, row: &LedgerRow) {
+    let text = |name: &str| found[name].as_str().unwrap_or_default();
+    assert_eq!(text("command"), row.command, "{found}");
+    assert_eq!(text("user_id"), row.user, "{found}");
+    assert_eq!(text("session_id"), row.session, "{found}");
+    assert_eq!(text("status"), row.status.as_str(), "{found}");
+    assert_eq!(text("actor"), row.actor.as_str(), "{found}");
+    assert_eq!(found["labels"]["zone"].as_str(), row.label.as_deref(), "{found}");
+    assert_eq!(found["exit_code"].as_i64(), row.exit_code, "{found}");
+    assert_eq!(found["values"]["size"].as_f64(), row.value, "{found}");
+    let duration_ms = row.duration_us.map(|us| us as f64 / 1000.0);
+    assert_eq!(found["duration_ms"].as_f64(), duration_ms, "{found}");
 }
 
 #[test]

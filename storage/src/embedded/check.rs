@@ -5,6 +5,7 @@ use super::db::{OrStoreError, READING};
 use super::keyspace::EmbeddedKeyspace;
 use super::layout::{ALL_ENTRIES, FEED, for_each_entry};
 use crate::aggregate::{ColumnSet, Part, Partial, default_views};
+use crate::batch::RowBatch;
 use crate::codec::filter::FilterRef;
 use crate::error::StoreError;
 use crate::stored::feed;
@@ -55,7 +56,7 @@ fn verify_block(block: &Block, grain_ms: i64) -> Result<(), String> {
     let claims = [
         (rows.ts.len() == entry.rows && rows.seq.len() == entry.rows, "a column is missing"),
         (rows.ids.slots.len() == entry.rows, "ids are missing"),
-        (rows.ts.is_sorted(), "its rows are not sorted by time"),
+        (is_sorted_by_time(&rows), "its rows are not sorted by time and seq"),
         (rows.time_range() == Some(block.time_range()), "its time range is wrong"),
         (rows.seq.iter().min() == Some(&entry.seq_min), "its smallest seq is wrong"),
         (rows.seq.iter().max() == Some(&entry.seq_max), "its largest seq is wrong"),
@@ -76,4 +77,8 @@ fn verify_block(block: &Block, grain_ms: i64) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn is_sorted_by_time(rows: &RowBatch) -> bool {
+    rows.ts.iter().zip(&rows.seq).is_sorted()
 }
