@@ -48,11 +48,20 @@ impl Refusal {
     /// The row's label or value keys are too many for its tenant.
     pub fn too_many_keys() -> Self {
         let detail = format!(
-            "the tenant has {} different label or value keys already: use one of them",
+            "the tenant, or this batch, has {} different label or value keys already: use one of them",
             storage::KEYS_MAX
         );
         Self::rejected(row::TOO_MANY_KEYS, String::new(), detail)
     }
+}
+
+/// Whether the batch can take the execution's keys.
+fn has_room(execution: &Execution<'_>, rows: &RowBatchBuilder) -> bool {
+    (execution.labels.is_empty() && execution.values.is_empty())
+        || rows.has_room_for(
+            execution.labels.iter().map(|(key, _)| &**key),
+            execution.values.iter().map(|(key, _)| &**key),
+        )
 }
 
 /// Judges `execution`, masks its secrets, completes it (id, `ts`, status) and appends it to
@@ -64,6 +73,9 @@ pub fn admit(
 ) -> Result<(), Refusal> {
     if !is_storable(execution) || !is_plausible(execution, arrival) {
         return Err(first_problem(execution, arrival));
+    }
+    if !has_room(execution, rows) {
+        return Err(Refusal::too_many_keys());
     }
     let id_bytes;
     let id = match execution.id.as_deref() {

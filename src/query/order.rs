@@ -63,6 +63,9 @@ pub(crate) fn fill_buckets(
     if question.fill == Fill::None || question.bucket == Width::None {
         return Ok(());
     }
+    let per_group =
+        size_of::<(Vec<u32>, Vec<u32>)>() + groups.keys.columns.len() * size_of::<u32>();
+    budget.check(groups.keys.len() * per_group)?;
     let mut present: HashMap<Vec<u32>, Vec<u32>> = HashMap::new();
     for (n, &bucket) in groups.keys.buckets.iter().enumerate() {
         let words = groups.keys.columns.iter().map(|column| column.codes[n]);

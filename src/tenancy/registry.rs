@@ -110,7 +110,10 @@ impl Tenancy {
         for tenant in tenancy.records()? {
             if tenant.state == TenantState::Creating {
                 tracing::warn!(tenant = %tenant.slug, "clearing a tenant that was half made");
-                tenancy.clear(&tenant)?;
+                // It is nobody's and seen by nobody: if it cannot go now, it goes another time.
+                if let Err(error) = tenancy.clear(&tenant) {
+                    tracing::warn!(tenant = %tenant.slug, %error, "it cannot be cleared yet");
+                }
             }
         }
         Ok(tenancy)

@@ -5,6 +5,8 @@
 //! An empty column means that it was not asked for, or that no row has a value in it. Words are
 //! local to the batch; nothing here knows a tenant.
 
+use crate::KEYS_MAX;
+use crate::codec::small::{CELLS_MAX, COLUMNS_FIXED};
 use crate::row::{Actor, Dimension, Measure, Row, RowId, Seq, Status, TimeMs, Word};
 use crate::words::{WordInterner, WordTable, Words};
 use hashbrown::HashMap;
@@ -267,7 +269,26 @@ impl RowBatchBuilder {
         self.batch.len == 0
     }
 
-    /// Appends a row.
+    /// Whether a row with these keys of labels and values can be appended: a batch has at most
+    /// [`KEYS_MAX`] of either, as its tenant has, and [`CELLS_MAX`] numbers in all its columns. Every
+    /// new key makes a column for all rows, so this is what bounds a batch's memory.
+    pub fn has_room_for<'k>(
+        &self,
+        labels: impl Iterator<Item = &'k str>,
+        values: impl Iterator<Item = &'k str>,
+    ) -> bool {
+        let new = |known: &HashMap<Arc<str>, usize>, key: &str| !known.contains_key(key);
+        let labels =
+            self.labels.by_key.len() + labels.filter(|key| new(&self.labels.by_key, key)).count();
+        let values =
+            self.values.by_key.len() + values.filter(|key| new(&self.values.by_key, key)).count();
+        let columns = COLUMNS_FIXED + labels + values;
+        labels <= KEYS_MAX
+            && values <= KEYS_MAX
+            && (self.batch.len + 1).saturating_mul(columns) <= CELLS_MAX
+    }
+
+    /// Appends a row; whether there is room for it has been asked.
     pub fn push(&mut self, row: &Row<'_>) {
         let at = self.batch.len;
         let batch = &mut self.batch;

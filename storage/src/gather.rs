@@ -1,7 +1,7 @@
 //! Puts rows of several batches into one: for sealing, merging, paging and group commits.
 
 use crate::batch::{Ids, LabelColumn, NO_DURATION, NO_EXIT_CODE, RowBatch, ValueColumn};
-use crate::row::{Dimension, RowId, Word};
+use crate::row::Word;
 use crate::words::{ABSENT, WordInterner, Words};
 use std::sync::Arc;
 
@@ -151,21 +151,4 @@ impl<'a> Columns<'a> {
 fn distinct<'a>(keys: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<str>> {
     let mut seen = hashbrown::HashSet::new();
     keys.filter(|key| seen.insert(Arc::clone(key))).cloned().collect()
-}
-
-/// Whether row `row` of `batch` is the execution `(id, ts)`: the same id and time, or the same id
-/// among rows that came without a time.
-pub fn is_row(batch: &RowBatch, row: usize, id: RowId<'_>, ts_ms: i64, ts_given: bool) -> bool {
-    batch.ts_given(row) == ts_given
-        && (!ts_given || batch.ts[row] == ts_ms)
-        && batch.ids.get(row) == id
-}
-
-/// The words of a dimension, if it is kept as words.
-pub fn words_of<'a>(batch: &'a RowBatch, dimension: &Dimension) -> Option<&'a Words> {
-    match dimension {
-        Dimension::Word(word) => Some(&batch.words[*word as usize]),
-        Dimension::Label(key) => batch.label(key),
-        Dimension::Status | Dimension::Actor => None,
-    }
 }

@@ -4,10 +4,12 @@ mod support;
 
 use std::slice::from_ref;
 use storage::ask::{Predicate, Selection, WordTest};
-use storage::embedded::EmbeddedEngine;
-use storage::engine::{CursorState, Engine, Expect, FeedEntry, RowOutcome, TableWrite};
+use storage::embedded::{EmbeddedEngine, EngineSettings};
+use storage::engine::{
+    Append, CursorState, Engine, Expect, FeedEntry, KeyspaceSettings, RowOutcome, TableWrite,
+};
 use storage::error::StoreError;
-use storage::row::{Dimension, RowId, Word};
+use storage::row::{Actor, Dimension, Row, RowId, Status, Word};
 use storage::volume::OsVolume;
 use support::{append, batch, contents, expected, fresh, made, small_settings};
 
@@ -65,11 +67,108 @@ fn a_row_without_ts_is_a_repeat_for_a_day() {
     let t0 = 1_700_000_000_000;
     assert!(send(t0, false));
     assert!(!send(t0 + DAY_MS, false), "unsealed, within the day");
-    assert!(send(t0, true), "with a ts it is another row");
+    assert!(!send(t0, true), "unsealed, sent again with the ts it was given");
+    assert!(send(t0 + 1, true), "with another ts it is another row");
     keyspace.settle().unwrap();
     assert!(!send(t0 + DAY_MS, false), "sealed, within the day");
-    assert!(!send(t0, true));
+    assert!(!send(t0, true), "sealed, sent again with the ts it was given");
+    assert!(!send(t0 + 1, true));
     assert!(send(t0 + DAY_MS + 1, false), "after the day");
+}
+
+#[test]
+fn one_id_with_many_times_is_as_many_rows() {
+    const TIMES: i64 = 30_000; // a search among all of them for each would take minutes
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    let mut rows = storage::batch::RowBatchBuilder::default();
+    for ts_ms in 0..TIMES {
+        support::push(&mut rows, 1, &support::Made { ts_ms, ..made(1) });
+    }
+    let rows = rows.finish();
+    for expected in [RowOutcome::Accepted, RowOutcome::Duplicate, RowOutcome::Duplicate] {
+        let answer = keyspace.append(vec![append(rows.clone())]).unwrap();
+        assert!(answer[0].outcomes.iter().all(|outcome| *outcome == expected));
+        keyspace.settle().unwrap();
+    }
+}
+
+#[test]
+fn long_texts_make_blocks_of_few_rows_and_merging_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = EngineSettings { seal_rows: 1000, seal_bytes: 256 << 10, ..small_settings() };
+    let engine = EmbeddedEngine::open(OsVolume::shared(dir.path()), settings).unwrap();
+    engine.create("t", &KeyspaceSettings::default()).unwrap();
+    let keyspace = engine.open("t").unwrap();
+    for call in 0..60 {
+        let mut rows = storage::batch::RowBatchBuilder::default();
+        for n in call * 50..call * 50 + 50 {
+            let user = format!("{n:04}").repeat(600); // a word as long as a text may be
+            support::push(&mut rows, n, &support::Made { user, ..made(n) });
+        }
+        keyspace.append(vec![append(rows.finish())]).unwrap();
+        keyspace.settle().unwrap();
+    }
+    let stats = keyspace.stats().unwrap();
+    assert_eq!(stats.rows, 3000);
+    assert!((20..60).contains(&stats.blocks), "{} blocks", stats.blocks);
+    assert_eq!(keyspace.check().unwrap(), Vec::<String>::new());
+}
+
+/// Rows with a label each, whose keys are `keys`.
+fn labelled(keys: std::ops::Range<u64>) -> storage::batch::RowBatch {
+    let mut rows = storage::batch::RowBatchBuilder::default();
+    for n in keys {
+        let (made, key) = (made(n), format!("key-{n}"));
+        rows.push(&Row {
+            id: RowId::parse(&made.id),
+            ts_ms: made.ts_ms,
+            ts_given: true,
+            received_ms: made.ts_ms,
+            words: [""; Word::ALL.len()],
+            status: Status::Success,
+            actor: Actor::Ci,
+            duration_us: None,
+            exit_code: None,
+            labels: &[(&key, "v")],
+            values: &[],
+        });
+    }
+    rows.finish()
+}
+
+#[test]
+fn only_stored_rows_use_up_the_tenants_keys() {
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    let send = |keys, atomic| {
+        let append = Append { rows: labelled(keys), atomic, ..Append::default() };
+        let mut answers = keyspace.append(vec![append]).unwrap();
+        let over = |outcome: &&RowOutcome| **outcome == RowOutcome::TooManyKeys;
+        answers.remove(0).outcomes.iter().filter(over).count()
+    };
+    assert_eq!(send(0..600, false), 0);
+    assert_eq!(send(1000..1500, true), 76, "nothing of it is stored");
+    assert_eq!(send(2000..2424, false), 0, "so there is room for 424 others");
+    assert_eq!(send(3000..3001, false), 1);
+    assert_eq!(keyspace.stats().unwrap().rows, 1024);
+}
+
+#[test]
+fn pages_by_seq_are_the_lowest_whatever_blocks_they_lie_in() {
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    for from in (0..600).step_by(50) {
+        keyspace.append(vec![append(batch(from..from + 50))]).unwrap();
+        if from % 200 == 0 {
+            keyspace.settle().unwrap();
+        }
+    }
+    for (from, to, limit) in [(1, 600, 70), (123, 600, 200), (590, u64::MAX, 70), (7, 9, 70)] {
+        let found = keyspace.rows_by_seq(from, to, limit).unwrap().seq;
+        let wanted: Vec<u64> = (from..=to.min(600)).take(limit).collect();
+        assert_eq!(found, wanted);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is wrong inside a row.
 
 use super::support::arrival;
-use super::table::{LIMITS, ONE, table, with};
+use super::table::{Expected::Rows, LIMITS, LINES, ONE, table, with};
 use emx::intake::decode::decode;
 use storage::row::Word;
 
@@ -190,6 +190,18 @@ fn keys_twice_are_rejected_and_unknown_ones_ignored() {
     t.line("10,000 deep", &nested(10_000), &[("too_deep", "")]);
     let deep = "[".repeat(30_000);
     t.line("deep without an end", &with(&format!(r#""host":{deep}"#)), &[("invalid_json", "")]);
+}
+
+#[test]
+fn a_batch_has_no_more_keys_than_a_tenant() {
+    let mut t = table();
+    let row = |n: usize| {
+        let labels: Vec<_> = (0..32).map(|k| format!(r#""k{n}-{k}":"v""#)).collect();
+        with(&format!(r#""labels":{{{}}}"#, labels.join(",")))
+    };
+    let lines: Vec<_> = (0..100).map(row).collect();
+    let over: Vec<_> = (32..100).map(|n| (n, "too_many_keys", "")).collect();
+    t.check("32 new keys a row", LINES, lines.join("\n"), Rows(32, 0, over));
 }
 
 #[test]

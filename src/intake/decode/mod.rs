@@ -285,7 +285,11 @@ impl<'r> Rows<'r> {
                 let (problems, raw) = (vec![refusal], Some(raw.into()));
                 self.decoded.refused.push(Refused { index, problems, raw });
             }
-            Err(_) => self.reject(index, all_problems(reader, self.arrival)),
+            Err(refusal) => {
+                let all = all_problems(reader, self.arrival);
+                // What is wrong with the batch, and not with the row, only the refusal knows.
+                self.reject(index, if all.is_empty() { vec![refusal] } else { all });
+            }
         }
     }
 

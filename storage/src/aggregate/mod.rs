@@ -35,7 +35,7 @@ pub use partial::Partial;
 pub use select::select;
 pub use view::{View, default_views};
 
-use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Source};
+use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Cell, Source};
 use dictionary::Dictionary;
 use plan::Step;
 use rayon::prelude::*;
@@ -72,6 +72,9 @@ pub fn aggregate(
     let question = Question { request, views, wants: &wants, dictionaries: &dictionaries };
     let Worker { mut tally, rows_scanned, scans, partials, .. } =
         read_all(&question, &steps, budget)?;
+    let slots = tally.groups.len();
+    let answer_bytes = slots * (request.metrics.len() * size_of::<Cell>() + key_bytes(request));
+    budget.check(tally.heap_bytes() + answer_bytes)?;
     let cells = answer::cells(&mut tally, &wants, &dictionaries, &request.metrics);
     let keys = answer::keys(&tally, &wants, dictionaries);
     let used = (0..views.len()).filter(|&n| partials[n] > 0).max_by_key(|&n| partials[n]);
@@ -82,6 +85,11 @@ pub fn aggregate(
     };
     let view = used.map(|n| views[n].name.clone());
     Ok(Aggregated { keys, cells, source, view, rows_scanned, as_of_seq: 0 })
+}
+
+/// Bytes of a group's key in an answer.
+fn key_bytes(request: &AggregateRequest) -> usize {
+    (1 + request.group_by.len()) * size_of::<u32>()
 }
 
 /// Has all parts read, by as many workers as there are threads. Where order does not matter, each

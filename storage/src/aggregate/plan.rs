@@ -12,7 +12,7 @@ pub(super) struct Step<'a> {
     pub(super) view: Option<usize>,
 }
 
-/// The parts that may have a row that passes, each with how to read it.
+/// The parts that have rows in the time range, each with how to read it.
 pub(super) fn plan<'a>(
     parts: &[&'a dyn Part],
     views: &[View],
@@ -33,7 +33,6 @@ fn may_contribute(part: &dyn Part, request: &AggregateRequest) -> bool {
         && last >= selection.from_ms
         && first < selection.to_ms
         && selection.from_ms < selection.to_ms
-        && selection.predicates.iter().all(|p| part.may_match(p))
 }
 
 /// Of the views that cover the question, the one whose partial of this part has fewest groups,

@@ -60,6 +60,10 @@ impl<'a> Worker<'a> {
 
     /// Reads a part as planned; its columns if the partial turns out not to be there.
     pub(super) fn read(&mut self, step: &Step<'_>) -> Result<(), AskError> {
+        let predicates = &self.question.request.selection.predicates;
+        if !predicates.iter().all(|predicate| step.part.may_match(predicate)) {
+            return Ok(());
+        }
         if let Some(view) = step.view
             && let Some(partial) = step.part.partial(view)?
         {

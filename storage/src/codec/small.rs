@@ -54,7 +54,7 @@ mod column {
 pub const CELLS_MAX: usize = 1 << 26;
 
 /// The columns that are not labels or values.
-const COLUMNS_FIXED: usize = 9 + Word::ALL.len();
+pub const COLUMNS_FIXED: usize = 9 + Word::ALL.len();
 
 const WORD_LAST: u8 = column::WORD + Word::ALL.len() as u8 - 1;
 

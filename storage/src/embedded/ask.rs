@@ -129,9 +129,13 @@ impl EmbeddedKeyspace {
     /// Merges what should be merged and gives space back where more is free than `slack` allows.
     pub(super) fn tidy(&self, slack: Slack) -> Result<(), StoreError> {
         while self.merge_once()? {}
-        if self.is_wasteful(slack)? {
-            self.rewrite_file()?;
+        if !self.is_wasteful(slack)? {
+            return Ok(());
         }
-        Ok(())
+        if !self.has_room_for_copy() {
+            tracing::debug!(keyspace = %self.identity.name, "no room to give space back by a copy");
+            return Ok(());
+        }
+        self.rewrite_file()
     }
 }

@@ -40,11 +40,23 @@ pub(super) struct Block {
     pub(super) entry: BlockEntry,
     home: Arc<BlockHome>,
     retired: AtomicBool,
+    /// Merging it with its likes did not make fewer blocks of them.
+    full: AtomicBool,
 }
 
 impl Block {
     pub(super) fn new(entry: BlockEntry, home: Arc<BlockHome>) -> Self {
-        Self { entry, home, retired: AtomicBool::new(false) }
+        Self { entry, home, retired: AtomicBool::new(false), full: AtomicBool::new(false) }
+    }
+
+    /// Whether it is as large as blocks get, `rows_full` being the rows of one without long texts.
+    pub(super) fn is_full(&self, rows_full: usize) -> bool {
+        self.entry.rows >= rows_full / 2 || self.full.load(Ordering::Relaxed)
+    }
+
+    /// Long texts make it full with few rows.
+    pub(super) fn set_full(&self) {
+        self.full.store(true, Ordering::Relaxed);
     }
 
     /// No manifest names it any more: its parts go when its last holder does.
@@ -88,11 +100,21 @@ impl Block {
             return true; // absent words are not in the table
         }
         match self.table(ColumnId::word_table(word)) {
-            Ok(Some(table)) => table.iter().any(|w| wanted.iter().any(|x| **x == *w)),
+            Ok(Some(table)) => has_one_of(&table, wanted),
             Ok(None) => false,
             Err(_) => true, // let the read itself report the damage
         }
     }
+}
+
+fn has_one_of(table: &WordTable, wanted: &[Box<str>]) -> bool {
+    /// Lists longer than this are looked up by hash.
+    const COMPARED_MAX: usize = 8;
+    if wanted.len() <= COMPARED_MAX {
+        return table.iter().any(|word| wanted.iter().any(|w| **w == *word));
+    }
+    let wanted: hashbrown::HashSet<&str> = wanted.iter().map(|w| &**w).collect();
+    table.iter().any(|word| wanted.contains(word))
 }
 
 impl Drop for Block {

@@ -7,6 +7,7 @@ use super::repeats::{RowKey, find_sealed, is_unsealed_row};
 use super::{tables, tail};
 use crate::KEYS_MAX;
 use crate::batch::RowBatch;
+use crate::codec::small::{CELLS_MAX, COLUMNS_FIXED};
 use crate::engine::{Append, Appended, RowOutcome};
 use crate::error::StoreError;
 use crate::gather::{Pick, gather};
@@ -23,7 +24,13 @@ const DISK_RESERVE_BYTES: u64 = 8 << 20;
 impl EmbeddedKeyspace {
     /// See [`crate::engine::Keyspace::append`].
     pub(super) fn append_group(&self, appends: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
+        if appends.len() > 1 && cells(&appends) > CELLS_MAX {
+            // Together they would not fit into a feed entry: each by itself, one commit each.
+            let each = appends.into_iter().map(|append| self.append_group(vec![append]));
+            return Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect());
+        }
         let mut writer = self.lock_writer()?;
+        self.demand_room()?;
         let state = self.state();
         let group = self.judge(&mut writer, &state, &appends)?;
         let writes: Vec<_> = appends
@@ -49,18 +56,15 @@ impl EmbeddedKeyspace {
                 }
             },
         };
-        let wrote = self.write(&mut writer, Probe::LastSeq, |transaction| {
+        self.write(&mut writer, Probe::LastSeq, |transaction| {
             if let Some(value) = &value {
                 let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
                 write_entry(&mut feed, first, value)?;
                 write_head(self.home.salt, &mut feed, last + 1)?;
             }
             tables::apply(self.home.salt, transaction, &writes)
-        });
-        if let Err(e) = wrote {
-            writer.failed.get_or_insert_with(|| e.to_string()); // the set of ids is ahead
-            return Err(e);
-        }
+        })?;
+        writer.learn_keys(&rows);
         if let Some(value) = value {
             writer.feed.push_back((first, value.len() as u64));
             let mut next = State::clone(&state);
@@ -85,30 +89,35 @@ impl EmbeddedKeyspace {
         state: &State,
         appends: &[Append],
     ) -> Result<Group, StoreError> {
-        let mut group = Group::default();
+        // Everything that can fail comes before the set of ids is touched.
+        let hashes: Vec<Vec<u64>> = appends.iter().map(|append| id_hashes(&append.rows)).collect();
+        let parts = appends.iter().zip(&hashes);
+        let sealed = parts.map(|(append, hashes)| find_sealed(&state.blocks, &append.rows, hashes));
+        let sealed = sealed.collect::<Result<Vec<_>, _>>()?;
+        let (mut group, mut keys) = (Group::default(), NewKeys::default());
         for (part, append) in appends.iter().enumerate() {
             let rows = &append.rows;
-            let over = writer.admit_keys(rows);
+            let (over, more) = keys.with(writer, rows);
             let refused = append.atomic && !over.is_empty();
             group.refused.push(refused);
             if refused {
                 group.appended.push(refusal(rows.len, &over));
                 continue;
             }
-            let hashes: Vec<u64> = (0..rows.len).map(|row| rows.ids.get(row).hash()).collect();
-            let sealed = find_sealed(&state.blocks, rows, &hashes)?;
+            keys = more;
             let first = group.picks.len();
             let mut outcomes = Vec::with_capacity(rows.len);
-            for (row, &hash) in hashes.iter().enumerate() {
+            for (row, &hash) in hashes[part].iter().enumerate() {
+                let key = RowKey::of(rows, row);
                 let outcome = if over.binary_search(&(row as u32)).is_ok() {
                     RowOutcome::TooManyKeys
-                } else if sealed.contains_key(&(row as u32))
-                    || group.repeats_unsealed(writer, state, appends, rows, row, hash)
+                } else if sealed[part].contains_key(&(row as u32))
+                    || group.repeats_unsealed(writer, state, appends, &key, hash)
                 {
                     RowOutcome::Duplicate
                 } else {
                     let seq = state.last_seq + 1 + group.picks.len() as Seq;
-                    writer.recent.insert(hash, seq);
+                    writer.recent.insert(hash, &key, seq);
                     group.picks.push(Pick { part: part as u32, row: row as u32 });
                     RowOutcome::Accepted
                 };
@@ -123,7 +132,18 @@ impl EmbeddedKeyspace {
         Ok(group)
     }
 
-    /// Runs one write transaction to stable storage.
+    /// Fails if the disk is so full that a write could fail half-way. Asked before anything in
+    /// memory is ahead of the file.
+    pub(super) fn demand_room(&self) -> Result<(), StoreError> {
+        let free_bytes = self.volume.free_bytes().unwrap_or(u64::MAX);
+        if free_bytes < DISK_RESERVE_BYTES {
+            return Err(StoreError::DiskFull { free_bytes });
+        }
+        Ok(())
+    }
+
+    /// Runs one write transaction to stable storage. If it fails, what is in memory is what the
+    /// file has, or the next to write opens it anew.
     ///
     /// Whether a failed commit took place is known only to the disk: the file is opened anew and
     /// `probe` is looked at. What is found there is not acknowledged (it may sit in the page cache
@@ -134,10 +154,6 @@ impl EmbeddedKeyspace {
         probe: Probe,
         f: impl FnOnce(&WriteTransaction) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let free_bytes = self.volume.free_bytes().unwrap_or(u64::MAX);
-        if free_bytes < DISK_RESERVE_BYTES {
-            return Err(StoreError::DiskFull { free_bytes });
-        }
         let before = self.state().last_seq;
         let failure = match self.home.db.with(|db| db.write(f))? {
             Ok(result) => return Ok(result),
@@ -201,18 +217,15 @@ impl Group {
         writer: &Writer,
         state: &State,
         appends: &[Append],
-        rows: &RowBatch,
-        row: usize,
+        key: &RowKey<'_>,
         hash: u64,
     ) -> bool {
-        let key = RowKey::of(rows, row);
-        writer.recent.any(hash, |seq| match seq.checked_sub(state.last_seq + 1) {
-            None => is_unsealed_row(&state.tail, seq, &key),
-            Some(n) => {
-                let pick = self.picks[n as usize];
+        writer.recent.any(hash, key, |seq| match seq.checked_sub(state.last_seq + 1) {
+            None => is_unsealed_row(&state.tail, seq, key),
+            Some(n) => self.picks.get(n as usize).is_some_and(|pick| {
                 let other = &appends[pick.part as usize].rows;
                 key.repeats(&RowKey::of(other, pick.row as usize))
-            }
+            }),
         })
     }
 
@@ -236,33 +249,55 @@ impl Writer {
         self.label_keys.extend(rows.labels.iter().map(|column| Arc::clone(&column.key)));
         self.value_keys.extend(rows.values.iter().map(|column| Arc::clone(&column.key)));
     }
+}
 
-    /// Takes the new keys of `rows` into the tenant's as long as there is room, and gives the
-    /// rows, ascending, that use one beyond [`KEYS_MAX`].
-    pub(super) fn admit_keys(&mut self, rows: &RowBatch) -> Vec<u32> {
-        let mut over = Vec::new();
+/// Keys of labels and values that a group brings, on top of the tenant's. They become the tenant's
+/// when the group is stored.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NewKeys {
+    labels: HashSet<Arc<str>>,
+    values: HashSet<Arc<str>>,
+}
+
+impl NewKeys {
+    /// These with the keys of `rows` as long as there is room; and the rows, ascending, that use
+    /// one beyond [`KEYS_MAX`].
+    pub(super) fn with(&self, writer: &Writer, rows: &RowBatch) -> (Vec<u32>, Self) {
+        let (mut more, mut over) = (self.clone(), Vec::new());
         for column in &rows.labels {
-            if !admit_key(&mut self.label_keys, &column.key) {
+            if !admit_key(&writer.label_keys, &mut more.labels, &column.key) {
                 let codes = column.words.codes.iter().enumerate();
                 over.extend(codes.filter(|&(_, &c)| c != ABSENT).map(|(row, _)| row as u32));
             }
         }
         for column in &rows.values {
-            if !admit_key(&mut self.value_keys, &column.key) {
+            if !admit_key(&writer.value_keys, &mut more.values, &column.key) {
                 let values = column.values.iter().enumerate();
                 over.extend(values.filter(|(_, v)| !v.is_nan()).map(|(row, _)| row as u32));
             }
         }
         over.sort_unstable();
         over.dedup();
-        over
+        (over, more)
     }
 }
 
-/// Whether `key` is, or could become, one of the tenant's keys.
-fn admit_key(keys: &mut HashSet<Arc<str>>, key: &Arc<str>) -> bool {
-    if keys.contains(key) {
+/// Whether `key` is, or could become, one of the tenant's `keys` and the `new` ones.
+fn admit_key(keys: &HashSet<Arc<str>>, new: &mut HashSet<Arc<str>>, key: &Arc<str>) -> bool {
+    if keys.contains(key) || new.contains(key) {
         return true;
     }
-    keys.len() < KEYS_MAX && keys.insert(Arc::clone(key))
+    keys.len() + new.len() < KEYS_MAX && new.insert(Arc::clone(key))
+}
+
+fn id_hashes(rows: &RowBatch) -> Vec<u64> {
+    (0..rows.len).map(|row| rows.ids.get(row).hash()).collect()
+}
+
+/// Rows times columns of all of them together, at most.
+fn cells(appends: &[Append]) -> usize {
+    let rows: usize = appends.iter().map(|append| append.rows.len).sum();
+    let keyed: usize =
+        appends.iter().map(|append| append.rows.labels.len() + append.rows.values.len()).sum();
+    rows.saturating_mul(COLUMNS_FIXED + keyed)
 }

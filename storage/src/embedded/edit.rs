@@ -1,6 +1,6 @@
 //! Removing and replacing rows: new blocks, new partials and a feed entry in one transaction.
 
-use super::commit::Probe;
+use super::commit::{NewKeys, Probe};
 use super::db::{OrStoreError, WRITING};
 use super::keyspace::{EmbeddedKeyspace, Writer};
 use super::layout::{ALL_ENTRIES, FEED, delete_entries, for_each_entry, write_entry, write_head};
@@ -60,7 +60,7 @@ impl EmbeddedKeyspace {
         let _upkeep = self.lock_upkeep();
         let mut writer = self.lock_writer()?;
         if let Some(change) = self.sealing(true) {
-            self.change_manifest(&mut writer, change, Probe::Nothing, |_| Ok(()))?;
+            self.change_manifest(&mut writer, change)?;
         }
         let hashes: Vec<u64> = (0..rows.len).map(|row| rows.ids.get(row).hash()).collect();
         let found = find_sealed(&self.state().blocks, &rows, &hashes)?;
@@ -74,7 +74,7 @@ impl EmbeddedKeyspace {
             going.dedup();
             self.doom(&mut doomed, n, &going)?;
         }
-        let over = writer.admit_keys(&rows);
+        let (over, _) = NewKeys::default().with(&writer, &rows);
         if !over.is_empty() {
             return Err(StoreError::OverLimit {
                 what: "the number of label or value keys",
@@ -131,21 +131,25 @@ impl EmbeddedKeyspace {
             None => Body::Removed(&seqs),
         };
         let value = feed::encode(salt, first, last, body)?;
-        self.change_manifest(writer, doomed.change, Probe::LastSeq, |transaction| {
+        self.write_change(writer, &doomed.change, Probe::LastSeq, |transaction| {
             erase_from_feed(self, transaction, &seqs)?;
             let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
             write_entry(&mut feed, first, &value)?;
             write_head(salt, &mut feed, last + 1)
         })?;
         let removed = seqs.len() as u64;
-        // The feed's sizes and the new tail: what is on disk now is read back in one place.
+        // What is on disk now is read back in one place and shown at once: blocks, tail, feed, seq.
         match super::load::load(&self.home, &self.identity, &self.state().blocks) {
             Ok(loaded) => {
                 self.publish(loaded.state);
                 *writer = loaded.writer;
             }
-            // It is done all the same; the next writer reads again.
-            Err(e) => writer.failed = Some(e.to_string()),
+            Err(e) => {
+                // It is done all the same. Nobody may read what was before: whoever comes next,
+                // reader or writer, opens the file anew.
+                writer.failed = Some(e.to_string());
+                let _ = self.home.db.replace(|| Err(e));
+            }
         }
         Ok(removed)
     }

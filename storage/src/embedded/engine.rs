@@ -15,9 +15,10 @@ use crate::stored::key::Salt;
 use crate::stored::meta::{FORMAT, Identity, Progress};
 use crate::volume::Volume;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -105,6 +106,9 @@ const NAME_BYTES_MAX: usize = 64;
 /// Keyspaces waiting for upkeep; one that does not fit rings again with its next commit.
 const BELLS_MAX: usize = 1024;
 
+/// Keyspaces that fell idle are looked for after so many bells, if it is never quiet.
+const BELLS_PER_LOOK: usize = 64;
+
 /// How long rows that are too few for a block wait, without any being added, until they are
 /// sealed all the same.
 const IDLE_SEAL: Duration = Duration::from_secs(5);
@@ -169,20 +173,35 @@ struct Look {
 /// Seals and merges whatever rings, and what has been idle for a while, until the engine goes.
 fn run_upkeep(engine: &Weak<Inner>, rung: &mpsc::Receiver<String>) {
     let mut looked: HashMap<String, Look> = HashMap::new();
+    let mut bells = 0;
     loop {
         let rung = rung.recv_timeout(IDLE_SEAL);
         let Some(inner) = engine.upgrade() else { return };
         if inner.stopping.load(Ordering::SeqCst) {
             return;
         }
-        let done = match rung {
-            Ok(name) => inner.seal_and_tidy(&name),
-            Err(RecvTimeoutError::Timeout) => inner.tidy_idle(&mut looked),
+        match rung {
+            Ok(name) => {
+                inner.seal_and_tidy(&name);
+                bells += 1;
+            }
+            Err(RecvTimeoutError::Timeout) => bells = BELLS_PER_LOOK,
             Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if let Err(error) = done {
-            tracing::warn!(%error, "upkeep failed; it is tried again");
         }
+        if bells >= BELLS_PER_LOOK {
+            inner.tidy_idle(&mut looked);
+            bells = 0;
+        }
+    }
+}
+
+/// Runs the upkeep of one keyspace. What goes wrong there, a panic even, is its own matter.
+fn upkeep_of(keyspace: &EmbeddedKeyspace, work: impl FnOnce() -> Result<(), StoreError>) {
+    let name = &keyspace.identity.name;
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(keyspace = %name, %error, "upkeep failed"),
+        Err(_) => tracing::error!(keyspace = %name, "upkeep panicked"),
     }
 }
 
@@ -192,35 +211,51 @@ impl Inner {
     }
 
     /// Seals, merges and reclaims in keyspaces that got no row since the last look, once for each
-    /// time they fall idle.
-    fn tidy_idle(&self, looked: &mut HashMap<String, Look>) -> Result<(), StoreError> {
-        let open: Vec<Arc<EmbeddedKeyspace>> =
-            self.lock_open().by_name.values().map(|(keyspace, _)| Arc::clone(keyspace)).collect();
-        looked.retain(|name, _| open.iter().any(|keyspace| keyspace.identity.name == *name));
-        for keyspace in open {
-            let state = keyspace.state();
-            let last_seq = state.last_seq;
-            let look = looked.entry(keyspace.identity.name.clone());
-            let look = look.or_insert(Look { last_seq, is_tidy: false });
+    /// time they fall idle. One that fails keeps no other from its turn.
+    fn tidy_idle(&self, looked: &mut HashMap<String, Look>) {
+        let mut names: Vec<String> = self.lock_open().by_name.keys().cloned().collect();
+        looked.retain(|name, _| name == PLATFORM || names.contains(name));
+        names.push(PLATFORM.to_owned());
+        for name in names {
+            if self.stopping.load(Ordering::SeqCst) {
+                return;
+            }
+            // Held one at a time: whoever wants to close or delete another can.
+            let Some(keyspace) = self.find_open(&name) else { continue };
+            let last_seq = keyspace.state().last_seq;
+            let look = looked.entry(name).or_insert(Look { last_seq, is_tidy: false });
             if look.last_seq != last_seq {
                 *look = Look { last_seq, is_tidy: false };
             } else if !look.is_tidy {
-                if state.unsealed_rows() >= IDLE_SEAL_ROWS_MIN {
-                    keyspace.seal_some(true)?;
-                }
-                keyspace.tidy(Slack::IDLE)?;
+                // Also if it fails: not again before something has changed.
                 look.is_tidy = true;
+                upkeep_of(&keyspace, || {
+                    if keyspace.state().unsealed_rows() >= IDLE_SEAL_ROWS_MIN {
+                        keyspace.seal_some(true)?;
+                    }
+                    keyspace.tidy(Slack::IDLE)
+                });
             }
         }
-        Ok(())
     }
 
-    fn seal_and_tidy(&self, name: &str) -> Result<(), StoreError> {
-        let found = self.lock_open().by_name.get(name).map(|(keyspace, _)| Arc::clone(keyspace));
-        let Some(keyspace) = found else { return Ok(()) };
+    /// The keyspace `name` if it is open.
+    fn find_open(&self, name: &str) -> Option<Arc<EmbeddedKeyspace>> {
+        let open = self.lock_open();
+        match name {
+            PLATFORM => open.platform.clone(),
+            _ => open.by_name.get(name).map(|(keyspace, _)| Arc::clone(keyspace)),
+        }
+    }
+
+    fn seal_and_tidy(&self, name: &str) {
+        let Some(keyspace) = self.find_open(name) else { return };
         keyspace.rung.store(false, Ordering::SeqCst);
-        while keyspace.seal_some(false)? {}
-        keyspace.tidy(Slack::BUSY)
+        upkeep_of(&keyspace, || {
+            // Once: a keyspace that fills as fast as it is sealed rings again.
+            keyspace.seal_some(false)?;
+            keyspace.tidy(Slack::BUSY)
+        });
     }
 
     fn open_file(
@@ -231,13 +266,9 @@ impl Inner {
     ) -> Result<Arc<EmbeddedKeyspace>, StoreError> {
         let (engine, ringing) = (Arc::downgrade(self), name.to_owned());
         let bell = move || {
-            let Some(engine) = engine.upgrade() else { return };
+            let Some(engine) = engine.upgrade() else { return false };
             let bell = engine.bell.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(bell) = &*bell
-                && let Err(TrySendError::Full(_)) = bell.try_send(ringing.clone())
-            {
-                tracing::debug!(keyspace = ringing, "the upkeep has more than enough to do");
-            }
+            bell.as_ref().is_some_and(|bell| bell.try_send(ringing.clone()).is_ok())
         };
         EmbeddedKeyspace::open(
             Arc::clone(&self.volume),

@@ -20,7 +20,7 @@ use hashbrown::HashSet;
 use redb::ReadTransaction;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 /// The open file, or why there is none.
 #[derive(Debug)]
@@ -77,6 +77,8 @@ pub(super) struct State {
     pub(super) progress: Progress,
     /// Bytes of the feed's entries.
     pub(super) feed_bytes: u64,
+    /// Bytes of the small tables when they were last read whole.
+    pub(super) table_bytes: u64,
 }
 
 impl State {
@@ -122,12 +124,14 @@ pub(crate) struct EmbeddedKeyspace {
     pub(super) on_dirty: Bell,
     /// It has been told and has not begun yet.
     pub(super) rung: AtomicBool,
-    /// Bytes the file took after it was last written anew.
-    pub(super) compact_bytes: AtomicU64,
+    /// Bytes that the file took beyond what it holds when it was last written anew.
+    pub(super) overhead_bytes: AtomicU64,
+    /// A sync failed and the file was not written anew since.
+    suspect: AtomicBool,
 }
 
-/// A call that says "there is work".
-pub(super) struct Bell(pub(super) Box<dyn Fn() + Send + Sync>);
+/// A call that says "there is work", and gives whether that was heard.
+pub(super) struct Bell(pub(super) Box<dyn Fn() -> bool + Send + Sync>);
 
 impl std::fmt::Debug for Bell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -197,7 +201,8 @@ impl EmbeddedKeyspace {
             upkeep: Mutex::new(()),
             on_dirty,
             rung: AtomicBool::new(false),
-            compact_bytes: AtomicU64::new(0),
+            overhead_bytes: AtomicU64::new(0),
+            suspect: AtomicBool::new(false),
         })
     }
 
@@ -214,6 +219,11 @@ impl EmbeddedKeyspace {
     /// The right to change blocks.
     pub(super) fn lock_upkeep(&self) -> MutexGuard<'_, ()> {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody changes blocks just now.
+    pub(super) fn is_changing_blocks(&self) -> bool {
+        matches!(self.upkeep.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// The right to write, on a file that is in order: one that failed is opened anew first.
@@ -239,12 +249,16 @@ impl EmbeddedKeyspace {
     pub(super) fn reopen(&self, writer: &mut Writer, reason: &str) -> Result<(), StoreError> {
         tracing::warn!(keyspace = %self.identity.name, reason, "reopening after a failure");
         writer.failed = Some(reason.to_owned());
-        let must_rewrite = self.home.db.with(Db::sync_failed).unwrap_or(true);
+        if self.home.db.with(Db::sync_failed).unwrap_or(false) {
+            self.suspect.store(true, Ordering::SeqCst);
+        }
+        let must_rewrite = self.suspect.load(Ordering::SeqCst);
         let cache_bytes = self.settings.page_cache_bytes;
         self.home.db.replace(|| {
             if must_rewrite {
                 rewrite::suspect(&*self.volume, &self.path);
                 rewrite::salvage(&*self.volume, &self.path, cache_bytes, self.mode)?;
+                self.suspect.store(false, Ordering::SeqCst);
             }
             Db::open(&*self.volume, &self.path, false, cache_bytes, self.mode)
         })?;
@@ -264,7 +278,10 @@ impl EmbeddedKeyspace {
         match read() {
             Err(e) if e.is_closed() => {
                 let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-                self.reopen(&mut writer, "a reader found the file closed")?;
+                // Of several readers that found it closed the first has opened it by now.
+                if self.home.db.read(|_| Ok(())).is_err() {
+                    self.reopen(&mut writer, "a reader found the file closed")?;
+                }
                 drop(writer);
                 read()
             }

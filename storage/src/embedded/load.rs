@@ -32,7 +32,7 @@ pub(super) fn load(
     known: &[Arc<Block>],
 ) -> Result<Loaded, StoreError> {
     home.db.read(|transaction| {
-        super::tables::verify(home.salt, transaction)?;
+        let table_bytes = super::tables::verify(home.salt, transaction)?;
         let progress = read_progress(home.salt, transaction)?;
         let blocks = blocks(home, transaction, progress, known)?;
         let unsealed = unsealed(home, identity, transaction, progress)?;
@@ -57,6 +57,7 @@ pub(super) fn load(
             last_seq: unsealed.next_seq - 1,
             progress,
             feed_bytes: writer.feed.iter().map(|&(_, bytes)| bytes).sum(),
+            table_bytes,
         };
         Ok(Loaded { state, writer })
     })

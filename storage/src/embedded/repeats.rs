@@ -3,9 +3,9 @@
 //! Unsealed rows are known exactly, by a set in memory that names them by seq. Sealed blocks have
 //! a filter each; what a filter does not exclude is looked up in the block, a batch at a time.
 //!
-//! The rule (contract §2): a row with `ts` repeats a row of the same id and `ts` that also came
-//! with one; a row without `ts` repeats a row without `ts` of the same id that was received
-//! within 24 hours.
+//! The rule (contract §2): a row with `ts` repeats any row of the same id and `ts`, also one that got
+//! its `ts` from its receipt; a row without `ts` repeats a row without `ts` of the same id that was
+//! received within 24 hours.
 
 use super::block::Block;
 use super::tail::{self, TailBatch};
@@ -18,20 +18,31 @@ use crate::row::{RowId, Seq, TimeMs};
 use hashbrown::{HashMap, HashTable};
 use std::sync::Arc;
 
-/// The ids of the unsealed rows.
+/// The ids of the unsealed rows: each by its id and time, for one id may come with many times, and
+/// those without `ts` also by their id alone.
 #[derive(Debug, Default)]
 pub(super) struct RecentIds {
     entries: HashTable<(u64, Seq)>,
 }
 
 impl RecentIds {
-    /// Adds the row with `seq`.
-    pub(super) fn insert(&mut self, hash: u64, seq: Seq) {
-        self.entries.insert_unique(hash, (hash, seq), |entry| entry.0);
+    /// Adds the row with `seq`; `hash` is its id's.
+    pub(super) fn insert(&mut self, hash: u64, key: &RowKey<'_>, seq: Seq) {
+        let with_time = hash_with_time(hash, key.ts_ms);
+        self.entries.insert_unique(with_time, (with_time, seq), |entry| entry.0);
+        if !key.ts_given {
+            self.entries.insert_unique(hash, (hash, seq), |entry| entry.0);
+        }
     }
 
-    /// Whether a row passes `is_same` among those with `hash`.
-    pub(super) fn any(&self, hash: u64, mut is_same: impl FnMut(Seq) -> bool) -> bool {
+    /// Whether one of the rows that `key` could repeat passes `is_same`; `hash` is its id's.
+    pub(super) fn any(
+        &self,
+        hash: u64,
+        key: &RowKey<'_>,
+        mut is_same: impl FnMut(Seq) -> bool,
+    ) -> bool {
+        let hash = if key.ts_given { hash_with_time(hash, key.ts_ms) } else { hash };
         self.entries.find(hash, |&(h, seq)| h == hash && is_same(seq)).is_some()
     }
 
@@ -46,11 +57,17 @@ impl RecentIds {
         let mut ids = Self { entries: HashTable::with_capacity(rows) };
         for batch in tail {
             for row in 0..batch.rows.len {
-                ids.insert(batch.rows.ids.get(row).hash(), batch.rows.seq[row]);
+                let hash = batch.rows.ids.get(row).hash();
+                ids.insert(hash, &RowKey::of(&batch.rows, row), batch.rows.seq[row]);
             }
         }
         ids
     }
+}
+
+/// Spreads the times of one id (the multiplier is that of SplitMix64, an odd number without pattern).
+fn hash_with_time(hash: u64, ts_ms: TimeMs) -> u64 {
+    hash ^ (ts_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// What decides whether two rows are the same execution.
@@ -76,13 +93,13 @@ impl<'a> RowKey<'a> {
 
     /// Whether `other`, which is stored, is the same execution.
     pub(super) fn repeats(&self, other: &RowKey<'_>) -> bool {
-        self.ts_given == other.ts_given
-            && if self.ts_given {
-                self.ts_ms == other.ts_ms
-            } else {
-                self.received_ms.abs_diff(other.received_ms) <= REPEAT_WINDOW_MS as u64
-            }
-            && self.id == other.id
+        let in_time = if self.ts_given {
+            self.ts_ms == other.ts_ms
+        } else {
+            !other.ts_given
+                && self.received_ms.abs_diff(other.received_ms) <= REPEAT_WINDOW_MS as u64
+        };
+        in_time && self.id == other.id
     }
 
     /// The times at which a stored row that this one repeats can lie.
@@ -153,17 +170,26 @@ fn verify(
 ) -> Result<(), StoreError> {
     let want = ColumnSet { ids: true, ts: true, ts_given: true, ..ColumnSet::default() };
     let stored = block.read(&want)?;
+    let mut by_id: HashMap<RowId<'_>, Vec<u32>> = HashMap::with_capacity(suspects.len());
+    let (mut from, mut to) = (TimeMs::MAX, TimeMs::MIN);
     for &suspect in suspects {
-        let key = RowKey::of(batch, suspect as usize);
-        let (from, to) = key.window();
-        let first = stored.ts.partition_point(|&ts| ts < from);
-        let candidates = stored.ts[first..].iter().take_while(|&&ts| ts <= to);
-        let at = candidates
-            .enumerate()
-            .map(|(n, _)| first + n)
-            .find(|&at| key.repeats(&RowKey::of(&stored, at)));
-        if let Some(at) = at {
-            same(suspect, at as u32);
+        let (first, last) = RowKey::of(batch, suspect as usize).window();
+        (from, to) = (from.min(first), to.max(last));
+        by_id.entry(batch.ids.get(suspect as usize)).or_default().push(suspect);
+    }
+    // One pass over the rows of these times, however many share one of them.
+    let first = stored.ts.partition_point(|&ts| ts < from);
+    let end = stored.ts.partition_point(|&ts| ts <= to);
+    for at in first..end {
+        let key = RowKey::of(&stored, at);
+        if let Some(suspects) = by_id.get_mut(&key.id) {
+            suspects.retain(|&suspect| {
+                let is_it = RowKey::of(batch, suspect as usize).repeats(&key);
+                if is_it {
+                    same(suspect, at as u32);
+                }
+                !is_it
+            });
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 
 use super::commit::classify;
 use super::db::{CommitMode, Db, OrStoreError, READING, WRITING};
-use super::keyspace::EmbeddedKeyspace;
+use super::keyspace::{EmbeddedKeyspace, State};
 use super::layout::{BLOCKS, DEAD, FEED, META, PARTS, TABLES};
 use crate::block::BlockId;
 use crate::error::StoreError;
@@ -20,6 +20,9 @@ use std::sync::atomic::Ordering;
 
 /// Entries that one transaction of a copy holds: bounds its memory to some 64 MB of large pieces.
 const COPY_ENTRIES: usize = 256;
+
+/// Bytes that a copy leaves free for what others write meanwhile.
+const COPY_RESERVE_BYTES: u64 = 32 << 20;
 
 /// How much of a file may be free before it is written anew.
 #[derive(Clone, Copy, Debug)]
@@ -42,10 +45,15 @@ impl EmbeddedKeyspace {
     /// Whether more of the file is free than `slack` allows.
     pub(super) fn is_wasteful(&self, slack: Slack) -> Result<bool, StoreError> {
         let state = self.state();
-        let blocks: u64 = state.blocks.iter().map(|block| block.entry.bytes()).sum();
-        let held = (blocks + state.feed_bytes).max(self.compact_bytes.load(Ordering::Relaxed));
+        let held = held_bytes(&state) + self.overhead_bytes.load(Ordering::Relaxed);
         let allocated = self.home.db.with(Db::allocated_bytes)??;
         Ok(allocated > held + held / slack.share + slack.bytes)
+    }
+
+    /// Whether there is room for a copy beside the file, and some for everybody else.
+    pub(super) fn has_room_for_copy(&self) -> bool {
+        let wanted = held_bytes(&self.state()) / 8 * 9 + COPY_RESERVE_BYTES;
+        self.volume.free_bytes().is_ok_and(|free| free >= wanted)
     }
 
     /// See [`crate::engine::Keyspace::rewrite`].
@@ -58,8 +66,10 @@ impl EmbeddedKeyspace {
         let buried = std::mem::take(
             &mut *self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner),
         );
+        let mut is_replacing = false;
         let copied = self.copy_live(to, &buried, |to| {
             to.close()?;
+            is_replacing = true;
             self.home.db.replace(|| {
                 put_in_place(&*self.volume, &fresh, &self.path)?;
                 self.open_file()
@@ -69,10 +79,14 @@ impl EmbeddedKeyspace {
             // The old file is as it was; the blocks are still dead in it.
             self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner).extend(buried);
             let _ = self.volume.remove_file(&fresh);
-            self.lock_writer()?.failed = Some(e.to_string());
+            if is_replacing {
+                self.lock_writer()?.failed = Some(e.to_string());
+            }
             return Err(classify(e, &*self.volume));
         }
-        self.compact_bytes.store(self.home.db.with(Db::allocated_bytes)??, Ordering::Relaxed);
+        let allocated = self.home.db.with(Db::allocated_bytes)??;
+        let overhead = allocated.saturating_sub(held_bytes(&self.state()));
+        self.overhead_bytes.store(overhead, Ordering::Relaxed);
         Ok(())
     }
 
@@ -114,12 +128,20 @@ impl EmbeddedKeyspace {
         self.home.db.with(|from| {
             copy_table(from, &to, BLOCKS, |_| true)?;
             copy_table(from, &to, PARTS, |key| live(block_of(key)))?;
-            copy_table(from, &to, DEAD, live)
+            copy_table(from, &to, DEAD, live)?;
+            // On the disk before the writers have to wait: what is copied then is little.
+            to.write(|_| Ok(())).map_err(|failure| failure.error)
         })??;
         let _writer = self.lock_writer()?;
         self.home.db.with(|from| copy_rest(from, &to))??;
         finish(to)
     }
+}
+
+/// Bytes of what a file holds.
+fn held_bytes(state: &State) -> u64 {
+    let blocks: u64 = state.blocks.iter().map(|block| block.entry.bytes()).sum();
+    blocks + state.feed_bytes + state.table_bytes
 }
 
 /// After a failed sync: copies what the file shows into a fresh one, syncs that, and puts it in

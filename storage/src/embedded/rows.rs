@@ -33,17 +33,27 @@ impl Piece {
         }
     }
 
-    fn may_match(&self, selection: &Selection) -> bool {
+    fn is_in_time(&self, selection: &Selection) -> bool {
         let (min, max) = self.range();
-        max >= selection.from_ms
-            && min < selection.to_ms
-            && match self {
-                Self::Sealed(block) => selection
-                    .predicates
-                    .iter()
-                    .all(|p| block.may_match(p) && may_have_id(block, p).unwrap_or(true)),
-                Self::Unsealed(_) => true,
-            }
+        max >= selection.from_ms && min < selection.to_ms
+    }
+
+    /// Whether a row can pass: may read tables of words and filters.
+    fn may_match(&self, selection: &Selection) -> bool {
+        match self {
+            Self::Sealed(block) => selection
+                .predicates
+                .iter()
+                .all(|p| block.may_match(p) && may_have_id(block, p).unwrap_or(true)),
+            Self::Unsealed(_) => true,
+        }
+    }
+
+    fn seq_range(&self) -> Option<(Seq, Seq)> {
+        match self {
+            Self::Sealed(block) => Some((block.entry.seq_min, block.entry.seq_max)),
+            Self::Unsealed(batch) => Some((*batch.rows.seq.first()?, *batch.rows.seq.last()?)),
+        }
     }
 
     fn columns(&self, want: &ColumnSet) -> Result<Arc<RowBatch>, StoreError> {
@@ -89,14 +99,17 @@ impl EmbeddedKeyspace {
             selection.to_ms = selection.to_ms.min(ts.saturating_add(1));
         }
         let mut pieces = Piece::all_of(&state);
-        pieces.retain(|piece| piece.may_match(&selection));
+        pieces.retain(|piece| piece.is_in_time(&selection));
         pieces.sort_by_key(|piece| std::cmp::Reverse(piece.range().1));
         let mut newest = Newest { rows: Vec::new(), keys: Vec::new(), limit };
         for piece in pieces {
             if newest.is_full_before(piece.range().1) {
                 break;
             }
-            budget.check(0)?;
+            budget.check(newest.heap_bytes())?;
+            if !piece.may_match(&selection) {
+                continue;
+            }
             let looked_at = piece.columns(&want_order(&selection))?;
             let mut rows = select(&looked_at, &selection);
             rows.retain(|&row| {
@@ -129,34 +142,39 @@ impl EmbeddedKeyspace {
         to: Seq,
         limit: usize,
     ) -> Result<RowBatch, AskError> {
-        let state = self.state();
-        let mut found: Vec<(Seq, Pick)> = Vec::new();
-        let mut parts: Vec<Arc<RowBatch>> = Vec::new();
+        let mut pieces: Vec<(Seq, Piece)> = Piece::all_of(&self.state())
+            .into_iter()
+            .filter_map(|piece| piece.seq_range().map(|range| (range, piece)))
+            .filter(|((first, last), _)| *last >= from && *first <= to)
+            .map(|((first, _), piece)| (first, piece))
+            .collect();
+        pieces.sort_by_key(|(first, _)| *first);
+        // The smallest seqs so far, at most `limit`, and their rows.
+        let (mut found, mut parts): (Vec<(Seq, Pick)>, Vec<RowBatch>) = (Vec::new(), Vec::new());
         let want = ColumnSet { seq: true, ..ColumnSet::default() };
-        for piece in Piece::all_of(&state) {
-            if let Piece::Sealed(block) = &piece
-                && (block.entry.seq_max < from || block.entry.seq_min > to)
-            {
-                continue;
+        for (first, piece) in pieces {
+            if found.len() >= limit && found.last().is_none_or(|(last, _)| *last < first) {
+                break;
             }
             let seqs = piece.columns(&want)?;
-            let wanted = |&(_, seq): &(usize, &Seq)| (from..=to).contains(seq);
-            let part = parts.len() as u32;
-            let before = found.len();
-            found.extend(
-                seqs.seq
-                    .iter()
-                    .enumerate()
-                    .filter(wanted)
-                    .map(|(row, &seq)| (seq, Pick { part, row: row as u32 })),
-            );
-            if found.len() > before {
-                parts.push(piece.columns(&ColumnSet::all())?);
+            let mut mine: Vec<(Seq, u32)> =
+                (0..).zip(&seqs.seq).map(|(row, &seq)| (seq, row)).collect();
+            mine.retain(|(seq, _)| (from..=to).contains(seq));
+            mine.sort_unstable();
+            mine.truncate(limit);
+            if mine.is_empty() {
+                continue;
             }
+            let all = piece.columns(&ColumnSet::all())?;
+            let picks: Vec<Pick> = mine.iter().map(|&(_, row)| Pick { part: 0, row }).collect();
+            let part = parts.len() as u32;
+            parts.push(gather(&[&all], &picks));
+            let numbered = (0..).zip(mine);
+            found.extend(numbered.map(|(row, (seq, _))| (seq, Pick { part, row })));
+            found.sort_unstable_by_key(|&(seq, _)| seq);
+            found.truncate(limit);
         }
-        found.sort_unstable_by_key(|&(seq, _)| seq);
-        found.truncate(limit);
-        let parts: Vec<&RowBatch> = parts.iter().map(|part| &**part).collect();
+        let parts: Vec<&RowBatch> = parts.iter().collect();
         let picks: Vec<Pick> = found.into_iter().map(|(_, pick)| pick).collect();
         Ok(gather(&parts, &picks))
     }
@@ -171,19 +189,21 @@ impl EmbeddedKeyspace {
     ) -> Result<(), AskError> {
         let state = self.state();
         let mut waiting = Piece::all_of(&state);
-        waiting.retain(|piece| piece.may_match(selection));
+        waiting.retain(|piece| piece.is_in_time(selection));
         waiting.sort_by_key(|piece| std::cmp::Reverse(piece.range().0));
         let mut open: Vec<RowBatch> = Vec::new();
         loop {
             let next = waiting.pop();
-            budget.check(0)?;
+            budget.check(open.iter().map(RowBatch::heap_bytes).sum())?;
             // Everything before the next piece's time can be given out.
             let until = next.as_ref().map_or(TimeMs::MAX, |piece| piece.range().0);
             if !give_out(&mut open, until, next.is_none(), each) {
                 return Ok(());
             }
             let Some(piece) = next else { return Ok(()) };
-            open.extend(piece.selected(selection)?);
+            if piece.may_match(selection) {
+                open.extend(piece.selected(selection)?);
+            }
         }
     }
 }
@@ -239,6 +259,10 @@ struct Newest {
 }
 
 impl Newest {
+    fn heap_bytes(&self) -> usize {
+        self.rows.iter().map(RowBatch::heap_bytes).sum()
+    }
+
     /// Whether no row at or before `ts_max` can still belong to the page.
     fn is_full_before(&self, ts_max: TimeMs) -> bool {
         self.keys.len() >= self.limit

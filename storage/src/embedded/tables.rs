@@ -49,20 +49,21 @@ pub(super) fn apply(
     write_digest(salt, &mut meta, digest)
 }
 
-/// Reads every entry and compares them with their digest.
-pub(super) fn verify(salt: Salt, transaction: &redb::ReadTransaction) -> Result<(), StoreError> {
+/// Reads every entry and compares them with their digest. Gives how many bytes they are.
+pub(super) fn verify(salt: Salt, transaction: &redb::ReadTransaction) -> Result<u64, StoreError> {
     let meta = transaction.open_table(META).or_store(READING)?;
     let table = transaction.open_table(TABLES).or_store(READING)?;
-    let mut digest = TablesDigest::default();
+    let (mut digest, mut bytes) = (TablesDigest::default(), 0);
     for item in table.iter().or_store(READING)? {
         let (key, value) = item.or_store(READING)?;
         frame::open(&salt.small(key.value()), kind::SMALL, value.value())?;
         digest.add(key.value(), value.value());
+        bytes += (key.value().len() + value.value().len()) as u64;
     }
     if digest != read_digest(salt, &meta)? {
         return Err(Corrupt::new("the small tables: an entry is missing or foreign").into());
     }
-    Ok(())
+    Ok(bytes)
 }
 
 impl EmbeddedKeyspace {
@@ -134,6 +135,7 @@ impl Tables for EmbeddedKeyspace {
             Ok(true)
         })?;
         if holds {
+            self.demand_room()?;
             let probe = super::commit::Probe::Nothing;
             EmbeddedKeyspace::write(self, &mut writer, probe, |transaction| {
                 apply(self.home.salt, transaction, writes)

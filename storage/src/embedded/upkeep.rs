@@ -32,11 +32,19 @@ use std::sync::{Arc, PoisonError};
 /// Blocks of one class that are put together when there are so many.
 pub(super) const FAN_IN: usize = 8;
 
-/// Most blocks that one merge reads: bounds its memory to about 50 MB.
+/// Most blocks that one merge reads.
 const MERGE_BLOCKS_MAX: usize = 8;
 
-/// A tail so many times larger than what is sealed at once makes its writers seal themselves.
+/// Most bytes, as stored, that one merge reads: with long texts a block can be twenty times as large
+/// as usual, and eight of them would be a quarter of a gigabyte of memory.
+const MERGE_BYTES_MAX: u64 = 64 << 20;
+
+/// A tail so many times larger than what is sealed at once makes its writers seal themselves, if
+/// nothing else changes blocks just then.
 const TAIL_SLACK: usize = 3;
+
+/// A tail so many times larger makes them wait until they can: the bound of a tail's memory.
+const TAIL_MAX: usize = 8;
 
 /// What a change of blocks does to the manifest.
 #[derive(Default)]
@@ -58,11 +66,16 @@ impl EmbeddedKeyspace {
     /// there is none, or where it lags so far behind that memory would grow.
     pub(super) fn make_room(&self) {
         let state = self.state();
-        let lagging = state.unsealed_rows() >= TAIL_SLACK * self.settings.seal_rows
-            || state.unsealed_bytes() >= TAIL_SLACK * self.settings.seal_bytes;
+        let is_over = |times: usize| {
+            state.unsealed_rows() >= times * self.settings.seal_rows
+                || state.unsealed_bytes() >= times * self.settings.seal_bytes
+        };
         if self.settings.background && !self.rung.swap(true, Ordering::SeqCst) {
-            (self.on_dirty.0)();
+            // If nobody heard, the next commit rings again.
+            self.rung.store((self.on_dirty.0)(), Ordering::SeqCst);
         }
+        // A long merge or rewrite holds the right to change blocks: not worth waiting for so soon.
+        let lagging = is_over(TAIL_MAX) || (is_over(TAIL_SLACK) && !self.is_changing_blocks());
         if lagging && let Err(error) = self.seal_some(false) {
             // The rows are safe where they are; the next commit tries again.
             tracing::warn!(keyspace = %self.identity.name, %error, "sealing failed");
@@ -75,7 +88,7 @@ impl EmbeddedKeyspace {
         drop(self.lock_writer()?); // what is looked at below must be what the disk has
         let Some(change) = self.sealing(all) else { return Ok(false) };
         let mut writer = self.lock_writer()?;
-        self.change_manifest(&mut writer, change, Probe::Nothing, |_| Ok(()))?;
+        self.change_manifest(&mut writer, change)?;
         Ok(true)
     }
 
@@ -104,17 +117,20 @@ impl EmbeddedKeyspace {
         let _upkeep = self.lock_upkeep();
         drop(self.lock_writer()?); // what is looked at below must be what the disk has
         let state = self.state();
-        let Some(merging) = to_merge(&state.blocks, self.settings.seal_rows.min(ROWS_MAX)) else {
+        let rows_full = self.settings.seal_rows.min(ROWS_MAX);
+        let Some(merging) = to_merge(&state.blocks, rows_full) else {
             return Ok(false);
         };
         let add = self.merged(&merging, state.progress.next_block)?;
-        if add.len() > merging.len() {
-            return Ok(false); // long texts: the blocks were small in rows alone
+        if add.len() >= merging.len() && merging.iter().all(|block| !block.is_full(rows_full)) {
+            // Long texts: the blocks were small in rows alone. They are full, as far as merging goes.
+            merging.iter().for_each(|block| block.set_full());
+            return Ok(true);
         }
         let retire = merging.iter().map(|block| block.entry.id).collect();
         let change = ManifestChange { add, retire, unsealed_from: None };
         let mut writer = self.lock_writer()?;
-        self.change_manifest(&mut writer, change, Probe::Nothing, |_| Ok(()))?;
+        self.change_manifest(&mut writer, change)?;
         Ok(true)
     }
 
@@ -145,7 +161,8 @@ impl EmbeddedKeyspace {
         let bytes: usize = parts.iter().map(|part| part.heap_bytes()).sum();
         let total: usize = parts.iter().map(|part| part.len).sum();
         let bytes_a_row = bytes / total.max(1) + 1;
-        let rows_max = self.settings.seal_rows.min(ROWS_MAX).min(HEAP_BYTES_MAX / bytes_a_row);
+        let bytes_max = self.settings.seal_bytes.min(HEAP_BYTES_MAX);
+        let rows_max = self.settings.seal_rows.min(ROWS_MAX).min(bytes_max / bytes_a_row);
         // Equal shares rather than full blocks and a small rest.
         let shares = picks.len().div_ceil(rows_max.max(1)).max(1);
         let views = default_views();
@@ -158,16 +175,34 @@ impl EmbeddedKeyspace {
         chunks.enumerate().filter_map(encode).collect()
     }
 
-    /// Writes and publishes a change of blocks in one transaction, together with what `also`
-    /// writes; deletes the parts of blocks that nobody holds any more, and what of the feed is
-    /// beyond its window. The caller holds the upkeep lock.
+    /// Writes and publishes a change of blocks in one transaction. The caller holds the upkeep lock.
     pub(super) fn change_manifest(
         &self,
         writer: &mut Writer,
         change: ManifestChange,
+    ) -> Result<(), StoreError> {
+        let mut next = State::clone(&self.state());
+        let (progress, trimmed) = self.write_change(writer, &change, Probe::Nothing, |_| Ok(()))?;
+        next.progress = progress;
+        for (_, bytes) in writer.feed.drain(..trimmed) {
+            next.feed_bytes -= bytes;
+        }
+        self.apply_change(writer, next, change);
+        Ok(())
+    }
+
+    /// Writes a change of blocks in one transaction, together with what `also` writes; deletes the
+    /// parts of blocks that nobody holds any more, and what of the feed is beyond its window. Gives
+    /// the new progress and how many entries of the feed went; memory is as it was. The caller holds
+    /// the upkeep lock.
+    pub(super) fn write_change(
+        &self,
+        writer: &mut Writer,
+        change: &ManifestChange,
         probe: Probe,
         also: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(Progress, usize), StoreError> {
+        self.demand_room()?;
         let state = self.state();
         let buried = std::mem::take(
             &mut *self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner),
@@ -184,23 +219,22 @@ impl EmbeddedKeyspace {
             feed_from,
             blocks: (state.blocks.len() + change.add.len() - change.retire.len()) as u64,
         };
-        self.write(writer, probe, |transaction| {
+        let written = self.write(writer, probe, |transaction| {
             bury(transaction, &buried)?;
-            self.write_blocks(transaction, &change)?;
+            self.write_blocks(transaction, change)?;
             if trimmed > 0 {
                 let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
                 delete_entries(&mut feed, 0, feed_from)?;
             }
             write_progress(self.home.salt, transaction, progress)?;
             also(transaction)
-        })?;
-        let mut next = State::clone(&state);
-        next.progress = progress;
-        for (_, bytes) in writer.feed.drain(..trimmed) {
-            next.feed_bytes -= bytes;
+        });
+        if let Err(e) = written {
+            // They are dead still, or again: deleting parts twice does no harm.
+            self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner).extend(buried);
+            return Err(e);
         }
-        self.apply_change(writer, next, change);
-        Ok(())
+        Ok((progress, trimmed))
     }
 
     fn write_blocks(
@@ -283,23 +317,34 @@ fn bury(transaction: &WriteTransaction, buried: &[BlockId]) -> Result<(), StoreE
 /// The blocks that should be merged now, by time; `None` if all is well. A block of `rows_full`
 /// rows is full.
 ///
-/// It ends: merging small blocks leaves fewer of them, and after merging overlapping ones at most
-/// one of the results reaches beyond any instant, so none of them is merged with another again.
+/// It ends: merging small blocks leaves fewer of them or declares them full, and after merging
+/// overlapping ones at most one of the results reaches beyond any instant, so none of them is merged
+/// with another again.
 fn to_merge(blocks: &[Arc<Block>], rows_full: usize) -> Option<Vec<Arc<Block>>> {
     let mut by_time: Vec<&Arc<Block>> = blocks.iter().collect();
     by_time.sort_by_key(|block| (block.entry.ts_min, block.entry.id));
     let (large, small): (Vec<_>, Vec<_>) =
-        by_time.into_iter().partition(|block| block.entry.rows >= rows_full / 2);
+        by_time.into_iter().partition(|block| block.is_full(rows_full));
     small_alike(&small).or_else(|| overlapping_alike(&large))
+}
+
+/// Some of `blocks` to be merged, if there are [`FAN_IN`] that are not too large together.
+fn enough<'a>(blocks: impl Iterator<Item = &'a Arc<Block>>) -> Option<Vec<Arc<Block>>> {
+    let mut bytes = 0;
+    let fitting = blocks.take(MERGE_BLOCKS_MAX).take_while(|block| {
+        bytes += block.entry.bytes();
+        bytes <= MERGE_BYTES_MAX
+    });
+    let some: Vec<Arc<Block>> = fitting.map(Arc::clone).collect();
+    (some.len() >= FAN_IN).then_some(some)
 }
 
 /// [`FAN_IN`] blocks of one size class.
 fn small_alike(by_time: &[&Arc<Block>]) -> Option<Vec<Arc<Block>>> {
     let class = |block: &Block| block.entry.rows.max(1).ilog2() / 3;
     for wanted in 0..=ROWS_MAX.ilog2() / 3 {
-        let alike = by_time.iter().filter(|block| class(block) == wanted).take(MERGE_BLOCKS_MAX);
-        let alike: Vec<Arc<Block>> = alike.map(|block| Arc::clone(block)).collect();
-        if alike.len() >= FAN_IN {
+        let alike = by_time.iter().copied().filter(|block| class(block) == wanted);
+        if let Some(alike) = enough(alike) {
             return Some(alike);
         }
     }
@@ -316,10 +361,9 @@ fn overlapping_alike(by_time: &[&Arc<Block>]) -> Option<Vec<Arc<Block>>> {
         let at = latest.entry.ts_min;
         let reaching = by_time[..=n]
             .iter()
-            .filter(|block| block.entry.ts_max > at && class(block) == class(latest))
-            .take(MERGE_BLOCKS_MAX);
-        let reaching: Vec<Arc<Block>> = reaching.map(|block| Arc::clone(block)).collect();
-        if reaching.len() >= FAN_IN {
+            .copied()
+            .filter(|block| block.entry.ts_max > at && class(block) == class(latest));
+        if let Some(reaching) = enough(reaching) {
             return Some(reaching);
         }
     }
