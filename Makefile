@@ -2,8 +2,10 @@
 #
 #   make run      build it, load a sample, ask a first question
 #   make test     every test
-#   make check    formatting, lints, licences, documentation, the floors
+#   make check    formatting, lints, licences, documentation, the floors of ARCHITECTURE.md;
+#                 installs cargo-deny the first time
 #   make bench    the benchmarks, with DuckDB beside them
+#   make clean-run  forget what `make run` made
 #   make soak     the long versions of the long tests; nothing may be skipped
 #
 # Everything is written below target/ and run/.
@@ -66,4 +68,4 @@ check-advisories:
 	fi
 
 bench:
-	$(CARGO) bench --locked --bench store
+	$(CARGO) bench --locked --bench store -- all

@@ -94,6 +94,24 @@ fn one_id_with_many_times_is_as_many_rows() {
 }
 
 #[test]
+fn rows_of_one_time_are_told_apart_by_their_ids() {
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    let of_one_time = |numbers: std::ops::Range<u64>| {
+        let mut rows = storage::batch::RowBatchBuilder::default();
+        for n in numbers {
+            support::push(&mut rows, n, &support::Made { ts_ms: 1_700_000_000_000, ..made(n) });
+        }
+        vec![append(rows.finish())]
+    };
+    keyspace.append(of_one_time(0..1000)).unwrap();
+    keyspace.settle().unwrap();
+    let again = keyspace.append(of_one_time(500..1500)).unwrap().remove(0).outcomes;
+    assert!(again[..500].iter().all(|outcome| *outcome == RowOutcome::Duplicate));
+    assert!(again[500..].iter().all(|outcome| *outcome == RowOutcome::Accepted));
+}
+
+#[test]
 fn long_texts_make_blocks_of_few_rows_and_merging_ends() {
     let dir = tempfile::tempdir().unwrap();
     let settings = EngineSettings { seal_rows: 1000, seal_bytes: 256 << 10, ..small_settings() };

@@ -170,27 +170,47 @@ fn verify(
 ) -> Result<(), StoreError> {
     let want = ColumnSet { ids: true, ts: true, ts_given: true, ..ColumnSet::default() };
     let stored = block.read(&want)?;
-    let mut by_id: HashMap<RowId<'_>, Vec<u32>> = HashMap::with_capacity(suspects.len());
-    let (mut from, mut to) = (TimeMs::MAX, TimeMs::MIN);
-    for &suspect in suspects {
-        let (first, last) = RowKey::of(batch, suspect as usize).window();
-        (from, to) = (from.min(first), to.max(last));
-        by_id.entry(batch.ids.get(suspect as usize)).or_default().push(suspect);
+    let candidates = |suspect: u32| {
+        let (from, to) = RowKey::of(batch, suspect as usize).window();
+        let first = stored.ts.partition_point(|&ts| ts < from);
+        first..stored.ts.partition_point(|&ts| ts <= to)
+    };
+    let total: usize = suspects.iter().map(|&suspect| candidates(suspect).len()).sum();
+    if total > stored.len {
+        verify_all(&stored, batch, suspects, same);
+        return Ok(());
     }
-    // One pass over the rows of these times, however many share one of them.
-    let first = stored.ts.partition_point(|&ts| ts < from);
-    let end = stored.ts.partition_point(|&ts| ts <= to);
-    for at in first..end {
-        let key = RowKey::of(&stored, at);
-        if let Some(suspects) = by_id.get_mut(&key.id) {
-            suspects.retain(|&suspect| {
-                let is_it = RowKey::of(batch, suspect as usize).repeats(&key);
-                if is_it {
-                    same(suspect, at as u32);
-                }
-                !is_it
-            });
+    for &suspect in suspects {
+        let key = RowKey::of(batch, suspect as usize);
+        let found = candidates(suspect).find(|&at| key.repeats(&RowKey::of(&stored, at)));
+        if let Some(at) = found {
+            same(suspect, at as u32);
         }
     }
     Ok(())
+}
+
+/// As [`verify`], in one pass over the stored rows: for suspects that could each be one of many, as
+/// where thousands of rows have one time.
+fn verify_all(
+    stored: &RowBatch,
+    batch: &RowBatch,
+    suspects: &[u32],
+    mut same: impl FnMut(u32, u32),
+) {
+    let mut by_id: HashMap<RowId<'_>, Vec<u32>> = HashMap::with_capacity(suspects.len());
+    for &suspect in suspects {
+        by_id.entry(batch.ids.get(suspect as usize)).or_default().push(suspect);
+    }
+    for at in 0..stored.len {
+        let key = RowKey::of(stored, at);
+        let Some(suspects) = by_id.get_mut(&key.id) else { continue };
+        suspects.retain(|&suspect| {
+            let is_it = RowKey::of(batch, suspect as usize).repeats(&key);
+            if is_it {
+                same(suspect, at as u32);
+            }
+            !is_it
+        });
+    }
 }
