@@ -3,7 +3,8 @@
 //! A few plain threads each own a *lane*: a queue bounded in appends and in bytes. A tenant always
 //! takes the same lane, so that its appends keep their order and one keyspace never has two
 //! writers. A writer takes what waits in its lane, up to one commit's worth, and appends it keyspace
-//! by keyspace: whoever waits pays for one fsync together.
+//! by keyspace: whoever waits pays for one fsync together. A caller that waits anyway, and finds its
+//! lane idle, takes the writer's place for its own append: that saves waking two threads.
 //!
 //! *Invariant*: every append that [`Writers::submit`] has taken is answered exactly once, whatever
 //! fails, panics or stops. One that is not taken costs nothing and its callback is never called.
@@ -117,6 +118,8 @@ struct Lane {
     held_bytes: Arc<AtomicUsize>,
     /// Sleeps while the queue is empty: whoever puts something in wakes it.
     writer: Thread,
+    /// Held by whoever writes for this lane.
+    right: Arc<Mutex<()>>,
 }
 
 struct Submission {
@@ -174,13 +177,15 @@ impl Writers {
         for n in 0..settings.threads.max(1) {
             let (queue, waiting) = bounded(settings.lane_appends_max.max(1));
             let end: Sender<()> = end.clone();
+            let right: Arc<Mutex<()>> = Arc::default();
+            let writers_right = Arc::clone(&right);
             let thread =
                 std::thread::Builder::new().name(format!("writer-{n}")).spawn(move || {
-                    write(&waiting, settings);
+                    write(&waiting, &writers_right, settings);
                     drop(end);
                 })?;
             let writer = thread.thread().clone();
-            lanes.push(Lane { queue, held_bytes: Arc::default(), writer });
+            lanes.push(Lane { queue, held_bytes: Arc::default(), writer, right });
             threads.push(thread);
         }
         let (lanes, threads) = (RwLock::new(Some(lanes)), Mutex::new(threads));
@@ -198,8 +203,7 @@ impl Writers {
     ) -> Result<(), WriteError> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         let Some(lanes) = lanes.as_ref() else { return Err(WriteError::Stopping) };
-        let hash = xxhash_rust::xxh3::xxh3_64(tenant.as_bytes());
-        let lane = &lanes[(hash % lanes.len() as u64) as usize];
+        let lane = lane_of(lanes, tenant);
         let busy = WriteError::Busy { retry_after: RETRY_AFTER };
         let bytes = bytes_of(&append);
         let held_before = lane.held_bytes.fetch_add(bytes, Ordering::AcqRel);
@@ -232,6 +236,12 @@ impl Writers {
         keyspace: Arc<dyn Keyspace>,
         append: Append,
     ) -> Written {
+        if let Some(right) = self.idle_lane(tenant)?
+            && let Ok(_right) = right.try_lock()
+        {
+            let mut appended = commit_rows(&*keyspace, vec![append])?;
+            return appended.pop().ok_or(WriteError::OutcomeUnknown);
+        }
         let told = Arc::new((Mutex::new(None), Condvar::new()));
         let tell = Arc::clone(&told);
         let on_written = Box::new(move |written| {
@@ -246,6 +256,13 @@ impl Writers {
             }
             written = told.1.wait(written).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The right to write for the lane of `tenant`, if nothing waits there.
+    fn idle_lane(&self, tenant: &str) -> Result<Option<Arc<Mutex<()>>>, WriteError> {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        let lane = lane_of(lanes.as_ref().ok_or(WriteError::Stopping)?, tenant);
+        Ok(lane.queue.is_empty().then(|| Arc::clone(&lane.right)))
     }
 
     /// Takes nothing more, drains the lanes, and answers everybody. `false` if that took longer
@@ -290,6 +307,12 @@ impl Drop for Writers {
     }
 }
 
+/// The lane of `tenant`, always the same.
+fn lane_of<'a>(lanes: &'a [Lane], tenant: &str) -> &'a Lane {
+    let hash = xxhash_rust::xxh3::xxh3_64(tenant.as_bytes());
+    &lanes[(hash % lanes.len() as u64) as usize]
+}
+
 /// What an append holds in memory, and a little for itself.
 fn bytes_of(append: &Append) -> usize {
     const OVERHEAD_BYTES: usize = 1024;
@@ -302,7 +325,7 @@ fn bytes_of(append: &Append) -> usize {
 }
 
 /// A writer's life: until the lane is closed and empty.
-fn write(lane: &Receiver<Submission>, settings: WriterSettings) {
+fn write(lane: &Receiver<Submission>, right: &Mutex<()>, settings: WriterSettings) {
     while let Some(first) = next(lane) {
         let (mut rows, mut bytes) = (first.append.rows.len, first.answer.bytes);
         let mut taken = vec![first];
@@ -312,6 +335,8 @@ fn write(lane: &Receiver<Submission>, settings: WriterSettings) {
             bytes += next.answer.bytes;
             taken.push(next);
         }
+        // Whoever writes by itself just now is done before the next look at the lane.
+        let _right = right.lock().unwrap_or_else(PoisonError::into_inner);
         for group in by_tenant(taken) {
             commit(group);
         }
@@ -357,24 +382,29 @@ fn commit(group: Vec<Submission>) {
         newest = Some(submission.keyspace);
     }
     let Some(keyspace) = newest else { return };
+    match commit_rows(&*keyspace, appends) {
+        // An answer that finds no result says on its end that the outcome is unknown.
+        Ok(appended) => {
+            answers.into_iter().zip(appended).for_each(|(answer, got)| answer.give(Ok(got)));
+        }
+        Err(error) => answers.into_iter().for_each(|answer| answer.give(Err(error.clone()))),
+    }
+}
+
+/// Appends a group in one transaction.
+fn commit_rows(keyspace: &dyn Keyspace, appends: Vec<Append>) -> Result<Vec<Appended>, WriteError> {
     let asked = appends.len();
     match catch_unwind(AssertUnwindSafe(|| keyspace.append(appends))) {
         Ok(Ok(appended)) => {
             if appended.len() != asked {
                 tracing::error!(asked, got = appended.len(), "the store left appends unanswered");
             }
-            // An answer that finds no result says on its end that the outcome is unknown.
-            answers.into_iter().zip(appended).for_each(|(answer, got)| answer.give(Ok(got)));
+            Ok(appended)
         }
-        Ok(Err(error)) => {
-            let error = Arc::new(error);
-            for answer in answers {
-                answer.give(Err(WriteError::Store(error.clone())));
-            }
-        }
+        Ok(Err(error)) => Err(WriteError::Store(Arc::new(error))),
         Err(_) => {
             tracing::error!("the store panicked during an append: the outcome is unknown");
-            drop(answers);
+            Err(WriteError::OutcomeUnknown)
         }
     }
 }
