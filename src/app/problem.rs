@@ -204,6 +204,9 @@ impl Problem {
         let errors: Vec<Pointed> = error.problems().iter().map(pointed).collect();
         let lines: Vec<String> =
             errors.iter().map(|e| format!("`{}`: {}", place(&e.pointer), e.detail)).collect();
+        if let QueryError::Malformed { .. } = error {
+            return Self::mistyped(error.code(), detail);
+        }
         if errors.is_empty() {
             return Self::new(error.code(), detail);
         }

@@ -177,3 +177,24 @@ fn content_hash(execution: &Execution<'_>) -> u128 {
     }
     xxh3_128(&bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_bounded_in_rows_and_in_bytes() {
+        let arrival = Arrival { received_ms: 1, origin: "import:test", retention_ms: None };
+        let mut judge = Judge::new(arrival);
+        let long = vec![b'x'; BATCH_BYTES_MAX / 4];
+        for line in 1..=4 {
+            assert!(!judge.is_full(5), "{line}");
+            let execution =
+                Execution { ts_ms: Some(0), command: Cow::Borrowed("x"), ..Execution::default() };
+            judge.take(Record { line, raw: &long, read: Ok(execution) });
+        }
+        assert!(judge.is_full(5) && judge.is_full(4));
+        assert_eq!(judge.batch().lines, [1, 2, 3, 4]);
+        assert!(!judge.is_full(1) && !judge.has_waiting());
+    }
+}

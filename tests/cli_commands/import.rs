@@ -57,6 +57,36 @@ fn a_file_of_which_nothing_is_taken_fails_with_a_hint() {
 }
 
 #[test]
+fn a_file_that_is_something_else_is_not_kept_whole() {
+    let emx = Emx::initialised();
+    let rows = "yesterday,x\n".repeat(100_002);
+    write(&emx, "bad.csv", &format!("ts,command\n{rows}"));
+    let ran = emx.run(&["import", "bad.csv", "--tenant", "demo", "--dry-run", "--json"]);
+    let problem: Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!((ran.code, &problem["code"]), (1, &"too_many_quarantined".into()));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("line 100002") && detail.contains("--map"), "{detail}");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["quarantined"], 100_001);
+}
+
+#[test]
+fn the_tenants_zone_is_that_of_times_without_one() {
+    let emx = Emx::initialised();
+    emx.ok(&["tenant", "create", "east", "--time-zone", "Asia/Kolkata"]);
+    write(&emx, "a.csv", "ts,command\n2026-03-01 00:00:00,x\n");
+    let first = |tenant: &'static str, more: &[&'static str]| {
+        let import = ["import", "a.csv", "--dry-run", "--tenant", tenant];
+        emx.json(&[&import[..], more].concat())["first_ts"].clone()
+    };
+    assert_eq!(first("demo", &[]), "2026-03-01T00:00:00.000Z");
+    assert_eq!(first("east", &[]), "2026-02-28T18:30:00.000Z");
+    assert_eq!(first("east", &["--time-zone", "UTC"]), "2026-03-01T00:00:00.000Z");
+    let bad = ["import", "a.csv", "--tenant", "east", "--time-zone", "Mars/Olympus"];
+    emx.fails(&bad, 2, "usage");
+}
+
+#[test]
 fn a_bad_file_does_not_keep_the_others_out() {
     let emx = Emx::initialised();
     write(&emx, "a.csv", "ts,command\n2026-03-01T00:00:00Z,x\n");

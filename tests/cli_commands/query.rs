@@ -44,6 +44,9 @@ fn a_question_that_cannot_be_asked_is_refused_as_a_whole() {
     assert!(ran.err.contains("error: `--from`: ") && ran.err.contains("error: `--metric`: "));
     emx.fails(&query(&["--group-by", "colour"]), 2, "unknown_field");
     emx.fails(&query(&["--file", "no.json"]), 1, "failed");
+    std::fs::write(emx.place.path().join("bad.json"), "{").unwrap();
+    emx.fails(&query(&["--file", "bad.json"]), 2, "invalid_json");
+    emx.fails(&query(&["--data-dir", ""]), 2, "usage");
     emx.fails(&query(&["--file", "q.json", "--metric", "count"]), 2, "usage");
     emx.fails(&["query", "--tenant", "nobody"], 1, "tenant_not_found");
     let ran = emx.run(&query(&["--csv", "--json"]));

@@ -48,6 +48,27 @@ fn damage_in_one_tenant_is_told_and_costs_no_other() {
 }
 
 #[test]
+fn a_panic_of_the_storage_library_is_damage_and_no_panic() {
+    const PAGE_BYTES: u64 = 4096;
+    let emx = Emx::with_builds();
+    let path = keyspace_file(&emx, "demo");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for page in 1..file.metadata().unwrap().len() / PAGE_BYTES {
+        file.write_all_at(&[0xee], page * PAGE_BYTES).unwrap(); // pages of a kind that is none
+    }
+    let ran = emx.run(&["check"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.contains("demo: DAMAGED, unknown rows\n  "), "{ran:?}");
+    assert!(!ran.err.contains("panicked at"), "{ran:?}");
+    let ran = emx.run(&["query", "--tenant", "demo", "--json"]);
+    let problem: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!((ran.code, &problem["code"]), (1, &"data_damaged".into()));
+    let log = emx.command(&["check", "--json"]).env("EMX_LOG__LEVEL", "debug").output().unwrap();
+    let log = String::from_utf8(log.stderr).unwrap();
+    assert!(log.contains("panicked at"), "this damage is of another kind now: {log}");
+}
+
+#[test]
 fn a_keyspace_of_nobody_is_no_defect_of_a_tenant() {
     let emx = Emx::initialised();
     let file = keyspace_file(&emx, "demo");

@@ -46,7 +46,8 @@ pub(in crate::app) struct Flags {
 
 pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let format = ExportFormat::parse(&flags.format).ok_or_else(|| {
-        Failure::usage(format!("`{}` is no format", flags.format)).help("use csv or ndjson")
+        Failure::usage(format!("`--format`: there is no format `{}`", flags.format))
+            .help("use csv or ndjson")
     })?;
     let now_ms = session.clock.now_ms();
     flags.question(now_ms, &Zone::utc())?; // refused before anybody waits for the data

@@ -176,7 +176,7 @@ impl Flags {
         let format = match self.format.as_str() {
             "auto" => None,
             name => Some(Format::parse(name).ok_or_else(|| {
-                Failure::usage(format!("`{name}` is no format"))
+                Failure::usage(format!("`--format`: there is no format `{name}`"))
                     .help(format!("use auto or one of {}", Format::list()))
             })?),
         };
@@ -196,7 +196,7 @@ impl Flags {
 fn read_epoch(text: &str) -> Result<TimeMs, Failure> {
     let seconds = text.parse::<i64>().ok().and_then(|s| s.checked_mul(1000));
     seconds.or_else(|| parse_rfc3339(text).ok()).ok_or_else(|| {
-        Failure::usage(format!("`--epoch {text}` is no time"))
+        Failure::usage(format!("`--epoch`: `{text}` is no time"))
             .help("write it as 1996-09-23T00:00:00Z or as Unix seconds")
     })
 }

@@ -23,6 +23,7 @@ const QUESTION_BYTES_MAX: u64 = 16 << 20;
 #[command(after_help = "Examples:\n  \
     emx query --tenant demo --group-by command --metric count --metric 'p95(duration_ms)'\n  \
     emx query --tenant demo --from -7d --bucket day --metric success_rate --filter status!=cancelled\n  \
+    emx query --tenant demo --from 2026-03-01 --filter 'duration_ms>=1000' --group-by 'team_id, host'\n  \
     emx query --tenant demo --file question.json --csv")]
 pub(in crate::app) struct Flags {
     /// Whose executions
