@@ -68,6 +68,34 @@ fn parameters_ask_the_same_as_json() {
 }
 
 #[test]
+fn conditions_can_be_written_with_signs() {
+    for (short, long) in [
+        ("status=failure", "status:eq:failure"),
+        ("team_id!=web", "team_id:ne:web"),
+        ("team_id!=", "team_id:ne:"),
+        ("duration_ms>=1000", "duration_ms:gte:1000"),
+        ("exit_code=1", "exit_code:eq:1"),
+        ("values.tokens>1000", "values.tokens:gt:1000"),
+        ("values.tokens<=-0.5", "values.tokens:lte:-0.5"),
+        ("command^=cargo", "command:prefix:cargo"),
+        ("command^=a=b", "command:prefix:a=b"),
+        ("labels.k8s:app=x:y", "labels.k8s:app:eq:x:y"),
+        ("labels.a-b/c d!=e", "labels.a-b/c d:ne:e"),
+        ("labels.a^b!c=d", "labels.a^b!c:eq:d"),
+        ("host=a:eq:b", r#"{"field":"host","op":"eq","value":"a:eq:b"}"#),
+        ("host:in:a=1, b", r#"{"field":"host","op":"in","value":["a=1","b"]}"#),
+        ("labels.n=5", r#"{"field":"labels.n","op":"eq","value":"5"}"#),
+    ] {
+        let ask = |condition| from_params(&[("filter", condition)]).unwrap();
+        assert_eq!(ask(short), ask(long), "{short}");
+    }
+    let spaced =
+        from_params(&[("group_by", "host, team_id"), ("metrics", "count, p50(duration_ms)")]);
+    let plain = from_params(&[("group_by", "host,team_id"), ("metrics", "count,p50(duration_ms)")]);
+    assert_eq!(spaced.unwrap(), plain.unwrap());
+}
+
+#[test]
 fn bad_parameters_are_refused_with_the_pointers_of_json() {
     for (pairs, code, pointer) in [
         (&[("limits", "5")][..], "unknown_key", "/limits"),
@@ -89,6 +117,7 @@ fn bad_parameters_are_refused_with_the_pointers_of_json() {
         (&[("filter", "duration_ms:gt:inf")], "wrong_type", "/filters/0/value"),
         (&[("filter", "duration_ms:eq:NaN")], "wrong_type", "/filters/0/value"),
         (&[("filter", "labels.a:exists:perhaps")], "wrong_type", "/filters/0/value"),
+        (&[("filter", "duration_ms>fast")], "wrong_type", "/filters/0/value"),
         (&[("order_by", "x:desc")], "unknown_order_key", "/order_by/0/key"),
     ] {
         let found = refusals(from_params(pairs));

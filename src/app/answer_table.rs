@@ -8,14 +8,14 @@ use crate::query::{Answer, Question};
 use jiff::tz::TimeZone;
 use storage::row::TimeMs;
 
-/// The table and a line on where it came from.
-pub(super) fn render(answer: &Answer, question: &Question) -> String {
+/// The table, its cells at most `cell_max` columns wide, and a line on where it came from.
+pub(super) fn render(answer: &Answer, question: &Question, cell_max: usize) -> String {
     let zone = TimeZone::get(question.zone.name()).unwrap_or(TimeZone::UTC);
     let columns = &answer.table.columns;
     let headings: Vec<(String, Side)> = columns.iter().map(|c| heading(c, question)).collect();
     let headings: Vec<(&str, Side)> =
         headings.iter().map(|(h, side)| (h.as_str(), *side)).collect();
-    let mut table = TextTable::new(&headings);
+    let mut table = TextTable::new(&headings).cut_to(cell_max);
     for row in answer.table.rows() {
         let cells = row.iter().zip(columns);
         table.push(cells.map(|(value, column)| cell(value, column, question.bucket, &zone)));

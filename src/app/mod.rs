@@ -9,7 +9,9 @@ mod session;
 
 mod answer_table;
 mod commands;
+mod import_report;
 mod output;
+mod panics;
 mod password;
 mod problem;
 mod table;
@@ -31,10 +33,10 @@ pub fn main() -> ExitCode {
         Ok(command_line) => command_line,
         Err(error) => return refuse(&error, json),
     };
-    match run(command_line) {
+    panics::hush_library();
+    match panics::reported(json, || run(command_line)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => Problem::of(&error).report(json),
+        Err(status) => status,
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) fn stream() -> BufWriter<io::StdoutLock<'static>> {
     BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock())
 }
 
+/// Widest cell of a table in columns: on a terminal a long one must not push the others off the
+/// screen, in a file nothing is cut.
+pub(super) fn cell_width_max() -> usize {
+    const ON_TERMINAL: usize = 60;
+    if io::stdout().is_terminal() { ON_TERMINAL } else { usize::MAX }
+}
+
 /// Whether a person watches standard error, where progress is shown.
 pub(super) fn shows_progress() -> bool {
     io::stderr().is_terminal()

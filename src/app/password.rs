@@ -5,7 +5,7 @@ use crate::identity::email::Email;
 use crate::identity::password::{PASSWORD_BYTES_MAX, Password};
 use anyhow::{Context, Result};
 use std::fs::{self, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -50,13 +50,13 @@ fn prompt(email: &Email) -> Result<Option<String>> {
     Ok(Some(first))
 }
 
-/// The first line of `input`, without its end, exactly as it stands.
-fn read_line(input: impl Read) -> Result<String> {
+/// The first line of `input`, without its end, exactly as it stands. What follows is not waited for.
+fn read_line(input: impl BufRead) -> Result<String> {
     const LINE_END_BYTES: usize = 2;
     let most = (PASSWORD_BYTES_MAX + LINE_END_BYTES + 1) as u64; // one more shows that it is too long
     let mut bytes = Vec::new();
-    input.take(most).read_to_end(&mut bytes).context("cannot read the password")?;
-    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    input.take(most).read_until(b'\n', &mut bytes).context("cannot read the password")?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     String::from_utf8(line.to_vec())
         .map_err(|_| Failure::new("invalid_password", "the password is not UTF-8 text").into())

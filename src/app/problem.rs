@@ -53,6 +53,22 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// A question in flags that cannot be asked: what is wrong is told by the names of the flags.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct FlagsRefused(pub(super) QueryError);
+
+/// The flag that the value at `pointer` was read from.
+fn flag_of(pointer: &str) -> String {
+    let name = pointer.split('/').nth(1).unwrap_or_default();
+    let name = match name {
+        "metrics" => "metric",
+        "filters" => "filter",
+        other => other,
+    };
+    format!("--{}", name.replace('_', "-"))
+}
+
 /// An error as it is reported.
 #[derive(Debug, Serialize)]
 pub(super) struct Problem {
@@ -122,27 +138,41 @@ impl Problem {
             return Some(Self::of_config(error, detail));
         }
         if let Some(error) = cause.downcast_ref::<QueryError>() {
-            return Some(Self::of_question(error, detail));
+            return Some(Self::of_question(error, detail, str::to_owned));
+        }
+        if let Some(FlagsRefused(error)) = cause.downcast_ref() {
+            return Some(Self::of_question(error, detail, flag_of));
         }
         let code = if let Some(error) = cause.downcast_ref::<TenancyError>() {
             match error {
                 TenancyError::Store(store) => store_code(store),
+                TenancyError::Slug(_) | TenancyError::Zone { .. } => {
+                    return Some(Self::mistyped(error.code(), detail));
+                }
                 other => other.code(),
             }
         } else if let Some(error) = cause.downcast_ref::<StoreError>() {
             store_code(error)
         } else if let Some(error) = cause.downcast_ref::<ImportError>() {
+            if error.is_usage() {
+                return Some(Self::mistyped(error.code(), detail));
+            }
             error.code()
         } else if cause.is::<PasswordError>() {
             "invalid_password"
         } else if cause.is::<EmailError>() {
-            "invalid_email"
+            return Some(Self::mistyped("invalid_email", detail));
         } else if cause.is::<SlugError>() {
-            "invalid_slug"
+            return Some(Self::mistyped("invalid_slug", detail));
         } else {
             return None;
         };
         Some(Self::new(code, detail))
+    }
+
+    /// What was typed cannot be meant.
+    fn mistyped(code: &'static str, detail: String) -> Self {
+        Self { exit: EXIT_USAGE, ..Self::new(code, detail) }
     }
 
     fn of_config(error: &ConfigError, detail: String) -> Self {
@@ -161,7 +191,8 @@ impl Problem {
         }
     }
 
-    fn of_question(error: &QueryError, detail: String) -> Self {
+    /// `place` says to a person where a pointer leads.
+    fn of_question(error: &QueryError, detail: String, place: fn(&str) -> String) -> Self {
         if let QueryError::Ask(AskError::Store(store)) = error {
             return Self::new(store_code(store), detail);
         }
@@ -172,7 +203,10 @@ impl Problem {
         };
         let errors: Vec<Pointed> = error.problems().iter().map(pointed).collect();
         let lines: Vec<String> =
-            errors.iter().map(|e| format!("`{}`: {}", e.pointer, e.detail)).collect();
+            errors.iter().map(|e| format!("`{}`: {}", place(&e.pointer), e.detail)).collect();
+        if let QueryError::Malformed { .. } = error {
+            return Self::mistyped(error.code(), detail);
+        }
         if errors.is_empty() {
             return Self::new(error.code(), detail);
         }
@@ -182,6 +216,12 @@ impl Problem {
 
     /// Writes the problem to standard error and gives the exit status.
     pub(super) fn report(&self, json: bool) -> ExitCode {
+        self.tell(json);
+        self.exit.into()
+    }
+
+    /// Writes the problem to standard error.
+    pub(super) fn tell(&self, json: bool) {
         if json {
             // A struct of texts always has a JSON form.
             eprintln!("{}", serde_json::to_string(self).unwrap_or_default());
@@ -193,12 +233,11 @@ impl Problem {
                 eprintln!("help: {help}");
             }
         }
-        self.exit.into()
     }
 }
 
 /// The messages of `error` and its causes, each once: some say their cause themselves.
-fn sentence(error: &anyhow::Error) -> String {
+pub(super) fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
     for cause in error.chain() {
         let message = cause.to_string();

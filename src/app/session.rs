@@ -3,16 +3,18 @@
 use super::command_line::GlobalFlags;
 use super::problem::Failure;
 use crate::config::load::{self, Loaded, Sources};
-use crate::config::settings::{LogFormat, LogLevel, LogSettings, Settings};
+use crate::config::settings::{LogFormat, LogLevel, Settings};
 use crate::runtime::clock::Clock;
-use crate::tenancy::registry::Tenancy;
+use crate::tenancy::registry::{Tenancy, TenancyError};
 use crate::tenancy::scope::{Principal, TenantScope};
 use anyhow::{Context, Result};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::Engine;
+use storage::error::StoreError;
 use storage::volume::OsVolume;
 use tracing::level_filters::LevelFilter;
 
@@ -21,6 +23,11 @@ const PLATFORM_FILE: &str = "platform.redb";
 
 /// The directory of the tenants' keyspaces.
 const KEYSPACES_DIR: &str = "tenants";
+
+/// How often it is tried to open data that another process uses, and how long is waited in
+/// between: together five seconds.
+const IN_USE_ATTEMPTS: usize = 100;
+const IN_USE_PAUSE: Duration = Duration::from_millis(50);
 
 /// One run of the program.
 pub(super) struct Session {
@@ -43,7 +50,7 @@ impl Session {
         let sources =
             Sources { file: flags.config.clone(), data_dir: flags.data_dir.clone(), environment };
         let loaded = load::load(&sources)?;
-        begin_log(&loaded.settings.log);
+        begin_log(&loaded, flags.json);
         Ok(Self { loaded, clock: Clock::system(), json: flags.json })
     }
 
@@ -74,8 +81,23 @@ impl Session {
         Ok(data)
     }
 
-    /// Opens the data, or begins to have some.
+    /// Opens the data, or begins to have some. Waits a little where another process has it open:
+    /// most commands take a moment.
     pub(super) fn open_or_make(&self) -> Result<Data> {
+        for attempt in 0..IN_USE_ATTEMPTS {
+            match self.open_once() {
+                Err(error) if is_in_use(&error) => {}
+                opened => return opened,
+            }
+            if attempt == 0 && !self.json {
+                eprintln!("waiting for another `emx` that uses the data");
+            }
+            self.clock.pause(IN_USE_PAUSE);
+        }
+        self.open_once()
+    }
+
+    fn open_once(&self) -> Result<Data> {
         let volume = OsVolume::shared(self.data_dir());
         let engine: Arc<dyn Engine> =
             Arc::new(EmbeddedEngine::open(volume, engine_settings(self.settings()))?);
@@ -94,7 +116,7 @@ impl Session {
             let detail =
                 format!("`{dir}` has data of tenants, but no {PLATFORM_FILE} that knows them");
             return Ok(
-                Failure::new("platform_lost", detail).help("restore that file from a backup")
+                Failure::new("platform_lost", detail).help("restore a copy of the data directory")
             );
         }
         Ok(Failure::new("not_initialised", format!("there is no data in `{dir}`"))
@@ -122,9 +144,20 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
     .shared_out()
 }
 
-/// Messages go to standard error, so that standard output is the answer and nothing else.
-fn begin_log(settings: &LogSettings) {
+/// Whether another process has the data open.
+fn is_in_use(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(StoreError::InUse))
+            || matches!(cause.downcast_ref(), Some(TenancyError::Store(StoreError::InUse)))
+    })
+}
+
+/// Messages go to standard error, so that standard output is the answer and nothing else. Where
+/// programs read that too, messages are written only if somebody asked for them.
+fn begin_log(loaded: &Loaded, json: bool) {
+    let settings = &loaded.settings.log;
     let level = match settings.level {
+        _ if json && loaded.is_default("log", "level") => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,

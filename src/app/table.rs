@@ -1,6 +1,6 @@
 //! Tables for people: aligned columns, numbers to the right.
 
-use std::fmt::Write;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// On which side the cells of a column stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) enum Side {
 pub(super) struct TextTable {
     sides: Vec<Side>,
     rows: Vec<Vec<String>>,
+    /// Widest cell that is shown whole.
+    cell_max: usize,
 }
 
 /// Between two columns.
@@ -25,19 +27,29 @@ impl TextTable {
     /// A table with these headings.
     pub(super) fn new(headings: &[(&str, Side)]) -> Self {
         let names = headings.iter().map(|(name, _)| printable(name)).collect();
-        Self { sides: headings.iter().map(|(_, side)| *side).collect(), rows: vec![names] }
+        Self {
+            sides: headings.iter().map(|(_, side)| *side).collect(),
+            rows: vec![names],
+            cell_max: usize::MAX,
+        }
+    }
+
+    /// Cuts what is wider than `cell_max` columns of a terminal.
+    pub(super) fn cut_to(self, cell_max: usize) -> Self {
+        Self { cell_max, ..self }
     }
 
     /// Adds a row with a cell per heading.
     pub(super) fn push(&mut self, cells: impl IntoIterator<Item = impl AsRef<str>>) {
-        self.rows.push(cells.into_iter().map(|cell| printable(cell.as_ref())).collect());
+        let cells = cells.into_iter().map(|cell| cut(&printable(cell.as_ref()), self.cell_max));
+        self.rows.push(cells.collect());
     }
 
     /// The headings, a line, and the rows.
     pub(super) fn render(&self) -> String {
         let width = |n: usize| {
             let lengths = self.rows.iter().filter_map(|row| row.get(n));
-            lengths.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            lengths.map(|cell| cell.width()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.sides.len()).map(width).collect();
         let mut out = String::new();
@@ -55,15 +67,44 @@ impl TextTable {
     fn render_row(&self, row: &[String], widths: &[usize], out: &mut String) {
         let mut line = String::new();
         for ((cell, &width), side) in row.iter().zip(widths).zip(&self.sides) {
-            // Writing to a string cannot fail.
-            let _ = match side {
-                Side::Left => write!(line, "{cell:<width$}{GAP}"),
-                Side::Right => write!(line, "{cell:>width$}{GAP}"),
+            let padding = " ".repeat(width.saturating_sub(cell.width()));
+            let (before, after) = match side {
+                Side::Left => ("", padding.as_str()),
+                Side::Right => (padding.as_str(), ""),
             };
+            line.extend([before, cell, after, GAP]);
         }
         out.push_str(line.trim_end());
         out.push('\n');
     }
+}
+
+/// `text`, or as much of it as fits into `width_max` columns of a terminal with an ellipsis.
+pub(super) fn cut(text: &str, width_max: usize) -> String {
+    if text.width() <= width_max {
+        return text.to_owned();
+    }
+    let mut left = width_max.saturating_sub(1);
+    let fits = |c: &char| {
+        let width = c.width().unwrap_or(0);
+        let fits = width <= left;
+        left -= if fits { width } else { 0 };
+        fits
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// Lines of a name and what belongs to it, indented, the second parts below each other.
+pub(super) fn aligned(pairs: &[(String, String)]) -> String {
+    const NAME_MAX: usize = 40; // a longer name must not push everything off the screen
+    let names = pairs.iter().map(|(name, _)| cut(&printable(name), NAME_MAX));
+    let names: Vec<String> = names.collect();
+    let width = names.iter().map(|name| name.width()).max().unwrap_or(0);
+    let line = |(name, (_, text)): (&String, &(String, String))| {
+        let padding = " ".repeat(width - name.width());
+        format!("{GAP}{name}{padding}{GAP}{}\n", printable(text))
+    };
+    names.iter().zip(pairs).map(line).collect()
 }
 
 /// `text` without anything that would move the cursor or colour the screen: names come from
@@ -110,6 +151,20 @@ mod tests {
         table.push(["x", "1 000 000"]);
         let expected = "name      count\n────  ─────────\näöü           1\nx     1 000 000\n";
         assert_eq!(table.render(), expected);
+    }
+
+    #[test]
+    fn widths_are_those_of_a_terminal() {
+        let mut table = TextTable::new(&[("name", Side::Left), ("n", Side::Right)]).cut_to(8);
+        table.push(["日本", "1"]);
+        table.push(["e\u{301}e", "2"]);
+        table.push(["日本語日本語", "3"]);
+        table.push(["ninechars", "4"]);
+        let expected = "name      n\n────────  ─\n日本      1\ne\u{301}e        2\n日本語…   3\n\
+                        ninecha…  4\n";
+        assert_eq!(table.render(), expected);
+        let pairs = [("a".to_owned(), "b\nc".to_owned()), ("日本".to_owned(), "d".to_owned())];
+        assert_eq!(aligned(&pairs), "  a     b\u{fffd}c\n  日本  d\n");
     }
 
     #[test]

@@ -108,6 +108,29 @@ pub(super) fn find_section(section: &str) -> Result<(), String> {
     Err(format!("unknown section `{section}`{}", did_you_mean(section, &sections)))
 }
 
+/// Whether the variable `EMX_{plain}` is written like a setting, though not as one: with a single
+/// underscore, without its section, or only as a section.
+pub(super) fn resembles_setting(plain: &str) -> bool {
+    let plain = plain.to_lowercase();
+    KEYS.iter().any(|key| {
+        let rest = plain.strip_prefix(key.section);
+        plain == key.name || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
+}
+
+/// `: did you mean …?` for a variable that is no setting.
+pub(super) fn variable_meant(variable: &str) -> String {
+    let single = |name: &str| name.to_uppercase().replace("__", "_");
+    let meant = KEYS.iter().find(|key| {
+        single(variable) == single(&key.variable())
+            || single(variable) == format!("EMX_{}", single(key.name))
+    });
+    match meant {
+        Some(key) => format!(": did you mean `{}`?", key.variable()),
+        None => did_you_mean(variable, &KEYS.iter().map(Key::variable).collect::<Vec<_>>()),
+    }
+}
+
 /// `: did you mean …?` if one of `known` is near enough to be a slip of the finger.
 pub(super) fn did_you_mean(given: &str, known: &[String]) -> String {
     const NEAR: f64 = 0.75; // of 1; measured on swapped, missing and doubled letters

@@ -14,7 +14,7 @@ pub const DEFAULT_FILE: &str = include_str!("../../config.toml");
 pub const FILE_NAME: &str = "config.toml";
 
 /// Begins the names of variables that are settings, together with a double underscore later on:
-/// `EMX_URL` is not one, `EMX_STORAGE__DATA_DIR` is.
+/// `EMX_URL` is not one, `EMX_STORAGE__DATA_DIR` is, and `EMX_DATA_DIR` is one by mistake.
 const VARIABLE_PREFIX: &str = "EMX_";
 
 /// Largest settings file that is read: larger ones are something else by mistake.
@@ -117,6 +117,19 @@ pub struct Shown {
 }
 
 impl Loaded {
+    /// The defaults, whatever file and environment there are.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        let mut layers = Layers::new();
+        layers.add_defaults();
+        layers.finish()
+    }
+
+    /// Whether nobody has set the setting `section.name`.
+    pub fn is_default(&self, section: &str, name: &str) -> bool {
+        let at = KEYS.iter().position(|key| key.section == section && key.name == name);
+        at.is_some_and(|at| self.origins[at] == Origin::Default)
+    }
+
     /// Every setting in the order of `config.toml`.
     pub fn shown(&self) -> Vec<Shown> {
         let shown = |(key, origin): (&Key, &Origin)| Shown {
@@ -222,8 +235,10 @@ impl Layers {
 
     fn add_environment(&mut self, environment: &[(String, String)]) {
         let settings = environment.iter().filter_map(|(variable, value)| {
-            let (section, name) = variable.strip_prefix(VARIABLE_PREFIX)?.split_once("__")?;
-            Some((variable, section, name, value))
+            let plain = variable.strip_prefix(VARIABLE_PREFIX)?;
+            let means_setting = plain.contains("__") || catalogue::resembles_setting(plain);
+            let (section, name) = plain.split_once("__").unwrap_or((plain, ""));
+            means_setting.then_some((variable, section, name, value))
         });
         for (variable, section, name, value) in settings {
             let origin = Origin::Environment { variable: variable.clone() };
@@ -232,8 +247,7 @@ impl Layers {
                 let (section, name) = (section.to_lowercase(), name.to_lowercase());
                 self.set(&section, &name, &Raw::Text(value.clone()), origin);
             } else {
-                let variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
-                let hint = catalogue::did_you_mean(variable, &variables);
+                let hint = catalogue::variable_meant(variable);
                 let message = format!("no setting belongs to this variable{hint}");
                 self.faults.push(Fault { origin, message });
             }

@@ -80,6 +80,24 @@ fn the_unknown_is_refused_with_its_line_and_the_nearest_name() {
 }
 
 #[test]
+fn a_variable_that_is_nearly_a_setting_is_refused() {
+    for (variable, hint) in [
+        ("EMX_DATA_DIR", "did you mean `EMX_STORAGE__DATA_DIR`?"),
+        ("EMX_STORAGE_DATA_DIR", "did you mean `EMX_STORAGE__DATA_DIR`?"),
+        ("EMX_LOG_LEVEL", "did you mean `EMX_LOG__LEVEL`?"),
+        ("EMX_CACHE_BYTES", "did you mean `EMX_STORAGE__CACHE_BYTES`?"),
+        ("EMX_storage__data_dir", "did you mean `EMX_STORAGE__DATA_DIR`?"),
+        ("EMX_STORAGE", "`emx config show` lists all there are"),
+        ("EMX_IMPORT_SPEED", "`emx config show` lists all there are"),
+    ] {
+        let wanted = format!("{variable}: no setting belongs to this variable: {hint}");
+        check_refused("", &[(variable, "1")], &[&wanted]);
+    }
+    let others = ["EMX_URL", "EMX_API_KEY", "EMX_CA_FILE", "EMX_SOAK", "EMX_BENCH_DIR", "EMX_LOGO"];
+    load_from("", &others.map(|name| (name, "1"))).unwrap();
+}
+
+#[test]
 fn a_bad_value_is_refused_with_its_line() {
     check_refused(
         "[storage]\ncache_bytes = \"64 parsecs\"\nseal_rows = 12\nopen_keyspaces_max = \"x\"\n\

@@ -1,8 +1,9 @@
 //! Questions as parameters, for `GET` and for the command line's flags.
 //!
 //! The names are those of the JSON question. What is a list there is here a repeated name, a
-//! comma list, or both; commas inside parentheses do not separate. Text that begins with `[` or
-//! `{` is read as JSON, for keys that themselves contain commas or colons.
+//! comma list, or both; commas inside parentheses do not separate, and spaces around a comma mean
+//! nothing. Text that begins with `[` or `{` is read as JSON, for keys that themselves contain
+//! commas, colons or signs.
 //!
 //! ```text
 //! from=2026-03-01T00:00:00Z  to=1774994400000  bucket=day  time_zone=Europe/Berlin
@@ -10,6 +11,7 @@
 //! metrics=count,p95(duration_ms)                      also: metric=
 //! filter=status:in:failure,timeout                    field:op:value, `in` with a comma list
 //! filter=labels.branch:exists                         also :true or :false
+//! filter=duration_ms>=1000                            also = != ^= (begins so) > < <=
 //! filter={"field":"host","op":"eq","value":"a:b"}     also: filters=
 //! order_by=count:desc,team_id                         key, key:asc or key:desc
 //! limit=50  fill=zero
@@ -95,6 +97,7 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
         }
         c == ',' && depth == 0
     })
+    .map(str::trim)
     .filter(|item| !item.is_empty())
 }
 
@@ -112,20 +115,36 @@ fn read_order(text: &str, items: &mut Vec<Node>) {
     }
 }
 
-/// `field:op:value`. The field ends before the first known operator between colons, so that a
-/// label's key may contain colons; without one, the text's second part is taken for an operator
-/// that does not exist, and refused as such by whoever reads the tree.
+/// How conditions may be written shorter, longest sign first, and the operators they stand for.
+const SIGNS: [(&str, &str); 7] = [
+    ("!=", "ne"),
+    (">=", "gte"),
+    ("<=", "lte"),
+    ("^=", "prefix"),
+    ("=", "eq"),
+    (">", "gt"),
+    ("<", "lt"),
+];
+
+/// `field:op:value`, or `field=value` with one of [`SIGNS`]; whichever comes first. The field ends
+/// before the first known operator between colons, so that a label's key may contain colons;
+/// without one, the text's second part is taken for an operator that does not exist, and refused
+/// as such by whoever reads the tree.
 fn filter(text: &str) -> Node {
     let mut members = Vec::new();
     let mut member = |key: &str, node| members.push((key.to_owned(), node));
     let bare = |text: &str| Node::Bare(text.to_owned());
-    match find_op(text).or_else(|| unknown_op(text)) {
+    let parts = match (find_op(text), find_sign(text)) {
+        (Some(op), Some(sign)) => Some(if sign.0.len() < op.0.len() { sign } else { op }),
+        (op, sign) => op.or(sign).or_else(|| unknown_op(text)),
+    };
+    match parts {
         Some((field, op, value)) => {
             member("field", bare(field));
             member("op", bare(op));
             match value {
                 Some(list) if op == "in" => {
-                    member("value", Node::List(list.split(',').map(bare).collect()));
+                    member("value", Node::List(list.split(',').map(str::trim).map(bare).collect()));
                 }
                 Some(value) => member("value", bare(value)),
                 None => {}
@@ -146,6 +165,14 @@ fn find_op(text: &str) -> Option<Parts<'_>> {
             None => (rest, None),
         };
         OPS.contains(&op).then_some((field, op, value))
+    })
+}
+
+fn find_sign(text: &str) -> Option<Parts<'_>> {
+    text.char_indices().find_map(|(at, _)| {
+        let (field, rest) = text.split_at(at);
+        let sign = |(sign, op)| Some((field, op, Some(rest.strip_prefix(sign)?)));
+        SIGNS.into_iter().find_map(sign)
     })
 }
 

@@ -113,7 +113,12 @@ const KEYS: [&str; 10] = [
 impl Question {
     /// Reads a question from JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, QueryError> {
-        Self::from_tree(Node::parse(json)?, Problems::default())
+        Self::from_json_in(json, Zone::utc())
+    }
+
+    /// The same; a question that names no zone is about `zone`.
+    pub fn from_json_in(json: &[u8], zone: Zone) -> Result<Self, QueryError> {
+        Self::from_tree(Node::parse(json)?, zone, Problems::default())
     }
 
     /// Reads a question from names and texts; [`params`] has the syntax.
@@ -122,10 +127,14 @@ impl Question {
     ) -> Result<Self, QueryError> {
         let mut problems = Problems::default();
         let tree = params::tree(pairs, &mut problems);
-        Self::from_tree(tree, problems)
+        Self::from_tree(tree, Zone::utc(), problems)
     }
 
-    fn from_tree(tree: Node, mut problems: Problems) -> Result<Self, QueryError> {
+    fn from_tree(
+        tree: Node,
+        default_zone: Zone,
+        mut problems: Problems,
+    ) -> Result<Self, QueryError> {
         let Some(mut members) = Members::open(tree, "", &KEYS, &mut problems) else {
             problems.none()?;
             return Err(QueryError::invalid("", "wrong_type", "must be an object"));
@@ -159,7 +168,7 @@ impl Question {
             from,
             to,
             bucket: bucket.unwrap_or_default(),
-            zone: zone.unwrap_or_else(Zone::utc),
+            zone: zone.unwrap_or(default_zone),
             group_by: group_by.unwrap_or_default(),
             metrics,
             filters,

@@ -99,6 +99,18 @@ pub fn write_time(out: &mut impl Write, ms: TimeMs) -> io::Result<()> {
 /// Writes a table as CSV (RFC 4180) with a header. Nulls are empty; words that a spreadsheet
 /// would run as a formula get an apostrophe in front.
 pub fn write_csv(out: impl Write, table: &Table) -> io::Result<()> {
+    write_csv_fields(out, table).map_err(csv_io)
+}
+
+/// The failure of the output that `error` is, so that whoever reads it can tell a closed pipe.
+pub(crate) fn csv_io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
+fn write_csv_fields(out: impl Write, table: &Table) -> csv::Result<()> {
     let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
     let mut cell = Vec::new();
     for column in &table.columns {
@@ -123,7 +135,7 @@ pub fn write_csv(out: impl Write, table: &Table) -> io::Result<()> {
         }
         csv.write_record(None::<&[u8]>)?;
     }
-    csv.flush()
+    Ok(csv.flush()?)
 }
 
 /// First characters that make a spreadsheet run a cell (OWASP, "CSV injection").

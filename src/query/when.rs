@@ -1,8 +1,10 @@
 //! Times in questions: RFC 3339 with offset, or integer Unix milliseconds; on the command line
 //! also relative ones.
 
+use super::bucket::Zone;
 use super::node::Node;
 use super::problem::Problems;
+use crate::model::problem::excerpt;
 use crate::model::time::parse_rfc3339;
 use storage::row::TimeMs;
 
@@ -34,6 +36,37 @@ pub(crate) fn read(node: &Node, pointer: &str, problems: &mut Problems) -> Optio
         return None;
     }
     Some(time)
+}
+
+/// Numbers below are not milliseconds of any year that people ask about (they end in March 1973),
+/// but seconds, or a year.
+const TYPED_MS_MIN: u64 = 100_000_000_000;
+
+/// What a person types for a time, as the parameter that it means: a relative time, a date (the
+/// beginning of that day in `zone`), or whatever the contract has. Fails with what to write for a
+/// number that cannot be meant as milliseconds.
+pub fn typed(text: &str, now_ms: TimeMs, zone: &Zone) -> Result<String, String> {
+    if let Some(ms) = relative(text, now_ms).or_else(|| day_start(text, zone)) {
+        return Ok(ms.to_string());
+    }
+    match text.parse::<i64>() {
+        Ok(number) if number.unsigned_abs() < TYPED_MS_MIN => Err(format!(
+            "`{}` is no time: write Unix milliseconds (of today they have 13 digits), a date or \
+             -7d",
+            excerpt(text)
+        )),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The first instant of the day `text`, as `2026-03-01`, in `zone`; `None` if it is no date.
+fn day_start(text: &str, zone: &Zone) -> Option<TimeMs> {
+    const DATE_BYTES: usize = "2026-03-01".len();
+    let date: jiff::civil::Date =
+        if text.len() == DATE_BYTES { text.parse().ok()? } else { return None };
+    // Where a gap swallows midnight, this is the first instant behind it.
+    let start = zone.rules().to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+    Some(start.as_millisecond())
 }
 
 /// Longest relative time, in any unit, so that no product overflows: a thousand years of seconds.
@@ -68,6 +101,28 @@ pub fn relative(text: &str, now_ms: TimeMs) -> Option<TimeMs> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_people_type() {
+        let berlin = Zone::parse("Europe/Berlin").unwrap();
+        let santiago = Zone::parse("America/Santiago").unwrap();
+        for (text, zone, wanted) in [
+            ("-1h", &berlin, Some("1699996400000")),
+            ("2026-03-01", &berlin, Some("1772319600000")),
+            ("2026-03-01", &Zone::utc(), Some("1772323200000")),
+            // That day begins at one o'clock.
+            ("2026-09-06", &santiago, Some("1788667200000")),
+            ("2026-02-30", &berlin, Some("2026-02-30")), // refused by whoever reads it
+            ("1700000000000", &berlin, Some("1700000000000")),
+            ("2026-03-01T00:00:00Z", &berlin, Some("2026-03-01T00:00:00Z")),
+            ("soon", &berlin, Some("soon")),
+            ("1700000000", &berlin, None),
+            ("2026", &berlin, None),
+            ("-7", &berlin, None),
+        ] {
+            assert_eq!(typed(text, 1_700_000_000_000, zone).ok().as_deref(), wanted, "{text}");
+        }
+    }
 
     #[test]
     fn relative_times() {

@@ -60,6 +60,15 @@ impl Clock {
         }
     }
 
+    /// Lets `by` pass. Only for what gives no event to wait for, such as a file that another
+    /// process has locked; whoever calls this in a loop bounds the loop. A manual clock is moved.
+    pub fn pause(&self, by: Duration) {
+        match &self.source {
+            Source::System => sleep(by),
+            Source::Manual { .. } => self.advance(by),
+        }
+    }
+
     /// Moves a manual clock forward by `by`; the machine's clock moves by itself.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { elapsed_ms, .. } = &self.source {
@@ -67,6 +76,11 @@ impl Clock {
             elapsed_ms.fetch_add(by_ms, Ordering::Relaxed);
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that waits for time to pass")]
+fn sleep(by: Duration) {
+    std::thread::sleep(by);
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module is the reader of clocks")]
@@ -93,6 +107,8 @@ mod tests {
         clock.advance(Duration::from_millis(250));
         assert_eq!(twin.now_ms(), 1_250);
         assert_eq!(twin.instant() - before, Duration::from_millis(250));
+        twin.pause(Duration::from_millis(50));
+        assert_eq!(clock.now_ms(), 1_300);
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub(super) fn aside(code: &'static str, field: &str, detail: impl Into<String>) 
     Refusal { quarantined: true, code, pointer, detail: detail.into() }
 }
 
+/// What is wrong with the cell `text`, which is shown as far as it is short.
+fn quoted(text: &str, detail: &str) -> String {
+    format!("`{}`: {detail}", excerpt(text))
+}
+
 /// Puts `text` where `target` says. An empty cell is absent.
 pub(super) fn put<'r>(
     execution: &mut Execution<'r>,
@@ -62,7 +67,7 @@ pub(super) fn put<'r>(
         }
         Target::Field("ts", unit) => {
             let (ts, _) = when::read(trimmed, *unit, zone)
-                .map_err(|(code, detail)| aside(code, "ts", detail))?;
+                .map_err(|(code, detail)| aside(code, "ts", quoted(trimmed, detail)))?;
             execution.ts_ms = Some(ts);
         }
         Target::Field("duration_ms", unit) => {
@@ -72,8 +77,9 @@ pub(super) fn put<'r>(
             let code = Decimal::parse(trimmed).and_then(|number| number.whole());
             let code = code.and_then(|code| i64::try_from(code).ok());
             let detail = "an exit code is a whole number";
-            execution.exit_code =
-                Some(code.ok_or_else(|| aside("bad_number", "exit_code", detail))?);
+            execution.exit_code = Some(
+                code.ok_or_else(|| aside("bad_number", "exit_code", quoted(trimmed, detail)))?,
+            );
         }
         Target::Field("status", _) => execution.status = Some(status(trimmed)?),
         Target::Field("actor", _) => {
@@ -105,11 +111,13 @@ fn put_text<'r>(execution: &mut Execution<'r>, field: &str, text: Cow<'r, str>) 
 }
 
 fn duration(text: &str, unit: Unit) -> Result<u64, Refusal> {
-    let number = Decimal::parse(text)
-        .ok_or_else(|| aside("bad_number", "duration_ms", "a duration is a number"))?;
+    let number = Decimal::parse(text).ok_or_else(|| {
+        aside("bad_number", "duration_ms", quoted(text, "a duration is a number"))
+    })?;
     let micros = unit.micros(&number).and_then(|us| u64::try_from(us).ok());
     micros.filter(|&us| us <= storage::DURATION_US_MAX).ok_or_else(|| {
-        aside("out_of_range", "duration_ms", "a duration is 0 to 10^12 ms: check its unit")
+        let detail = quoted(text, "a duration is 0 to 10^12 ms: check its unit");
+        aside("out_of_range", "duration_ms", detail)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::time::format_rfc3339;
 use crate::query::decimal::{write_float, write_micros_as_ms};
-use crate::query::render::{defused, write_execution};
+use crate::query::render::{csv_io, defused, write_execution};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -60,9 +60,9 @@ pub fn export(
             let keys = keys(keyspace, selection, budget)?;
             let mut csv =
                 csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
-            write_header(&mut csv, &keys).map_err(io::Error::from)?;
+            write_header(&mut csv, &keys).map_err(csv_io)?;
             let rows = each_row(keyspace, selection, budget, progress, |batch, row| {
-                write_row(&mut csv, batch, row, &keys).map_err(io::Error::from)
+                write_row(&mut csv, batch, row, &keys).map_err(csv_io)
             })?;
             csv.flush()?;
             Ok(rows)

@@ -2,9 +2,9 @@
 
 use super::detect::{Format, detect};
 use super::json::JsonRecords;
-use super::judge::{Batch, Judge};
+use super::judge::{Batch, Judge, QUARANTINED_MAX};
 use super::mapping::{self, Column, Rule};
-use super::problem::ImportError;
+use super::problem::{ImportError, Interrupted};
 use super::record::Records;
 use super::report::ImportReport;
 use super::sink::{Sink, SinkError};
@@ -69,7 +69,7 @@ pub fn run(
     arrival: Arrival<'_>,
     sink: &mut dyn Sink,
     progress: &mut dyn FnMut(&Position, u64) -> bool,
-) -> Result<(ImportReport, Taken), ImportError> {
+) -> Result<(ImportReport, Taken), Interrupted> {
     let format = match options.format {
         Some(format) => format,
         None => detect(&source)?,
@@ -78,25 +78,27 @@ pub fn run(
     let lines = Lines::new(source.into_content());
     let mut records = records(lines, &name, format, options)?;
     let (to_store, batches) = bounded::<Batch>(BATCHES_WAITING);
-    let (read, stored) = std::thread::scope(|scope| {
+    let mut progress = |rows| progress(&position, rows);
+    let ((mut report, read), (stored, storing)) = std::thread::scope(|scope| {
         let storing = scope.spawn(move || store(&batches, sink));
-        let read = read(&mut *records, &name, options, arrival, &to_store, &mut |rows| {
-            progress(&position, rows)
-        });
+        let read = read(&mut *records, &name, options, arrival, &to_store, &mut progress);
         drop(to_store);
-        let stored = storing.join().unwrap_or_else(|_| {
-            Err(SinkError::Other {
-                detail: "storing failed unexpectedly: import the file again".to_owned(),
-                transient: true,
-            })
-        });
-        (read, stored)
+        (read, storing.join().unwrap_or_else(|_| (ImportReport::default(), Err(failed()))))
     });
-    // A failure to store ends the reading too, and is the cause.
-    let mut report = stored?;
-    report.add(read?);
+    report.add(stored);
     let taken = Taken { format, facts: records.facts(), columns: records.columns() };
-    Ok((report, taken))
+    // A failure to store ends the reading too, and is the cause.
+    match storing.map_err(ImportError::from).and(read) {
+        Ok(()) => Ok((report, taken)),
+        Err(error) => Err(Interrupted { error, done: Some(Box::new((report, taken))) }),
+    }
+}
+
+fn failed() -> SinkError {
+    SinkError::Other {
+        detail: "storing failed unexpectedly: import the file again".to_owned(),
+        transient: true,
+    }
 }
 
 fn records(
@@ -121,6 +123,9 @@ fn records(
     }
 }
 
+/// What a part of an import did, and whether it came to its end.
+type Part<E> = (ImportReport, Result<(), E>);
+
 /// Reads and judges every record.
 fn read(
     records: &mut dyn Records,
@@ -129,39 +134,47 @@ fn read(
     arrival: Arrival<'_>,
     to_store: &Sender<Batch>,
     progress: &mut dyn FnMut(u64) -> bool,
-) -> Result<ImportReport, ImportError> {
+) -> Part<ImportError> {
     let mut judge = Judge::new(arrival);
     loop {
-        let more = records.next(&mut |record| judge.take(record));
-        let ended = match more {
-            Ok(more) => !more,
-            Err(e) => {
-                let line = records.line();
-                // What was read before is stored all the same.
-                let _ = to_store.send(judge.batch());
-                return Err(e.into_import(name, line));
+        let more = match records.next(&mut |record| judge.take(record)) {
+            Ok(_) if judge.report.quarantined > QUARANTINED_MAX => {
+                let (name, line) = (name.to_owned(), records.line());
+                Err(ImportError::TooManyQuarantined { name, limit: QUARANTINED_MAX, line })
             }
+            Ok(more) => Ok(more),
+            Err(e) => Err(e.into_import(name, records.line())),
         };
-        if ended || judge.waiting() >= options.batch_rows {
-            if judge.waiting() > 0 && to_store.send(judge.batch()).is_err() {
+        // What was read before an error is stored all the same.
+        let goes_on = matches!(more, Ok(true));
+        if !goes_on || judge.is_full(options.batch_rows) {
+            if judge.has_waiting() && to_store.send(judge.batch()).is_err() {
                 break; // storing failed; its own answer says why
             }
-            if !progress(judge.report.rows) || ended {
+            if let Err(error) = more {
+                return (judge.report, Err(error));
+            }
+            if !progress(judge.report.rows) || !goes_on {
                 break;
             }
         }
     }
-    Ok(judge.report)
+    (judge.report, Ok(()))
 }
 
 /// Stores every batch and counts what became of the rows.
-fn store(batches: &Receiver<Batch>, sink: &mut dyn Sink) -> Result<ImportReport, SinkError> {
+fn store(batches: &Receiver<Batch>, sink: &mut dyn Sink) -> Part<SinkError> {
     let mut report = ImportReport::default();
     for Batch { append, lines } in batches {
-        if let Some(range) = append.rows.time_range() {
+        let range = append.rows.time_range();
+        let outcomes = match sink.append(append) {
+            Ok(appended) => appended.outcomes,
+            Err(error) => return (report, Err(error)),
+        };
+        if let Some(range) = range {
             report.cover(range);
         }
-        for (outcome, line) in sink.append(append)?.outcomes.into_iter().zip(lines) {
+        for (outcome, line) in outcomes.into_iter().zip(lines) {
             match outcome {
                 RowOutcome::Accepted => report.accepted += 1,
                 RowOutcome::Duplicate => report.duplicates += 1,
@@ -172,5 +185,5 @@ fn store(batches: &Receiver<Batch>, sink: &mut dyn Sink) -> Result<ImportReport,
             }
         }
     }
-    Ok(report)
+    (report, Ok(()))
 }

@@ -17,6 +17,14 @@ use xxhash_rust::xxh3::xxh3_128;
 /// at the most.
 pub(super) const NAMELESS_MAX: usize = 16 << 20;
 
+/// Records set aside in one file, beyond which it is not read on: so many are no slips but a file
+/// that is taken for something else, and each is kept whole.
+pub(super) const QUARANTINED_MAX: u64 = 100_000;
+
+/// Bytes of records that are stored together at the most, as they stand in the file: a batch of
+/// long ones must not take the memory of a thousand times as many short ones.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
 /// What is rejected in a file as it is in a request: over a limit of the contract, or its own
 /// contradiction. A record that merely cannot be read is kept aside.
 const NEVER_KEPT: [&str; 4] =
@@ -35,6 +43,8 @@ pub(super) struct Judge<'a> {
     builder: RowBatchBuilder,
     lines: Vec<u64>,
     writes: Vec<TableWrite>,
+    /// Bytes of the records that wait.
+    bytes: usize,
     /// How often each content without an id was met in this file.
     nameless: HashMap<u128, u32>,
     pub(super) report: ImportReport,
@@ -47,6 +57,7 @@ impl<'a> Judge<'a> {
             builder: RowBatchBuilder::default(),
             lines: Vec::new(),
             writes: Vec::new(),
+            bytes: 0,
             nameless: HashMap::new(),
             report: ImportReport::default(),
         }
@@ -56,6 +67,7 @@ impl<'a> Judge<'a> {
     pub(super) fn take(&mut self, record: Record<'_>) {
         self.report.rows += 1;
         let Record { line, raw, read } = record;
+        self.bytes += raw.len();
         let taken = read.and_then(|execution| self.admit(execution));
         let Err(mut refusal) = taken else { return self.lines.push(line) };
         refusal.quarantined |= !NEVER_KEPT.contains(&refusal.code);
@@ -94,13 +106,24 @@ impl<'a> Judge<'a> {
         })
     }
 
+    /// Whether something waits to be stored.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting() > 0
+    }
+
+    /// Whether as much waits as is stored together.
+    pub(super) fn is_full(&self, batch_rows: usize) -> bool {
+        self.waiting() >= batch_rows || self.bytes >= BATCH_BYTES_MAX
+    }
+
     /// How many rows and entries wait.
-    pub(super) fn waiting(&self) -> usize {
+    fn waiting(&self) -> usize {
         self.builder.len() + self.writes.len()
     }
 
     /// What waits, to be stored.
     pub(super) fn batch(&mut self) -> Batch {
+        self.bytes = 0;
         let append = Append {
             rows: std::mem::take(&mut self.builder).finish(),
             writes: std::mem::take(&mut self.writes),
@@ -153,4 +176,25 @@ fn content_hash(execution: &Execution<'_>) -> u128 {
         put(&value.to_le_bytes());
     }
     xxh3_128(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_bounded_in_rows_and_in_bytes() {
+        let arrival = Arrival { received_ms: 1, origin: "import:test", retention_ms: None };
+        let mut judge = Judge::new(arrival);
+        let long = vec![b'x'; BATCH_BYTES_MAX / 4];
+        for line in 1..=4 {
+            assert!(!judge.is_full(5), "{line}");
+            let execution =
+                Execution { ts_ms: Some(0), command: Cow::Borrowed("x"), ..Execution::default() };
+            judge.take(Record { line, raw: &long, read: Ok(execution) });
+        }
+        assert!(judge.is_full(5) && judge.is_full(4));
+        assert_eq!(judge.batch().lines, [1, 2, 3, 4]);
+        assert!(!judge.is_full(1) && !judge.has_waiting());
+    }
 }

@@ -134,7 +134,7 @@ pub fn parse_rule(rule: &str) -> Result<Rule, ImportError> {
 /// What the column `name` is taken for, by the rules and else by its name.
 pub(crate) fn target_of(name: &str, rules: &[Rule]) -> Target {
     if let Some((_, field)) = rules.iter().find(|(column, _)| column == name) {
-        return target(field).unwrap_or(Target::Ignored);
+        return with_unit_of(name, field, target(field).unwrap_or(Target::Ignored));
     }
     if let Some(key) = name.strip_prefix("labels.").filter(|key| !key.is_empty()) {
         return Target::Label(key.to_owned());
@@ -143,6 +143,20 @@ pub(crate) fn target_of(name: &str, rules: &[Rule]) -> Target {
         return Target::Value(key.to_owned());
     }
     guess(name)
+}
+
+/// `target`, which a rule writes as `field`, in the unit that the column's name ends with.
+/// `took_s=duration_ms` reads seconds: there `duration_ms` is the field's own name, and whoever
+/// called the column so has said what stands in it. Units that are no field's name win:
+/// `took_s=duration_us` reads microseconds.
+fn with_unit_of(column: &str, field: &str, target: Target) -> Target {
+    let is_name = SYNONYMS.iter().any(|(name, _)| *name == field);
+    match (target, split_unit(&plain(column))) {
+        (Target::Field(field @ ("ts" | "duration_ms"), _), Some((_, unit))) if is_name => {
+            Target::Field(field, Some(unit))
+        }
+        (target, _) => target,
+    }
 }
 
 /// The target that is written so in a rule.
@@ -168,13 +182,15 @@ fn target(field: &str) -> Option<Target> {
     }
 }
 
+/// A column's name in lower case with `_` for everything that is no letter or digit.
+fn plain(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    name.trim().chars().map(plain).collect()
+}
+
 /// The target of a column by its name alone.
 fn guess(name: &str) -> Target {
-    let plain: String = name
-        .trim()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
-        .collect();
+    let plain = plain(name);
     let field_of = |plain: &str| {
         let found =
             SYNONYMS.iter().find(|(field, names)| *field == plain || names.contains(&plain));

@@ -35,6 +35,6 @@ mod table;
 mod when;
 
 pub use detect::Format;
-pub use problem::ImportError;
+pub use problem::{ImportError, Interrupted};
 pub use report::ImportReport;
 pub use source::Source;

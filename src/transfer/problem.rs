@@ -1,6 +1,8 @@
 //! Why an import cannot begin, or ends early. What is wrong with single rows is in the report.
 
 use super::detect::Format;
+use super::import::Taken;
+use super::report::ImportReport;
 use super::sink::SinkError;
 use std::io;
 
@@ -99,12 +101,26 @@ pub enum ImportError {
     /// `--map` is not `column=field`, or there is no such field.
     #[error(
         "--map `{rule}` is not understood: write COLUMN=FIELD, where FIELD is one of {}, \
-         `labels.<key>`, `values.<key>`, or `-` to ignore the column",
+         `labels.<key>`, `values.<key>`, or `-` to ignore the column; of a time or a duration the \
+         unit can be named: `ts_s`, `ts_ms`, `duration_s`, `duration_us`",
         super::mapping::field_list()
     )]
     BadRule {
         /// The rule as given.
         rule: String,
+    },
+    /// So many records were set aside that something is wrong with all of them.
+    #[error(
+        "`{name}` has more than {limit} records that cannot be read, the last at line {line}: \
+         probably the format or the mapping is wrong; say them with --format and --map"
+    )]
+    TooManyQuarantined {
+        /// The file.
+        name: String,
+        /// How many are kept.
+        limit: u64,
+        /// The line of the last one.
+        line: u64,
     },
     /// Two columns for one field.
     #[error("--map reads `{field}` from two columns, `{first}` and `{second}`: leave one out")]
@@ -131,7 +147,34 @@ pub enum ImportError {
     Sink(#[from] SinkError),
 }
 
+/// An import that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Interrupted {
+    /// Why.
+    pub error: ImportError,
+    /// What was done before and is stored, if anything was read.
+    pub done: Option<Box<(ImportReport, Taken)>>,
+}
+
+impl From<ImportError> for Interrupted {
+    fn from(error: ImportError) -> Self {
+        Self { error, done: None }
+    }
+}
+
+impl From<Interrupted> for ImportError {
+    fn from(interrupted: Interrupted) -> Self {
+        interrupted.error
+    }
+}
+
 impl ImportError {
+    /// Whether what was typed is wrong whatever the file holds.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::BadRule { .. } | Self::FieldTwice { .. } | Self::ColumnTwice { .. })
+    }
+
     /// A stable snake_case word.
     pub fn code(&self) -> &'static str {
         match self {
@@ -148,6 +191,7 @@ impl ImportError {
             Self::BadRule { .. } | Self::FieldTwice { .. } | Self::ColumnTwice { .. } => {
                 "bad_mapping"
             }
+            Self::TooManyQuarantined { .. } => "too_many_quarantined",
             Self::Sink(_) => "not_stored",
         }
     }

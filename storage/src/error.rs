@@ -20,7 +20,7 @@ impl Corrupt {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Stored bytes fail their checks. The keyspace stays closed until it is restored or repaired.
-    #[error("{0}; run `emx check`, then restore a backup")]
+    #[error("{0}; run `emx check`, then restore a copy of the data directory")]
     Corrupt(#[from] Corrupt),
     /// The file belongs to another tenant or is of another kind.
     #[error("the keyspace file does not belong here: it says `{found}`, expected `{expected}`")]
@@ -39,7 +39,7 @@ pub enum StoreError {
         known: u32,
     },
     /// Another process has it open.
-    #[error("the data is in use by another process: stop it, or talk to the running server")]
+    #[error("the data is in use: another `emx` is using it: wait for it to end")]
     InUse,
     /// No such keyspace.
     #[error("there is no keyspace `{name}`")]

@@ -33,6 +33,8 @@ fn the_printed_defaults_are_a_settings_file() {
     let emx = Emx::new();
     fs::write(emx.place.path().join("all.toml"), emx.ok(&["config", "show", "--defaults"]))
         .unwrap();
+    let defaults = emx.json(&["config", "show", "--defaults"]);
+    assert_eq!(setting(&defaults, "log.level"), ("warn".to_owned(), "default".to_owned()));
     assert_eq!(emx.ok(&["config", "check", "--config", "all.toml"]), "the settings are right\n");
 }
 

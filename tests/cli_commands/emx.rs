@@ -32,6 +32,15 @@ impl Emx {
         emx
     }
 
+    /// With tenant `demo` and the eight executions of `examples/builds.csv`.
+    pub(crate) fn with_builds() -> Self {
+        let emx = Self::initialised();
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/builds.csv");
+        let map = ["--map", "took_s=duration_ms", "--map", "branch=labels.branch"];
+        emx.ok(&[&["import", file, "--tenant", "demo"][..], &map].concat());
+        emx
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.place.path().join("data")
     }

@@ -1,8 +1,12 @@
 //! Beginning: what is made, what is refused, and who learns the password.
 
 use crate::emx::Emx;
+use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 const INIT: [&str; 5] = ["init", "--tenant", "demo", "--admin", "you@example.org"];
 
@@ -43,12 +47,35 @@ fn a_bad_password_or_name_makes_nothing() {
         assert!(ran.err.starts_with("error: the password "), "{ran:?}");
     }
     let init = |tenant, admin| ["init", "--tenant", tenant, "--admin", admin];
-    emx.fails(&init("Not A Name", "you@example.org"), 1, "invalid_slug");
-    emx.fails(&init("demo", "nobody"), 1, "invalid_email");
+    emx.fails(&init("Not A Name", "you@example.org"), 2, "invalid_slug");
+    emx.fails(&init("demo", "nobody"), 2, "invalid_email");
     assert!(!emx.data_dir().exists());
     let zone = [&INIT[..], &["--time-zone", "Mars/Olympus"]].concat();
-    emx.fails(&zone, 1, "unknown_time_zone");
+    emx.fails(&zone, 2, "unknown_time_zone");
     emx.ok(&INIT);
+}
+
+#[test]
+fn a_path_that_is_not_text_is_no_obstacle() {
+    let emx = Emx::new();
+    let dir = OsStr::from_bytes(b"d\xff");
+    for arguments in [&[&INIT[..], &["--json"]].concat()[..], &["tenant", "list"], &["check"]] {
+        let output = emx.command(arguments).arg("--data-dir").arg(dir).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn one_line_is_the_password() {
+    let emx = Emx::new();
+    let mut command = emx.command(&[&INIT[..], &["--password-stdin"]].concat());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"correct horse battery\n").unwrap();
+    // Whoever typed it has not closed the terminal.
+    assert!(child.wait().unwrap().success());
+    drop(stdin);
 }
 
 #[test]

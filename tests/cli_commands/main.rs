@@ -4,6 +4,8 @@
 mod emx;
 
 mod config;
+mod export;
+mod import;
 mod init;
 mod query;
 mod sample;

@@ -18,6 +18,9 @@ fn the_same_seed_gives_the_same_lines() {
         assert!(execution["ts"].as_str().unwrap() < "2026-04-01", "{line}");
     }
     emx.fails(&["sample", "--end", "1970-01-02T00:00:00Z"], 2, "usage");
+    assert_eq!(emx.ok(&["sample", "--rows", "50", "--seed", "7", "--end", "2026-04-01"]), lines);
+    let ran = emx.fails(&["sample", "--end", "soon"], 2, "usage");
+    assert!(ran.err.contains("write it as 2026-04-01T00:00:00Z"), "{ran:?}");
     emx.fails(&["sample", "--rows", "-1"], 2, "usage");
 }
 

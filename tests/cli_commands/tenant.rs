@@ -21,8 +21,8 @@ fn tenants_are_made_and_listed() {
 fn a_name_is_taken_once_and_keeps_the_rules() {
     let emx = Emx::initialised();
     emx.fails(&["tenant", "create", "demo"], 1, "slug_taken");
-    emx.fails(&["tenant", "create", "Ö"], 1, "invalid_slug");
-    emx.fails(&["tenant", "create", "ok", "--time-zone", "x"], 1, "unknown_time_zone");
+    emx.fails(&["tenant", "create", "Ö"], 2, "invalid_slug");
+    emx.fails(&["tenant", "create", "ok", "--time-zone", "x"], 2, "unknown_time_zone");
     emx.fails(&["tenant", "create"], 2, "usage");
     emx.fails(&["tenant", "destroy"], 2, "usage");
     assert_eq!(emx.json(&["tenant", "list"])["items"].as_array().unwrap().len(), 1);

@@ -66,7 +66,7 @@ impl File<'_> {
         let arrival = Arrival { origin: "import:test", retention_ms: None, ..arrival() };
         let size = bytes.len() as u64;
         let source = Source::new(self.name, Cursor::new(bytes.to_vec()), Some(size))?;
-        import::run(source, &options, arrival, sink, &mut |_, _| true)
+        Ok(import::run(source, &options, arrival, sink, &mut |_, _| true)?)
     }
 }
 

@@ -1,13 +1,14 @@
 //! `emx check`: is everything that is stored still what was written?
 
 use crate::app::output;
-use crate::app::problem::Failure;
+use crate::app::problem::{Failure, sentence};
 use crate::app::session::{Data, Session};
 use crate::app::table::printable;
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use storage::error::Corrupt;
 
 /// What to check.
 #[derive(Debug, Args)]
@@ -38,14 +39,18 @@ struct Finding {
 /// Reads everything. A tenant that cannot even be opened is a finding, and the next one's turn.
 pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let data = session.open()?;
-    if let Some(slug) = &flags.tenant {
-        drop(data.enter(slug)?);
-    }
     let mut tenants = data.tenancy.list()?;
-    tenants
-        .retain(|tenant| flags.tenant.as_deref().is_none_or(|slug| slug == tenant.slug.as_str()));
+    let mut orphans = Vec::new();
+    if let Some(slug) = &flags.tenant {
+        tenants.retain(|tenant| slug == tenant.slug.as_str());
+        if tenants.is_empty() {
+            data.enter(slug)?; // says that there is none
+        }
+    } else {
+        orphans = data.tenancy.orphans()?;
+    }
     let bar = progress(tenants.len() as u64);
-    let mut report = Report { ok: true, tenants: Vec::new(), orphans: data.tenancy.orphans()? };
+    let mut report = Report { ok: true, tenants: Vec::new(), orphans };
     for tenant in &tenants {
         bar.set_message(tenant.slug.to_string());
         let (rows, findings) = look_into(&data, tenant.slug.as_str());
@@ -64,7 +69,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new("damage_found", "not everything stored is as it was written")
-        .help("restore what is named above from a backup")
+        .help("restore a copy of the data directory")
         .into())
 }
 
@@ -76,8 +81,14 @@ fn look_into(data: &Data, slug: &str) -> (Option<u64>, Vec<String>) {
     };
     match look() {
         Ok((rows, findings)) => (Some(rows), findings),
-        Err(error) => (None, vec![format!("{error:#}")]),
+        Err(error) => (None, vec![unopened(&error)]),
     }
+}
+
+/// What is wrong with a keyspace that cannot even be opened, without the advice to look for it.
+fn unopened(error: &anyhow::Error) -> String {
+    let damage = error.chain().find_map(|cause| cause.downcast_ref::<Corrupt>());
+    damage.map_or_else(|| sentence(error), ToString::to_string)
 }
 
 fn as_text(report: &Report) -> String {

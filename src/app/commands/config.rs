@@ -3,7 +3,7 @@
 use crate::app::output;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable};
-use crate::config::load::DEFAULT_FILE;
+use crate::config::load::{DEFAULT_FILE, Loaded};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -28,8 +28,9 @@ pub(in crate::app) struct ShowFlags {
 pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Check => check(session),
+        Command::Show(flags) if flags.defaults && session.json => show(&Loaded::defaults()?, true),
         Command::Show(flags) if flags.defaults => Ok(output::text(DEFAULT_FILE)?),
-        Command::Show(_) => show(session),
+        Command::Show(_) => show(&session.loaded, session.json),
     }
 }
 
@@ -41,9 +42,9 @@ fn check(session: &Session) -> Result<()> {
     Ok(output::text("the settings are right\n")?)
 }
 
-fn show(session: &Session) -> Result<()> {
-    let shown = session.loaded.shown();
-    if session.json {
+fn show(loaded: &Loaded, json: bool) -> Result<()> {
+    let shown = loaded.shown();
+    if json {
         let item = |s: &crate::config::load::Shown| json!({"key": s.key, "value": s.value, "origin": s.origin.to_string()});
         return output::json(&json!({"items": shown.iter().map(item).collect::<Vec<_>>()}));
     }

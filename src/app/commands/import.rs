@@ -1,20 +1,24 @@
 //! `emx import`: files become executions.
 
+use super::query::zone_of;
+use crate::app::import_report;
 use crate::app::output;
-use crate::app::problem::Failure;
+use crate::app::problem::{Failure, Problem};
 use crate::app::session::Session;
-use crate::model::time::{format_rfc3339, parse_rfc3339};
+use crate::model::time::parse_rfc3339;
 use crate::process::admit::Arrival;
-use crate::transfer::import::{self, Options, Taken};
+use crate::tenancy::scope::TenantScope;
+use crate::transfer::import::{self, Options};
 use crate::transfer::report::ImportReport;
 use crate::transfer::sink::{DryRun, KeyspaceSink, Sink};
-use crate::transfer::{Format, ImportError, Source, mapping};
+use crate::transfer::source::Position;
+use crate::transfer::{Format, ImportError, Interrupted, Source, mapping};
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::row::TimeMs;
 
@@ -24,7 +28,7 @@ use storage::row::TimeMs;
     after_help = "Importing the same records again, also under another name, adds nothing.\n\n\
     Examples:\n  \
     emx import builds.csv --tenant demo --dry-run\n  \
-    emx import builds.csv --tenant demo --map started=ts --map took_s=duration_ms\n  \
+    emx import builds.csv --tenant demo --map took_s=duration_ms --map branch=labels.branch\n  \
     emx import jobs.swf.gz --tenant cluster --epoch 2010-05-01T00:00:00Z"
 )]
 pub(in crate::app) struct Flags {
@@ -37,56 +41,134 @@ pub(in crate::app) struct Flags {
     /// swf, csv, tsv, json or ndjson; detected if not given
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     format: String,
-    /// What a column is: COLUMN=FIELD, FIELD with a unit where it needs one (ts_s, duration_us),
-    /// labels.KEY, values.KEY, or - to leave it out (may be repeated)
+    /// What a column is: COLUMN=FIELD, FIELD with a unit where it needs one (ts_s, duration_us; else
+    /// the column's own ending decides, as in took_s=duration_ms), labels.KEY, values.KEY, or - to
+    /// leave it out (may be repeated)
     #[arg(long, value_name = "COLUMN=FIELD")]
     map: Vec<String>,
     /// When a job log (SWF) without `UnixStartTime` begins: RFC 3339 or Unix seconds
     #[arg(long, value_name = "TIME")]
     epoch: Option<String>,
-    /// Zone of times without an offset, as Europe/Berlin
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    time_zone: String,
+    /// Zone of times without an offset, as Europe/Berlin; the tenant's if not given
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// Read and judge everything, store nothing
     #[arg(long)]
     dry_run: bool,
 }
 
 pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
-    let options = flags.options(session)?;
+    let mut options = flags.options(session)?;
     let data = session.open()?;
     let tenant = data.enter(&flags.tenant)?;
-    for path in &flags.files {
-        let started = session.clock.instant();
+    if flags.time_zone.is_none() {
+        options.zone = zone_of(&tenant).rules().clone();
+    }
+    let import = Import { tenant, options, dry_run: flags.dry_run, session };
+    let [only] = flags.files.as_slice() else { return import.all(&flags.files) };
+    import.one(only)
+}
+
+/// One run of the command.
+struct Import<'s> {
+    tenant: TenantScope,
+    options: Options,
+    dry_run: bool,
+    session: &'s Session,
+}
+
+/// A report as JSON.
+#[derive(Serialize)]
+struct Told<'r> {
+    file: &'r str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
+    #[serde(flatten)]
+    report: &'r ImportReport,
+}
+
+impl Import<'_> {
+    /// Imports every file, the good ones behind a bad one too; each failure is told where it
+    /// happens.
+    fn all(&self, files: &[PathBuf]) -> Result<()> {
+        let (mut failed, mut tried) = (0, 0);
+        for path in files {
+            tried += 1;
+            let Err(error) = self.one(path) else { continue };
+            if output::is_broken_pipe(&error) {
+                return Err(error);
+            }
+            failed += 1;
+            let name = path.display().to_string();
+            let is_named = error.chain().any(|cause| cause.to_string().contains(&name));
+            let store_failed = matches!(error.downcast_ref(), Some(ImportError::Sink(_)));
+            let error = if is_named { error } else { error.context(format!("`{name}`")) };
+            Problem::of(&error).tell(self.session.json);
+            if store_failed {
+                break; // it would fail with the next file too
+            }
+        }
+        if failed == 0 {
+            return Ok(());
+        }
+        let mut detail = format!("{failed} of {} files could not be imported whole", files.len());
+        if tried < files.len() {
+            detail += &format!(", and {} were not tried", files.len() - tried);
+        }
+        Err(Failure::new("import_incomplete", detail)
+            .help("once what is told above is mended, import the same files again: nothing is counted twice")
+            .into())
+    }
+
+    /// Imports a file and reports what was done, of one that breaks off too.
+    fn one(&self, path: &Path) -> Result<()> {
+        let clock = &self.session.clock;
+        let started = clock.instant();
         let source = Source::open(path)?;
         let name = source.name().to_owned();
         let bar = progress(&source);
-        let mut sink: Box<dyn Sink> = match flags.dry_run {
+        let mut sink: Box<dyn Sink> = match self.dry_run {
             true => Box::new(DryRun),
-            false => Box::new(KeyspaceSink(Arc::clone(tenant.keyspace()))),
+            false => Box::new(KeyspaceSink(Arc::clone(self.tenant.keyspace()))),
         };
-        let received_ms = session.clock.now_ms();
         let origin = format!("import:{}", uuid::Uuid::now_v7());
+        let received_ms = clock.now_ms();
         let arrival = Arrival { received_ms, origin: &origin, retention_ms: None };
-        let imported = import::run(source, &options, arrival, &mut *sink, &mut |position, rows| {
+        let mut progress = |position: &Position, rows| {
             bar.set_position(position.done());
             bar.set_message(format!("{rows} rows"));
             true
-        });
+        };
+        let imported = import::run(source, &self.options, arrival, &mut *sink, &mut progress);
         bar.finish_and_clear();
-        let (mut report, taken) = imported?;
-        if !flags.dry_run {
-            tenant.keyspace().settle()?;
+        let (done, ended) = match imported {
+            Ok(done) => (Some(done), Ok(())),
+            Err(Interrupted { error, done }) => (done.map(|done| *done), Err(error)),
+        };
+        if !self.dry_run && ended.is_ok() {
+            self.tenant.keyspace().settle()?;
         }
-        report.elapsed_ms =
-            session.clock.instant().duration_since(started).as_millis().try_into()?;
-        if session.json {
-            output::json(&report)?;
+        let Some((mut report, taken)) = done else { return Ok(ended?) };
+        report.elapsed_ms = clock.instant().duration_since(started).as_millis().try_into()?;
+        if self.session.json {
+            let dry_run = self.dry_run;
+            output::json(&Told { file: &name, dry_run, report: &report })?;
         } else {
-            output::text(&shown(&name, &report, &taken, flags.dry_run))?;
+            output::text(&import_report::shown(&name, &report, &taken, self.dry_run))?;
         }
+        ended?;
+        if report.rows > 0 && report.accepted + report.duplicates == 0 {
+            return Err(nothing_taken(&name, &report).into());
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// A file of which nothing could be used is another kind of file than it was taken for.
+fn nothing_taken(name: &str, report: &ImportReport) -> Failure {
+    let detail = format!("none of the {} records of `{name}` could be taken", report.rows);
+    Failure::new("nothing_imported", detail)
+        .help("say what the file is with `--format`, and what its columns are with `--map`")
 }
 
 impl Flags {
@@ -94,15 +176,16 @@ impl Flags {
         let format = match self.format.as_str() {
             "auto" => None,
             name => Some(Format::parse(name).ok_or_else(|| {
-                Failure::usage(format!("`{name}` is no format"))
+                Failure::usage(format!("`--format`: there is no format `{name}`"))
                     .help(format!("use auto or one of {}", Format::list()))
             })?),
         };
         let rules = self.map.iter().map(|rule| mapping::parse_rule(rule));
         let rules = rules.collect::<Result<Vec<_>, ImportError>>()?;
-        let zone = TimeZone::get(&self.time_zone).map_err(|_| {
-            Failure::usage(format!("`{}` is no time zone", self.time_zone))
-                .help("use a name of the IANA database, as Europe/Berlin")
+        let zone = self.time_zone.as_deref().map_or(Ok(TimeZone::UTC), |name| {
+            let unknown = || Failure::usage(format!("`--time-zone`: there is no zone `{name}`"));
+            let unknown = || unknown().help("use a name of the IANA database, as Europe/Berlin");
+            TimeZone::get(name).map_err(|_| unknown())
         })?;
         let epoch_ms = self.epoch.as_deref().map(read_epoch).transpose()?;
         let batch_rows = session.settings().import.batch_rows;
@@ -113,7 +196,7 @@ impl Flags {
 fn read_epoch(text: &str) -> Result<TimeMs, Failure> {
     let seconds = text.parse::<i64>().ok().and_then(|s| s.checked_mul(1000));
     seconds.or_else(|| parse_rfc3339(text).ok()).ok_or_else(|| {
-        Failure::usage(format!("`--epoch {text}` is no time"))
+        Failure::usage(format!("`--epoch`: `{text}` is no time"))
             .help("write it as 1996-09-23T00:00:00Z or as Unix seconds")
     })
 }
@@ -129,50 +212,4 @@ fn progress(source: &Source) -> ProgressBar {
     };
     let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// The report for people.
-fn shown(name: &str, report: &ImportReport, taken: &Taken, dry_run: bool) -> String {
-    let mut text = format!("{name} ({})\n", taken.format.as_str());
-    let mut line = |label: &str, value: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {label:<12} {value}");
-    };
-    for (fact, value) in &taken.facts {
-        line(fact, value.clone());
-    }
-    line("rows", report.rows.to_string());
-    line(if dry_run { "would accept" } else { "accepted" }, report.accepted.to_string());
-    if !dry_run {
-        line("duplicates", report.duplicates.to_string());
-    }
-    line("quarantined", report.quarantined.to_string());
-    line("rejected", report.rejected.to_string());
-    if let (Some(first), Some(last)) = (report.first_ts, report.last_ts) {
-        line("from", format_rfc3339(first));
-        line("to", format_rfc3339(last));
-    }
-    line("took", format!("{} ms", report.elapsed_ms));
-    let ignored = taken.columns.iter().filter(|column| column.field == "-").count();
-    if !taken.columns.is_empty() {
-        text.push_str("columns\n");
-        for column in &taken.columns {
-            let _ = writeln!(text, "  {:<24} {}", column.column, column.field);
-        }
-    }
-    if ignored > 0 {
-        text.push_str("  (- is not read: take it with --map COLUMN=labels.KEY or values.KEY)\n");
-    }
-    if !report.problems.is_empty() {
-        text.push_str("problems\n");
-        for problem in &report.problems {
-            let fate = if problem.quarantined { "kept aside" } else { "rejected" };
-            let _ = writeln!(
-                text,
-                "  line {}: {fate}: {} {}: {}",
-                problem.line, problem.code, problem.pointer, problem.detail
-            );
-        }
-    }
-    text
 }

@@ -67,8 +67,8 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let tenant = tenant?;
     if session.json {
         return output::json(&json!({
-            "data_dir": dir, "tenant": tenant.slug, "tenant_id": tenant.id, "admin": email,
-            "password_file": file,
+            "data_dir": dir.display().to_string(), "tenant": tenant.slug, "tenant_id": tenant.id,
+            "admin": email, "password_file": file.map(|file| file.display().to_string()),
         }));
     }
     let mut text = format!("made `{}` with tenant `{}`\n", dir.display(), tenant.slug);

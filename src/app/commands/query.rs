@@ -2,17 +2,18 @@
 
 use crate::app::answer_table;
 use crate::app::output;
-use crate::app::problem::Failure;
+use crate::app::problem::{Failure, FlagsRefused};
 use crate::app::session::Session;
 use crate::config::settings::Settings;
+use crate::query::bucket::Zone;
 use crate::query::{QuerySettings, Question, Scope, ask, render, when};
 use crate::tenancy::scope::TenantScope;
 use anyhow::{Context, Result};
 use clap::Args;
-use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use storage::row::TimeMs;
 
 /// Longest question that is read from a file, in bytes: larger ones are another file by mistake.
 const QUESTION_BYTES_MAX: u64 = 16 << 20;
@@ -22,6 +23,7 @@ const QUESTION_BYTES_MAX: u64 = 16 << 20;
 #[command(after_help = "Examples:\n  \
     emx query --tenant demo --group-by command --metric count --metric 'p95(duration_ms)'\n  \
     emx query --tenant demo --from -7d --bucket day --metric success_rate --filter status!=cancelled\n  \
+    emx query --tenant demo --from 2026-03-01 --filter 'duration_ms>=1000' --group-by 'team_id, host'\n  \
     emx query --tenant demo --file question.json --csv")]
 pub(in crate::app) struct Flags {
     /// Whose executions
@@ -41,16 +43,17 @@ pub(in crate::app) struct Flags {
 #[derive(Debug, Args)]
 #[group(multiple = true)]
 struct Asked {
-    /// First instant: RFC 3339, Unix milliseconds, or relative: -7d, -12h
+    /// First instant: RFC 3339, a date (its beginning in the zone), Unix milliseconds, or
+    /// relative: -7d, -12h
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
-    /// Last instant, not included
+    /// Last instant, not included; of a date, too, its beginning is meant
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
     /// Width of the time buckets: hour, day, week, month or none
     #[arg(long, value_name = "WIDTH")]
     bucket: Option<String>,
-    /// Zone of the buckets, as Europe/Berlin
+    /// Zone of buckets and dates, as Europe/Berlin; the tenant's if not given
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
     /// Columns to group by: command, user_id, team_id, project_id, session_id, host, status,
@@ -82,12 +85,16 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
             .help("leave out `--json` or `--csv`")
             .into());
     }
-    let question = match &flags.file {
-        Some(path) => Question::from_json(&read_question(path)?)?,
-        None => Question::from_params(flags.asked.pairs(session.clock.now_ms()))?,
+    let file = flags.file.as_deref().map(read_question).transpose()?;
+    let now_ms = session.clock.now_ms();
+    let read = |zone: &Zone| match &file {
+        Some(json) => Ok(Question::from_json_in(json, zone.clone())?),
+        None => flags.asked.question(now_ms, zone),
     };
+    read(&Zone::utc())?; // what cannot be asked is refused before anybody waits for the data
     let data = session.open()?;
     let tenant = data.enter(&flags.tenant)?;
+    let question = read(&zone_of(&tenant))?;
     let budget = query_settings(session.settings()).budget(session.clock.instant());
     let answer = ask(&scope(&tenant), &question, &budget, &|| session.clock.instant())?;
     let mut out = output::stream();
@@ -97,9 +104,16 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     } else if flags.csv {
         render::write_csv(&mut out, &answer.table)?;
     } else {
-        out.write_all(answer_table::render(&answer, &question).as_bytes())?;
+        out.write_all(
+            answer_table::render(&answer, &question, output::cell_width_max()).as_bytes(),
+        )?;
     }
     Ok(out.flush()?)
+}
+
+/// The zone whose days are meant where a question names none.
+pub(super) fn zone_of(tenant: &TenantScope) -> Zone {
+    Zone::parse(&tenant.tenant().time_zone).unwrap_or_else(Zone::utc)
 }
 
 /// All rows of `tenant`: whoever is at the machine has no row policy.
@@ -137,77 +151,55 @@ fn read_question(path: &Path) -> Result<Vec<u8>> {
 }
 
 impl Asked {
-    /// The flags under the contract's names of parameters.
-    fn pairs(&self, now_ms: storage::row::TimeMs) -> Vec<(&'static str, String)> {
-        let absolute = |text: &String| match when::relative(text, now_ms) {
-            Some(ms) => ms.to_string(),
-            None => text.clone(),
-        };
-        let single = [
-            ("from", self.from.as_ref().map(absolute)),
-            ("to", self.to.as_ref().map(absolute)),
-            ("bucket", self.bucket.clone()),
-            ("time_zone", self.time_zone.clone()),
-            ("limit", self.limit.clone()),
-            ("fill", self.fill.clone()),
+    /// The question; one without `--time-zone` is about `zone`.
+    fn question(&self, now_ms: TimeMs, zone: &Zone) -> Result<Question> {
+        // A zone that does not exist is refused below.
+        let given = self.time_zone.as_deref().and_then(Zone::parse);
+        let zone = given.as_ref().unwrap_or(zone);
+        let mut pairs = range_pairs(&self.from, &self.to, now_ms, zone)?;
+        let single = [("bucket", &self.bucket), ("limit", &self.limit), ("fill", &self.fill)];
+        pairs.extend(single.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
+        pairs.push(("time_zone", self.time_zone.clone().unwrap_or(zone.name().to_owned())));
+        let repeated = [
+            ("group_by", &self.group_by),
+            ("metric", &self.metric),
+            ("filter", &self.filter),
+            ("order_by", &self.order_by),
         ];
-        let mut pairs: Vec<(&'static str, String)> =
-            single.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
-        let repeated =
-            [("group_by", &self.group_by), ("metric", &self.metric), ("order_by", &self.order_by)];
         for (name, texts) in repeated {
             pairs.extend(texts.iter().map(|text| (name, text.clone())));
         }
-        pairs.extend(self.filter.iter().map(|text| ("filter", condition(text))));
         if self.metric.is_empty() {
             pairs.push(("metric", "count".to_owned()));
         }
-        pairs
+        Ok(Question::from_params(pairs).map_err(FlagsRefused)?)
     }
 }
 
-/// How conditions may be written, longest sign first, and the contract's operators.
-const SIGNS: [(&str, &str); 7] = [
-    ("!=", "ne"),
-    (">=", "gte"),
-    ("<=", "lte"),
-    ("^=", "prefix"),
-    ("=", "eq"),
-    (">", "gt"),
-    ("<", "lt"),
-];
+/// A flag's name among the contract's parameters, and its text.
+pub(super) type Pair = (&'static str, String);
 
-/// `status=failure` as the JSON filter that it means; other forms stay as they are.
-pub(super) fn condition(text: &str) -> String {
-    let name_end = text.find(['!', '>', '<', '^', '=', ':', '{']).unwrap_or(text.len());
-    let (field, rest) = text.split_at(name_end);
-    let sign = SIGNS.iter().find_map(|(sign, op)| Some((op, rest.strip_prefix(sign)?)));
-    match sign {
-        Some((op, value)) => json!({"field": field, "op": op, "value": value}).to_string(),
-        None => text.to_owned(),
+/// `--from` and `--to` as parameters.
+pub(super) fn range_pairs(
+    from: &Option<String>,
+    to: &Option<String>,
+    now_ms: TimeMs,
+    zone: &Zone,
+) -> Result<Vec<Pair>, Failure> {
+    let mut pairs = Vec::new();
+    for (name, text) in [("from", from), ("to", to)] {
+        let Some(text) = text else { continue };
+        let typed = when::typed(text, now_ms, zone);
+        let typed = typed.map_err(|detail| Failure::usage(format!("`--{name}`: {detail}")))?;
+        pairs.push((name, typed));
     }
+    Ok(pairs)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::load::{Sources, load};
-
-    #[test]
-    fn conditions_can_be_written_with_signs() {
-        let cases = [
-            ("status=failure", r#"{"field":"status","op":"eq","value":"failure"}"#),
-            ("team_id!=", r#"{"field":"team_id","op":"ne","value":""}"#),
-            ("duration_ms>=10", r#"{"field":"duration_ms","op":"gte","value":"10"}"#),
-            ("command^=a=b", r#"{"field":"command","op":"prefix","value":"a=b"}"#),
-            ("host:in:a=1,b", "host:in:a=1,b"),
-            (r#"{"field":"x"}"#, r#"{"field":"x"}"#),
-            ("status", "status"),
-        ];
-        for (text, meant) in cases {
-            assert_eq!(condition(text), meant);
-        }
-    }
 
     #[test]
     fn the_default_file_says_what_questions_default_to() {

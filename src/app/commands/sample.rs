@@ -3,11 +3,12 @@
 use crate::app::output;
 use crate::app::problem::Failure;
 use crate::app::session::Session;
+use crate::model::time::parse_rfc3339;
 use crate::sample::{Profile, Workload};
 use anyhow::Result;
 use clap::Args;
-use jiff::Timestamp;
 use std::io::Write;
+use storage::row::TimeMs;
 
 /// Which executions to make up.
 #[derive(Debug, Args)]
@@ -21,9 +22,10 @@ pub(in crate::app) struct Flags {
     /// Over how many days
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     days: u32,
-    /// When they end (RFC 3339); the full hour before now if not given
-    #[arg(long, value_name = "TIME")]
-    end: Option<Timestamp>,
+    /// When they end: RFC 3339, or a date, whose beginning in UTC is meant; the full hour before
+    /// now if not given
+    #[arg(long, value_name = "TIME", value_parser = read_end)]
+    end: Option<TimeMs>,
     /// Which company's
     #[arg(long, value_enum, default_value_t = Company::Demo)]
     company: Company,
@@ -38,10 +40,15 @@ enum Company {
     Benchmark,
 }
 
+fn read_end(text: &str) -> Result<TimeMs, String> {
+    let time = parse_rfc3339(text).or_else(|_| parse_rfc3339(&format!("{text}T00:00:00Z")));
+    time.map_err(|_| "write it as 2026-04-01T00:00:00Z or 2026-04-01".to_owned())
+}
+
 pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     const HOUR_MS: i64 = 3_600_000;
     let now_ms = session.clock.now_ms();
-    let end_ms = flags.end.map_or(now_ms - now_ms.rem_euclid(HOUR_MS), |end| end.as_millisecond());
+    let end_ms = flags.end.unwrap_or(now_ms - now_ms.rem_euclid(HOUR_MS));
     if end_ms < i64::from(flags.days) * 24 * HOUR_MS {
         return Err(Failure::usage("`--end` must be later: no execution begins before 1970").into());
     }
