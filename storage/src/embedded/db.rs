@@ -257,6 +257,10 @@ fn from_io(doing: &'static str, source: io::Error) -> StoreError {
 /// An error of redb in the engine's words.
 pub(super) fn from_redb(doing: &'static str, error: redb::Error) -> StoreError {
     match error {
+        // What the library says of a file that is none of its own.
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+            Corrupt::new(format!("{doing}: {source}")).into()
+        }
         redb::Error::Io(source) => from_io(doing, source),
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse,
         redb::Error::PreviousIo => StoreError::Closed { reason: "an earlier failure".to_owned() },
