@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 use storage::engine::{Append, Appended, Keyspace};
@@ -120,7 +120,12 @@ struct Lane {
     writer: Thread,
     /// Held by whoever writes for this lane.
     right: Arc<Mutex<()>>,
+    /// Held by whoever must be done before the writers have stopped.
+    end: Sender<()>,
 }
+
+/// See [`Writers::idle_lane`].
+type IdleLane = (Arc<Mutex<()>>, Sender<()>);
 
 struct Submission {
     tenant: Arc<str>,
@@ -176,16 +181,16 @@ impl Writers {
         let mut threads = Vec::new();
         for n in 0..settings.threads.max(1) {
             let (queue, waiting) = bounded(settings.lane_appends_max.max(1));
-            let end: Sender<()> = end.clone();
+            let (end, writers_end): (Sender<()>, Sender<()>) = (end.clone(), end.clone());
             let right: Arc<Mutex<()>> = Arc::default();
             let writers_right = Arc::clone(&right);
             let thread =
                 std::thread::Builder::new().name(format!("writer-{n}")).spawn(move || {
                     write(&waiting, &writers_right, settings);
-                    drop(end);
+                    drop(writers_end);
                 })?;
             let writer = thread.thread().clone();
-            lanes.push(Lane { queue, held_bytes: Arc::default(), writer, right });
+            lanes.push(Lane { queue, held_bytes: Arc::default(), writer, right, end });
             threads.push(thread);
         }
         let (lanes, threads) = (RwLock::new(Some(lanes)), Mutex::new(threads));
@@ -236,7 +241,7 @@ impl Writers {
         keyspace: Arc<dyn Keyspace>,
         append: Append,
     ) -> Written {
-        if let Some(right) = self.idle_lane(tenant)?
+        if let Some((right, _end)) = self.idle_lane(tenant)?
             && let Ok(_right) = right.try_lock()
         {
             let mut appended = commit_rows(&*keyspace, vec![append])?;
@@ -258,11 +263,12 @@ impl Writers {
         }
     }
 
-    /// The right to write for the lane of `tenant`, if nothing waits there.
-    fn idle_lane(&self, tenant: &str) -> Result<Option<Arc<Mutex<()>>>, WriteError> {
+    /// The right to write for the lane of `tenant`, if nothing waits there; and what
+    /// [`stop`](Self::stop) waits for until it is dropped.
+    fn idle_lane(&self, tenant: &str) -> Result<Option<IdleLane>, WriteError> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         let lane = lane_of(lanes.as_ref().ok_or(WriteError::Stopping)?, tenant);
-        Ok(lane.queue.is_empty().then(|| Arc::clone(&lane.right)))
+        Ok(lane.queue.is_empty().then(|| (Arc::clone(&lane.right), lane.end.clone())))
     }
 
     /// Takes nothing more, drains the lanes, and answers everybody. `false` if that took longer
@@ -326,7 +332,7 @@ fn bytes_of(append: &Append) -> usize {
 
 /// A writer's life: until the lane is closed and empty.
 fn write(lane: &Receiver<Submission>, right: &Mutex<()>, settings: WriterSettings) {
-    while let Some(first) = next(lane) {
+    while let Some((first, _right)) = next(lane, right) {
         let (mut rows, mut bytes) = (first.append.rows.len, first.answer.bytes);
         let mut taken = vec![first];
         while rows < settings.commit_rows_max && bytes < settings.commit_bytes_max {
@@ -335,8 +341,6 @@ fn write(lane: &Receiver<Submission>, right: &Mutex<()>, settings: WriterSetting
             bytes += next.answer.bytes;
             taken.push(next);
         }
-        // Whoever writes by itself just now is done before the next look at the lane.
-        let _right = right.lock().unwrap_or_else(PoisonError::into_inner);
         for group in by_tenant(taken) {
             commit(group);
         }
@@ -345,14 +349,21 @@ fn write(lane: &Receiver<Submission>, right: &Mutex<()>, settings: WriterSetting
 
 /// The next submission; `None` once the lane is closed and empty. Unlike the channel's own waiting
 /// it does not spin before it sleeps: with a row a call that would be a tenth of all the work.
-fn next(lane: &Receiver<Submission>) -> Option<Submission> {
+/// It comes with the right to write, which is taken before it leaves the queue: so whoever finds
+/// the queue empty and the right free overtakes nobody.
+fn next<'a>(
+    lane: &Receiver<Submission>,
+    right: &'a Mutex<()>,
+) -> Option<(Submission, MutexGuard<'a, ()>)> {
     loop {
+        let held = right.lock().unwrap_or_else(PoisonError::into_inner);
         match lane.try_recv() {
-            Ok(submission) => return Some(submission),
+            Ok(submission) => return Some((submission, held)),
             Err(TryRecvError::Disconnected) => return None,
-            // A wake-up between the look and the sleep is not lost: parking then returns at once.
-            Err(TryRecvError::Empty) => std::thread::park(),
+            Err(TryRecvError::Empty) => drop(held),
         }
+        // A wake-up between the look and the sleep is not lost: parking then returns at once.
+        std::thread::park();
     }
 }
 

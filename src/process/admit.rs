@@ -48,7 +48,7 @@ impl Refusal {
     /// The row's label or value keys are too many for its tenant.
     pub fn too_many_keys() -> Self {
         let detail = format!(
-            "the tenant, or this batch, has {} different label or value keys already: use one of them",
+            "the tenant, or this batch, has {} different label or value keys already: use one of them, or send fewer rows at once",
             storage::KEYS_MAX
         );
         Self::rejected(row::TOO_MANY_KEYS, String::new(), detail)
@@ -57,11 +57,10 @@ impl Refusal {
 
 /// Whether the batch can take the execution's keys.
 fn has_room(execution: &Execution<'_>, rows: &RowBatchBuilder) -> bool {
-    (execution.labels.is_empty() && execution.values.is_empty())
-        || rows.has_room_for(
-            execution.labels.iter().map(|(key, _)| &**key),
-            execution.values.iter().map(|(key, _)| &**key),
-        )
+    rows.has_room_for(
+        execution.labels.iter().map(|(key, _)| &**key),
+        execution.values.iter().map(|(key, _)| &**key),
+    )
 }
 
 /// Judges `execution`, masks its secrets, completes it (id, `ts`, status) and appends it to

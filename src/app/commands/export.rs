@@ -1,6 +1,6 @@
 //! `emx export`: rows as CSV or NDJSON.
 
-use super::query::{range_pairs, scope, zone_of};
+use super::query::{range_pairs, refuse_early, scope, zone_of};
 use crate::app::output;
 use crate::app::problem::{Failure, FlagsRefused};
 use crate::app::session::Session;
@@ -50,7 +50,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
             .help("use csv or ndjson")
     })?;
     let now_ms = session.clock.now_ms();
-    flags.question(now_ms, &Zone::utc())?; // refused before anybody waits for the data
+    refuse_early(flags.question(now_ms, &Zone::utc()))?;
     let data = session.open()?;
     let tenant = data.enter(&flags.tenant)?;
     let question = flags.question(now_ms, &zone_of(&tenant))?;
@@ -109,9 +109,12 @@ fn write_whole<R>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<R>) 
     // Of a link, the file that it leads to is replaced.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut part = path.clone().into_os_string();
-    part.push(".part");
+    part.push(format!(".{}.part", uuid::Uuid::new_v4().simple()));
     let attempt = || -> Result<R> {
-        let mut out = BufWriter::new(File::create(&part).with_context(cannot)?);
+        let mut out = BufWriter::new(File::create_new(&part).with_context(cannot)?);
+        if let Ok(there) = fs::metadata(path) {
+            out.get_ref().set_permissions(there.permissions()).with_context(cannot)?;
+        }
         let written = write(&mut out)?;
         let file = out.into_inner().map_err(IntoInnerError::into_error).with_context(cannot)?;
         file.sync_all().with_context(cannot)?;

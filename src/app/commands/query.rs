@@ -6,7 +6,8 @@ use crate::app::problem::{Failure, FlagsRefused};
 use crate::app::session::Session;
 use crate::config::settings::Settings;
 use crate::query::bucket::Zone;
-use crate::query::{QuerySettings, Question, Scope, ask, render, when};
+
+use crate::query::{QueryError, QuerySettings, Question, Scope, ask, render, when};
 use crate::tenancy::scope::TenantScope;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -91,7 +92,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         Some(json) => Ok(Question::from_json_in(json, zone.clone())?),
         None => flags.asked.question(now_ms, zone),
     };
-    read(&Zone::utc())?; // what cannot be asked is refused before anybody waits for the data
+    refuse_early(read(&Zone::utc()))?;
     let data = session.open()?;
     let tenant = data.enter(&flags.tenant)?;
     let question = read(&zone_of(&tenant))?;
@@ -109,6 +110,18 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         )?;
     }
     Ok(out.flush()?)
+}
+
+/// What cannot be asked is refused before anybody waits for the data. Only whether a range of dates is
+/// empty is not known before the tenant's zone is.
+pub(super) fn refuse_early<T>(read: Result<T>) -> Result<()> {
+    let Err(error) = read else { return Ok(()) };
+    let refused = error.downcast_ref::<FlagsRefused>().map(|flags| &flags.0);
+    let problems = refused.or_else(|| error.downcast_ref::<QueryError>()).map(QueryError::problems);
+    match problems {
+        Some(all) if !all.is_empty() && all.iter().all(|p| p.code == "empty_range") => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// The zone whose days are meant where a question names none.

@@ -25,9 +25,13 @@ impl EmbeddedKeyspace {
     /// See [`crate::engine::Keyspace::append`].
     pub(super) fn append_group(&self, appends: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
         if appends.len() > 1 && cells(&appends) > CELLS_MAX {
-            // Together they would not fit into a feed entry: each by itself, one commit each.
-            let each = appends.into_iter().map(|append| self.append_group(vec![append]));
-            return Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect());
+            // Together they would not fit into a feed entry. If the second half fails, sending the
+            // first again, which is stored by then, does no harm.
+            let mut first = appends;
+            let second = first.split_off(first.len() / 2);
+            let mut appended = self.append_group(first)?;
+            appended.extend(self.append_group(second)?);
+            return Ok(appended);
         }
         let mut writer = self.lock_writer()?;
         self.demand_room()?;
@@ -297,7 +301,8 @@ fn id_hashes(rows: &RowBatch) -> Vec<u64> {
 /// Rows times columns of all of them together, at most.
 fn cells(appends: &[Append]) -> usize {
     let rows: usize = appends.iter().map(|append| append.rows.len).sum();
-    let keyed: usize =
-        appends.iter().map(|append| append.rows.labels.len() + append.rows.values.len()).sum();
+    let labels = appends.iter().flat_map(|append| append.rows.labels.iter().map(|c| &*c.key));
+    let values = appends.iter().flat_map(|append| append.rows.values.iter().map(|c| &*c.key));
+    let keyed = labels.collect::<HashSet<&str>>().len() + values.collect::<HashSet<&str>>().len();
     rows.saturating_mul(COLUMNS_FIXED + keyed)
 }

@@ -127,7 +127,7 @@ pub(crate) struct EmbeddedKeyspace {
     /// Bytes that the file took beyond what it holds when it was last written anew.
     pub(super) overhead_bytes: AtomicU64,
     /// A sync failed and the file was not written anew since.
-    suspect: AtomicBool,
+    pub(super) suspect: AtomicBool,
 }
 
 /// A call that says "there is work", and gives whether that was heard.
@@ -263,7 +263,14 @@ impl EmbeddedKeyspace {
             Db::open(&*self.volume, &self.path, false, cache_bytes, self.mode)
         })?;
         let known = self.state().blocks.clone();
-        let loaded = super::load::load(&self.home, &self.identity, &known)?;
+        let loaded = match super::load::load(&self.home, &self.identity, &known) {
+            Ok(loaded) => loaded,
+            Err(e) => {
+                // What is in memory may be older than the file: nobody reads it beside an open one.
+                let _ = self.home.db.replace(|| Err(StoreError::Closed { reason: e.to_string() }));
+                return Err(e);
+            }
+        };
         self.publish(loaded.state);
         *writer = loaded.writer;
         Ok(())

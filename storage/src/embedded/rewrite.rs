@@ -80,6 +80,8 @@ impl EmbeddedKeyspace {
             self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner).extend(buried);
             let _ = self.volume.remove_file(&fresh);
             if is_replacing {
+                // Whether the new file's name is on the disk is open: it is written once more.
+                self.suspect.store(true, Ordering::SeqCst);
                 self.lock_writer()?.failed = Some(e.to_string());
             }
             return Err(classify(e, &*self.volume));

@@ -35,9 +35,9 @@ pub(super) const FAN_IN: usize = 8;
 /// Most blocks that one merge reads.
 const MERGE_BLOCKS_MAX: usize = 8;
 
-/// Most bytes, as stored, that one merge reads: with long texts a block can be twenty times as large
-/// as usual, and eight of them would be a quarter of a gigabyte of memory.
-const MERGE_BYTES_MAX: u64 = 64 << 20;
+/// Bytes, as stored, beyond which a block is not merged with others: with long texts it can be twenty
+/// times as large as usual, and eight of them would be a quarter of a gigabyte of memory.
+const MERGED_BLOCK_BYTES_MAX: u64 = 8 << 20;
 
 /// A tail so many times larger than what is sealed at once makes its writers seal themselves, if
 /// nothing else changes blocks just then.
@@ -71,8 +71,10 @@ impl EmbeddedKeyspace {
                 || state.unsealed_bytes() >= times * self.settings.seal_bytes
         };
         if self.settings.background && !self.rung.swap(true, Ordering::SeqCst) {
-            // If nobody heard, the next commit rings again.
-            self.rung.store((self.on_dirty.0)(), Ordering::SeqCst);
+            if !(self.on_dirty.0)() {
+                // Nobody heard: the next commit rings again.
+                self.rung.store(false, Ordering::SeqCst);
+            }
         }
         // A long merge or rewrite holds the right to change blocks: not worth waiting for so soon.
         let lagging = is_over(TAIL_MAX) || (is_over(TAIL_SLACK) && !self.is_changing_blocks());
@@ -121,27 +123,22 @@ impl EmbeddedKeyspace {
         let Some(merging) = to_merge(&state.blocks, rows_full) else {
             return Ok(false);
         };
-        let add = self.merged(&merging, state.progress.next_block)?;
-        if add.len() >= merging.len() && merging.iter().all(|block| !block.is_full(rows_full)) {
+        let read = |block: &Arc<Block>| block.read(&ColumnSet::all());
+        let rows = merging.iter().map(read).collect::<Result<Vec<RowBatch>, _>>()?;
+        let parts: Vec<&RowBatch> = rows.iter().collect();
+        let are_small = merging.iter().all(|block| !block.is_full(rows_full));
+        if are_small && self.shares(&parts, rows.iter().map(|part| part.len).sum()) >= merging.len()
+        {
             // Long texts: the blocks were small in rows alone. They are full, as far as merging goes.
             merging.iter().for_each(|block| block.set_full());
             return Ok(true);
         }
+        let add = self.encode(&parts, state.progress.next_block);
         let retire = merging.iter().map(|block| block.entry.id).collect();
         let change = ManifestChange { add, retire, unsealed_from: None };
         let mut writer = self.lock_writer()?;
         self.change_manifest(&mut writer, change)?;
         Ok(true)
-    }
-
-    fn merged(
-        &self,
-        merging: &[Arc<Block>],
-        next_block: BlockId,
-    ) -> Result<Vec<EncodedBlock>, StoreError> {
-        let read = |block: &Arc<Block>| block.read(&ColumnSet::all());
-        let rows = merging.iter().map(read).collect::<Result<Vec<RowBatch>, _>>()?;
-        Ok(self.encode(&rows.iter().collect::<Vec<_>>(), next_block))
     }
 
     /// The rows of `parts` as blocks with ids from `next_block`, sorted by time.
@@ -158,13 +155,7 @@ impl EmbeddedKeyspace {
         picks: &[Pick],
         next_block: BlockId,
     ) -> Vec<EncodedBlock> {
-        let bytes: usize = parts.iter().map(|part| part.heap_bytes()).sum();
-        let total: usize = parts.iter().map(|part| part.len).sum();
-        let bytes_a_row = bytes / total.max(1) + 1;
-        let bytes_max = self.settings.seal_bytes.min(HEAP_BYTES_MAX);
-        let rows_max = self.settings.seal_rows.min(ROWS_MAX).min(bytes_max / bytes_a_row);
-        // Equal shares rather than full blocks and a small rest.
-        let shares = picks.len().div_ceil(rows_max.max(1)).max(1);
+        let shares = self.shares(parts, picks.len());
         let views = default_views();
         let key = |id, column| self.home.salt.part(id, column);
         let chunks = picks.chunks(picks.len().div_ceil(shares).max(1));
@@ -173,6 +164,17 @@ impl EmbeddedKeyspace {
             encode_block(next_block + n as BlockId, &rows, &views, self.grain_ms(), key)
         };
         chunks.enumerate().filter_map(encode).collect()
+    }
+
+    /// Into how many blocks `rows` rows of `parts` go: equal shares rather than full blocks and a
+    /// small rest.
+    fn shares(&self, parts: &[&RowBatch], rows: usize) -> usize {
+        let bytes: usize = parts.iter().map(|part| part.heap_bytes()).sum();
+        let total: usize = parts.iter().map(|part| part.len).sum();
+        let bytes_a_row = bytes / total.max(1) + 1;
+        let bytes_max = self.settings.seal_bytes.min(HEAP_BYTES_MAX);
+        let rows_max = self.settings.seal_rows.min(ROWS_MAX).min(bytes_max / bytes_a_row);
+        rows.div_ceil(rows_max.max(1)).max(1)
     }
 
     /// Writes and publishes a change of blocks in one transaction. The caller holds the upkeep lock.
@@ -315,27 +317,23 @@ fn bury(transaction: &WriteTransaction, buried: &[BlockId]) -> Result<(), StoreE
 }
 
 /// The blocks that should be merged now, by time; `None` if all is well. A block of `rows_full`
-/// rows is full.
+/// rows is full. Those of more than [`MERGED_BLOCK_BYTES_MAX`] stay as they are.
 ///
 /// It ends: merging small blocks leaves fewer of them or declares them full, and after merging
 /// overlapping ones at most one of the results reaches beyond any instant, so none of them is merged
 /// with another again.
 fn to_merge(blocks: &[Arc<Block>], rows_full: usize) -> Option<Vec<Arc<Block>>> {
     let mut by_time: Vec<&Arc<Block>> = blocks.iter().collect();
+    by_time.retain(|block| block.entry.bytes() <= MERGED_BLOCK_BYTES_MAX);
     by_time.sort_by_key(|block| (block.entry.ts_min, block.entry.id));
     let (large, small): (Vec<_>, Vec<_>) =
         by_time.into_iter().partition(|block| block.is_full(rows_full));
     small_alike(&small).or_else(|| overlapping_alike(&large))
 }
 
-/// Some of `blocks` to be merged, if there are [`FAN_IN`] that are not too large together.
+/// Some of `blocks` to be merged, if there are [`FAN_IN`].
 fn enough<'a>(blocks: impl Iterator<Item = &'a Arc<Block>>) -> Option<Vec<Arc<Block>>> {
-    let mut bytes = 0;
-    let fitting = blocks.take(MERGE_BLOCKS_MAX).take_while(|block| {
-        bytes += block.entry.bytes();
-        bytes <= MERGE_BYTES_MAX
-    });
-    let some: Vec<Arc<Block>> = fitting.map(Arc::clone).collect();
+    let some: Vec<Arc<Block>> = blocks.take(MERGE_BLOCKS_MAX).map(Arc::clone).collect();
     (some.len() >= FAN_IN).then_some(some)
 }
 
