@@ -152,8 +152,10 @@ pub struct KeyspaceStats {
 /// One tenant's data. Every call may be made from any thread; none may be made from an async one,
 /// for all of them can wait for a disk.
 pub trait Keyspace: Tables {
-    /// Appends many callers' rows in one transaction (group commit): on stable storage, visible
-    /// to every later question and never counted twice once it returns. One result each.
+    /// Appends many callers' rows in one transaction (group commit), or in a few where they are too
+    /// wide together for one: on stable storage, visible to every later question and never counted
+    /// twice once it returns. One result each. After an error some of them may be stored; sending
+    /// all again is harmless.
     fn append(&self, appends: Vec<Append>) -> Result<Vec<Appended>, StoreError>;
 
     /// Removes the selected rows from everything: blocks, partials, feed window. One transaction.
