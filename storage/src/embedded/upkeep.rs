@@ -70,11 +70,10 @@ impl EmbeddedKeyspace {
             state.unsealed_rows() >= times * self.settings.seal_rows
                 || state.unsealed_bytes() >= times * self.settings.seal_bytes
         };
-        if self.settings.background && !self.rung.swap(true, Ordering::SeqCst) {
-            if !(self.on_dirty.0)() {
-                // Nobody heard: the next commit rings again.
-                self.rung.store(false, Ordering::SeqCst);
-            }
+        let rings = self.settings.background && !self.rung.swap(true, Ordering::SeqCst);
+        if rings && !(self.on_dirty.0)() {
+            // Nobody heard: the next commit rings again.
+            self.rung.store(false, Ordering::SeqCst);
         }
         // A long merge or rewrite holds the right to change blocks: not worth waiting for so soon.
         let lagging = is_over(TAIL_MAX) || (is_over(TAIL_SLACK) && !self.is_changing_blocks());
