@@ -79,22 +79,24 @@ pub(crate) fn print(options: Options) -> Result<()> {
             Spread::of(of_shape.iter().map(|l| l.blocks as f64)),
         );
     }
-    print_single()
+    print_single(options.repeats)
 }
 
-fn print_single() -> Result<()> {
+fn print_single(repeats: usize) -> Result<()> {
     let calls = Calls::prepare(SINGLE_ROWS, Shape::Ordered)?;
     let together = measure_load("shapes", &calls, 1)?;
-    let directory = fresh_directory("shapes")?;
-    let task = SingleTask { directory, calls };
-    let alone: Single = measure(&Task::Single(task))?;
+    let mut alone: Vec<Single> = Vec::with_capacity(repeats);
+    for _ in 0..repeats {
+        let directory = fresh_directory("shapes")?;
+        alone.push(measure(&Task::Single(SingleTask { directory, calls: calls.clone() }))?);
+    }
     println!(
         "\n{SINGLE_ROWS} rows one a call: {:.0} µs of CPU each, {:.1} B/event on disk once settled \
          ({:.1} when loaded 5,000 a call), {:.0} MiB at most.",
-        alone.cpu_us,
-        alone.disk_per_row,
+        Spread::of(alone.iter().map(|a| a.cpu_us)),
+        Spread::of(alone.iter().map(|a| a.disk_per_row)),
         together.disk_per_row(),
-        mib(alone.peak_bytes)
+        Spread::of(alone.iter().map(|a| mib(a.peak_bytes)))
     );
     Ok(())
 }

@@ -10,7 +10,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// An open file of random access.
 pub trait Disk: Send + Sync + fmt::Debug {
@@ -65,20 +66,28 @@ pub trait Volume: Send + Sync + fmt::Debug {
     /// Returns once the names in the directory `path` are on stable storage.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Bytes that may still be written.
+    /// Bytes that may still be written. Where they are plenty the answer may be a moment old.
     fn free_bytes(&self) -> io::Result<u64>;
 }
 
 /// A directory of the operating system.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OsVolume {
     root: PathBuf,
+    /// When and what the file system last said of its free space, if that was plenty.
+    plenty: Mutex<Option<(Instant, u64)>>,
 }
+
+/// So much free space does not vanish within [`PLENTY_HOLDS`]: asking at every commit would cost as
+/// much as the commit's own work.
+const PLENTY_BYTES: u64 = 1 << 30;
+/// How long an answer of [`PLENTY_BYTES`] or more is used again.
+const PLENTY_HOLDS: Duration = Duration::from_millis(50);
 
 impl OsVolume {
     /// The volume rooted at `root`, which must exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), plenty: Mutex::new(None) }
     }
 
     /// As a shared volume.
@@ -145,8 +154,14 @@ impl Volume for OsVolume {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
+        let mut plenty = self.plenty.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, free)) = plenty.filter(|(asked, _)| asked.elapsed() < PLENTY_HOLDS) {
+            return Ok(free);
+        }
         let stat = rustix::fs::statvfs(&self.root)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        *plenty = (free >= PLENTY_BYTES).then(|| (Instant::now(), free));
+        Ok(free)
     }
 }
 
