@@ -3,6 +3,7 @@
 use super::email::Email;
 use super::password::PasswordPhc;
 use crate::tenancy::id::{TenantId, random_word};
+use crate::tenancy::permission::Role;
 use crate::tenancy::record::{self, absent, put};
 use crate::tenancy::registry::Completion;
 use serde::{Deserialize, Serialize};
@@ -15,22 +16,6 @@ const USERS: &str = "users";
 
 /// Ids of users by tenant and folded address.
 const EMAILS: &str = "user_emails";
-
-/// What a user may do in a tenant; each may do what those below may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// See.
-    Viewer,
-    /// See, and send executions.
-    Member,
-    /// Change dashboards, rules and views.
-    Manager,
-    /// Administer users, keys and imports.
-    Admin,
-    /// Everything, the tenant's end included.
-    Owner,
-}
 
 /// One user of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

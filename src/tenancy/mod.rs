@@ -6,11 +6,14 @@
 pub mod id;
 pub mod slug;
 
+pub mod permission;
 pub mod record;
 pub mod registry;
 pub mod scope;
 pub mod tenant;
 pub mod zone;
+
+mod directory;
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -6,6 +6,7 @@
 //! the last step makes the tenant visible, in one transaction. Before it there is nothing to
 //! keep, so whatever a crash left is cleared at the next start and the name is free again.
 
+use super::directory::Directory;
 use super::id::TenantId;
 use super::record::{self, absent, delete, put, write_surely};
 use super::scope::{Principal, TenantScope};
@@ -42,6 +43,9 @@ pub enum TenancyError {
         /// What was given.
         zone: String,
     },
+    /// The principal belongs to no tenant.
+    #[error("no tenant is named, and the operator of the machine belongs to none: name one")]
+    Unnamed,
     /// What should come into being with the tenant cannot.
     #[error("the tenant `{slug}` could not be completed because something it needs is taken")]
     Conflict {
@@ -61,6 +65,7 @@ impl TenancyError {
             Self::SlugTaken { .. } => "slug_taken",
             Self::NotFound { .. } => "tenant_not_found",
             Self::Zone { .. } => "unknown_time_zone",
+            Self::Unnamed => "tenant_required",
             Self::Conflict { .. } => "conflict",
             Self::Store(_) => "store_failed",
         }
@@ -95,6 +100,7 @@ pub struct Completion {
 pub struct Tenancy {
     engine: Arc<dyn Engine>,
     platform: Arc<dyn Tables>,
+    directory: Directory,
     /// Held while a tenant is made, so that a record that says `creating` and belongs to nobody
     /// who holds this is left over.
     creation: Mutex<()>,
@@ -106,8 +112,10 @@ impl Tenancy {
     /// The engine lets one process in at a time, so nobody else can be at work on them.
     pub fn start(engine: Arc<dyn Engine>) -> Result<Self, TenancyError> {
         let platform = engine.platform()?;
-        let tenancy = Self { engine, platform, creation: Mutex::new(()) };
+        let directory = Directory::default();
+        let tenancy = Self { engine, platform, directory, creation: Mutex::new(()) };
         for tenant in tenancy.records()? {
+            tenancy.directory.admit(&tenant);
             if tenant.state == TenantState::Creating {
                 tracing::warn!(tenant = %tenant.slug, "clearing a tenant that was half made");
                 // It is nobody's and seen by nobody: if it cannot go now, it goes another time.
@@ -139,11 +147,14 @@ impl Tenancy {
         };
         self.reserve(&tenant)?;
         let made = self.make(&tenant, KeyspaceSettings { grain_minutes }, complete);
-        if made.is_err()
-            && let Err(error) = self.clear(&tenant)
-        {
-            // The next creation of that name, or the next start, tries again.
-            tracing::warn!(tenant = %tenant.slug, %error, "could not clear a half-made tenant");
+        match &made {
+            Ok(active) => self.directory.admit(active),
+            Err(_) => {
+                if let Err(error) = self.clear(&tenant) {
+                    // The next creation of that name, or the next start, tries again.
+                    tracing::warn!(tenant = %tenant.slug, %error, "could not clear a half-made tenant");
+                }
+            }
         }
         made
     }
@@ -153,6 +164,7 @@ impl Tenancy {
         let (id, slug) = (tenant.id.as_str().as_bytes(), tenant.slug.as_str().as_bytes());
         if let Some(other) = self.lookup(&tenant.slug)? {
             if other.state != TenantState::Creating {
+                self.directory.admit(&other);
                 return Err(TenancyError::SlugTaken { slug: tenant.slug.clone() });
             }
             self.clear(&other)?;
@@ -196,7 +208,9 @@ impl Tenancy {
     fn clear(&self, tenant: &Tenant) -> Result<(), StoreError> {
         let id = tenant.id.as_str().as_bytes();
         let Some(bytes) = self.platform.get(TENANTS, id)? else { return Ok(()) };
-        if Tenant::decode(id, &bytes)?.state != TenantState::Creating {
+        let stored = Tenant::decode(id, &bytes)?;
+        if stored.state != TenantState::Creating {
+            self.directory.admit(&stored);
             return Ok(());
         }
         self.engine.delete(tenant.id.as_str())?;
@@ -214,18 +228,38 @@ impl Tenancy {
         Ok(tenants)
     }
 
-    /// Lets `principal` into the tenant called `slug`, and opens its keyspace.
+    /// Lets `principal` into the tenant called `slug`, and opens its keyspace. A tenant that the
+    /// principal may not enter is told from one that is not there by nothing.
     pub fn enter(&self, principal: &Principal, slug: &str) -> Result<TenantScope, TenancyError> {
         let not_found = || TenancyError::NotFound { slug: slug.into() };
-        let name = Slug::parse(slug).map_err(|_| not_found())?;
-        let tenant = self.lookup(&name)?.ok_or_else(not_found)?;
-        match (principal, tenant.state) {
-            (Principal::LocalOperator, TenantState::Active) => {
-                let keyspace = self.engine.open(tenant.id.as_str())?;
-                Ok(TenantScope::new(tenant, principal.clone(), keyspace))
-            }
-            (_, TenantState::Creating) => Err(not_found()),
-        }
+        let tenant = self.named(slug).ok_or_else(not_found)?;
+        self.admit(tenant, principal)?.ok_or_else(not_found)
+    }
+
+    /// Lets `principal` into the tenant where it belongs.
+    pub fn enter_own(&self, principal: &Principal) -> Result<TenantScope, TenancyError> {
+        let id = principal.tenant_id().ok_or(TenancyError::Unnamed)?;
+        let not_found = || TenancyError::NotFound { slug: id.as_str().into() };
+        let tenant = self.with_id(id).ok_or_else(not_found)?;
+        self.admit(tenant, principal)?.ok_or_else(not_found)
+    }
+
+    fn admit(
+        &self,
+        tenant: Arc<Tenant>,
+        principal: &Principal,
+    ) -> Result<Option<TenantScope>, StoreError> {
+        TenantScope::grant(tenant, principal, |tenant| self.engine.open(tenant.id.as_str()))
+    }
+
+    /// What is known of the tenant called `slug`, if it can be entered. Reads no store.
+    pub fn named(&self, slug: &str) -> Option<Arc<Tenant>> {
+        Slug::parse(slug).ok().and_then(|slug| self.directory.by_slug(&slug))
+    }
+
+    /// What is known of the tenant with this id, if it can be entered. Reads no store.
+    pub fn with_id(&self, id: &TenantId) -> Option<Arc<Tenant>> {
+        self.directory.by_id(id)
     }
 
     /// Keyspaces on disk that belong to no tenant. Never removed on their own: a restored or

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::tenancy::fake::{Death, FakeEngine};
+use crate::tenancy::permission::Role;
+use crate::tenancy::scope::RowPolicy;
 
 fn new(slug: &str) -> NewTenant {
     NewTenant { slug: Slug::parse(slug).unwrap(), time_zone: "UTC".into() }
@@ -109,4 +111,59 @@ fn check_death(death: Death) {
         }
         tenancy.enter(&Principal::LocalOperator, "acme").unwrap();
     }
+}
+
+fn user(tenant: &Tenant, platform: bool) -> Principal {
+    let (user_id, family) = ("someone".into(), "session".into());
+    Principal::User { user_id, tenant_id: tenant.id.clone(), role: Role::Owner, platform, family }
+}
+
+#[test]
+fn a_principal_enters_its_own_tenant_and_sees_no_other() {
+    let tenancy = Tenancy::start(FakeEngine::default().shared()).unwrap();
+    let (acme, other) = (create(&tenancy, "acme").unwrap(), create(&tenancy, "other").unwrap());
+    let tenant_id = acme.id.clone();
+    let key = Principal::ApiKey { key_id: "key".into(), tenant_id, role: Role::Owner };
+    for principal in [user(&acme, false), key] {
+        assert_eq!(tenancy.enter_own(&principal).unwrap().id(), &acme.id);
+        let scope = tenancy.enter(&principal, "acme").unwrap();
+        assert_eq!((scope.principal(), scope.policy()), (&principal, &RowPolicy::all_rows()));
+        let there = tenancy.enter(&principal, "other").unwrap_err();
+        let nowhere = tenancy.enter(&principal, "nowhere").unwrap_err();
+        assert_eq!(there.to_string().replace("other", "nowhere"), nowhere.to_string());
+        assert_eq!(there.code(), nowhere.code());
+    }
+    assert_eq!(tenancy.enter(&user(&acme, true), "other").unwrap().id(), &other.id);
+    let homeless = tenancy.enter_own(&Principal::LocalOperator);
+    assert!(matches!(homeless, Err(TenancyError::Unnamed)));
+}
+
+#[test]
+fn whoever_belongs_to_a_tenant_that_is_gone_enters_nothing() {
+    let engine = FakeEngine::default();
+    let tenancy = Tenancy::start(engine.shared()).unwrap();
+    let acme = create(&tenancy, "acme").unwrap();
+    let elsewhere = Tenancy::start(FakeEngine::default().shared()).unwrap();
+    create(&elsewhere, "acme").unwrap();
+    for outcome in
+        [elsewhere.enter_own(&user(&acme, false)), elsewhere.enter(&user(&acme, false), "acme")]
+    {
+        assert!(matches!(outcome, Err(TenancyError::NotFound { .. })));
+    }
+}
+
+#[test]
+fn a_tenant_whose_last_commit_was_in_doubt_can_be_entered_once_it_is_known() {
+    let engine = FakeEngine::default();
+    let tenancy = Tenancy::start(engine.shared()).unwrap();
+    let last = {
+        engine.die_at(None);
+        create(&tenancy, "first").unwrap();
+        engine.calls() - 1
+    };
+    engine.die_at(Some(Death { call: last, takes_effect: true, recovers: false }));
+    assert!(create(&tenancy, "acme").is_err());
+    engine.die_at(None);
+    assert!(matches!(create(&tenancy, "acme"), Err(TenancyError::SlugTaken { .. })));
+    tenancy.enter(&Principal::LocalOperator, "acme").unwrap();
 }

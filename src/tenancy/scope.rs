@@ -1,32 +1,146 @@
-//! Permission to touch one tenant's data, as a value that one must hold.
+//! Who asks, and permission to touch one tenant's data, as a value that one must hold.
+//!
+//! *Invariants*: a [`TenantScope`] is made by [`Tenancy`](super::registry::Tenancy) alone, for a
+//! principal that may enter that tenant. Cloning a principal or a scope copies no text.
 
 use super::id::TenantId;
+use super::permission::{Permission, Role};
 use super::slug::Slug;
 use super::tenant::Tenant;
 use std::sync::Arc;
+use storage::ask::Predicate;
 use storage::engine::Keyspace;
 
-/// Who asks to enter.
+/// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
     /// Whoever can open the data directory itself, at the command line of the machine.
     LocalOperator,
+    /// A user who signed in.
+    User {
+        /// The user's id.
+        user_id: Arc<str>,
+        /// Where the user belongs.
+        tenant_id: TenantId,
+        /// What the user is there.
+        role: Role,
+        /// Whether the user also administers the platform: all tenants.
+        platform: bool,
+        /// The session, as its family of refresh tokens.
+        family: Arc<str>,
+    },
+    /// A program with an API key.
+    ApiKey {
+        /// The key's id, the part that is no secret.
+        key_id: Arc<str>,
+        /// Where the key belongs.
+        tenant_id: TenantId,
+        /// What the key is there.
+        role: Role,
+    },
+}
+
+impl Principal {
+    /// Whether the principal may do this. Whoever operates the machine or administers the
+    /// platform may do everything, in every tenant.
+    pub fn permits(&self, permission: Permission) -> bool {
+        match self {
+            Self::LocalOperator => true,
+            Self::User { platform: true, .. } => true,
+            Self::User { role, .. } | Self::ApiKey { role, .. } => role.permits(permission),
+        }
+    }
+
+    /// Whether the principal may enter tenants other than its own.
+    pub fn is_platform(&self) -> bool {
+        matches!(self, Self::LocalOperator | Self::User { platform: true, .. })
+    }
+
+    /// Where the principal belongs, if anywhere.
+    pub fn tenant_id(&self) -> Option<&TenantId> {
+        match self {
+            Self::LocalOperator => None,
+            Self::User { tenant_id, .. } | Self::ApiKey { tenant_id, .. } => Some(tenant_id),
+        }
+    }
+
+    /// What the principal is where it belongs; `Owner` for the operator of the machine.
+    pub fn role(&self) -> Role {
+        match self {
+            Self::LocalOperator => Role::Owner,
+            Self::User { role, .. } | Self::ApiKey { role, .. } => *role,
+        }
+    }
+
+    /// A stable name of the principal for logs, and for the keys of caches and of repeated calls:
+    /// `operator`, `user:<id>` or `key:<id>`. The same in every session of a user.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::LocalOperator => "operator".into(),
+            Self::User { user_id, .. } => format!("user:{user_id}"),
+            Self::ApiKey { key_id, .. } => format!("key:{key_id}"),
+        }
+    }
+
+    fn may_enter(&self, tenant_id: &TenantId) -> bool {
+        self.is_platform() || self.tenant_id() == Some(tenant_id)
+    }
+}
+
+/// Which rows of a tenant a principal may see: those that pass every condition.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RowPolicy {
+    conditions: Arc<[Predicate]>,
+}
+
+impl RowPolicy {
+    /// All rows.
+    pub fn all_rows() -> Self {
+        Self::default()
+    }
+
+    /// The rows that pass every one of `conditions`.
+    pub fn only(conditions: impl Into<Arc<[Predicate]>>) -> Self {
+        Self { conditions: conditions.into() }
+    }
+
+    /// What a row must pass; nothing where all may be seen.
+    pub fn conditions(&self) -> &Arc<[Predicate]> {
+        &self.conditions
+    }
+
+    /// Whether every row may be seen.
+    pub fn is_all_rows(&self) -> bool {
+        self.conditions.is_empty()
+    }
 }
 
 /// One tenant's data, opened for one principal.
 ///
-/// *Invariant*: made only by [`Tenancy::enter`](super::registry::Tenancy::enter). A scope keeps
-/// the keyspace open, so hold it for the length of a request or a command and no longer.
+/// *Invariant*: made only by [`Tenancy::enter`](super::registry::Tenancy::enter) and
+/// [`Tenancy::enter_own`](super::registry::Tenancy::enter_own). A scope keeps the keyspace open,
+/// so hold it for the length of a request or a command and no longer.
 #[derive(Clone, Debug)]
 pub struct TenantScope {
-    tenant: Tenant,
+    tenant: Arc<Tenant>,
     principal: Principal,
+    policy: RowPolicy,
     keyspace: Arc<dyn Keyspace>,
 }
 
 impl TenantScope {
-    pub(super) fn new(tenant: Tenant, principal: Principal, keyspace: Arc<dyn Keyspace>) -> Self {
-        Self { tenant, principal, keyspace }
+    /// The scope of `principal` in `tenant`, if it may enter; `open` opens the keyspace.
+    pub(super) fn grant<E>(
+        tenant: Arc<Tenant>,
+        principal: &Principal,
+        open: impl FnOnce(&Tenant) -> Result<Arc<dyn Keyspace>, E>,
+    ) -> Result<Option<Self>, E> {
+        if !principal.may_enter(&tenant.id) {
+            return Ok(None);
+        }
+        let (principal, policy) = (principal.clone(), RowPolicy::all_rows());
+        let keyspace = open(&tenant)?;
+        Ok(Some(Self { tenant, principal, policy, keyspace }))
     }
 
     /// The tenant's id.
@@ -49,8 +163,48 @@ impl TenantScope {
         &self.principal
     }
 
+    /// Which rows may be seen.
+    pub fn policy(&self) -> &RowPolicy {
+        &self.policy
+    }
+
     /// The tenant's rows and tables.
     pub fn keyspace(&self) -> &Arc<dyn Keyspace> {
         &self.keyspace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(role: Role, platform: bool) -> Principal {
+        let tenant_id = TenantId::random();
+        Principal::User { user_id: "u".into(), tenant_id, role, platform, family: "f".into() }
+    }
+
+    #[test]
+    fn a_principal_may_what_its_role_may_and_the_platform_everything() {
+        let key = Principal::ApiKey {
+            key_id: "k".into(),
+            tenant_id: TenantId::random(),
+            role: Role::Ingest,
+        };
+        for permission in Permission::all() {
+            assert_eq!(key.permits(permission), permission == Permission::ExecutionsWrite);
+            assert_eq!(user(Role::Owner, false).permits(permission), !permission.is_platform());
+            assert!(user(Role::Viewer, true).permits(permission));
+            assert!(Principal::LocalOperator.permits(permission));
+        }
+        assert_eq!(key.subject(), "key:k");
+        assert_eq!(user(Role::Owner, false).subject(), "user:u");
+        assert_eq!(Principal::LocalOperator.subject(), "operator");
+    }
+
+    #[test]
+    fn an_empty_policy_is_all_rows() {
+        assert!(RowPolicy::only(Vec::new()).is_all_rows());
+        assert_eq!(RowPolicy::only(Vec::new()), RowPolicy::all_rows());
+        assert!(!RowPolicy::only([Predicate::IdIn(vec!["x".into()])]).is_all_rows());
     }
 }
