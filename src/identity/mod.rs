@@ -1,5 +1,325 @@
-//! Who may sign in: users, their passwords and what they may do.
+//! Who somebody is: users and their passwords, sessions, access tokens, API keys.
+//!
+//! [`Identity`] composes it. What is asked with every request ([`Identity::identify`]) reads
+//! memory only; everything else may wait for a disk or compute for a while, and belongs on a
+//! thread that may.
+//!
+//! *Invariants*: everything that a crash must not separate is one transaction; nothing that opens
+//! a door is stored in the clear; whoever is kept out is kept out of every call that begins later.
 
 pub mod email;
 pub mod password;
 pub mod user;
+
+pub mod secret;
+pub mod signing;
+pub mod token;
+
+pub mod family;
+pub mod opaque;
+pub mod revocation;
+pub mod session;
+
+pub mod account;
+pub mod api_key;
+pub mod login;
+pub mod throttle;
+
+mod jws;
+
+use crate::tenancy::id::random_word;
+use crate::tenancy::record::{self, absent, put, write_surely};
+use crate::tenancy::scope::Principal;
+use account::Account;
+use api_key::{ApiKeyError, ApiKeys};
+use family::Family;
+use login::Passwords;
+use password::PasswordError;
+use revocation::{Listener, Revocations};
+use secret::MasterKey;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use session::{Opened, SessionError, Sessions};
+use signing::{SigningError, SigningKeys};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use storage::engine::Tables;
+use storage::error::StoreError;
+use storage::row::TimeMs;
+use token::{Access, AccessTokens, Grant, TokenError};
+
+/// What is known of this installation, by one key.
+const INSTALLATION: &str = "installation";
+const THIS: &[u8] = b"this";
+
+/// Why the identities of an installation could not be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The signing keys could not be made or read.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// No password can be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl IdentityError {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Signing(signing) => signing.code(),
+            Self::Password(_) => "hash_failed",
+            Self::Store(_) => "store_failed",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Signing(signing) => signing.is_transient(),
+            Self::Password(_) => true,
+            Self::Store(store) => store.is_transient(),
+        }
+    }
+}
+
+/// Why what somebody presents says nothing about who it is.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentifyError {
+    /// An access token that is not believed.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// An API key that is not let in.
+    #[error(transparent)]
+    ApiKey(#[from] ApiKeyError),
+}
+
+impl IdentifyError {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Token(token) => token.code(),
+            Self::ApiKey(key) => key.code(),
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Token(token) => token.is_transient(),
+            Self::ApiKey(key) => key.is_transient(),
+        }
+    }
+}
+
+/// Why a session was not gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The refresh token does not allow it.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The access token could not be made.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+impl RefreshError {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Session(session) => session.code(),
+            Self::Signing(signing) => signing.code(),
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Session(session) => session.is_transient(),
+            Self::Signing(signing) => signing.is_transient(),
+        }
+    }
+}
+
+/// What somebody gets who signed in or refreshed.
+#[derive(Clone)]
+pub struct SignedIn {
+    /// Says who it is for the next quarter of an hour.
+    pub access_token: String,
+    /// For how long, in seconds.
+    pub expires_in_s: i64,
+    /// Gets the next of both; to be used once.
+    pub refresh_token: String,
+    /// Who it is.
+    pub user: Account,
+    /// The session.
+    pub session: Family,
+}
+
+impl fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedIn({}, {}, …)", self.user.id, self.session.id)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Installation {
+    id: String,
+    created_ms: TimeMs,
+}
+
+/// Everybody who may come in, and what they present. One for a process; calls may be made from
+/// any thread.
+#[derive(Debug)]
+pub struct Identity {
+    platform: Arc<dyn Tables>,
+    master: Arc<MasterKey>,
+    installation_id: Box<str>,
+    keys: Arc<SigningKeys>,
+    tokens: AccessTokens,
+    revocations: Arc<Revocations>,
+    sessions: Sessions,
+    passwords: Passwords,
+    api_keys: ApiKeys,
+    /// Held while it is decided whether a user may be made or kept out.
+    accounts: Mutex<()>,
+}
+
+impl Identity {
+    /// Takes over the identities in `platform`, which belongs to this process alone. What there
+    /// must be and is not yet (the installation's id, the signing keys) is made: some 300 ms.
+    pub fn start(
+        platform: Arc<dyn Tables>,
+        master: MasterKey,
+        now_ms: TimeMs,
+    ) -> Result<Self, IdentityError> {
+        let master = Arc::new(master);
+        let keys = SigningKeys::start(platform.clone(), master.clone(), now_ms)?;
+        let keys = Arc::new(keys);
+        let installation_id = installation_id(&*platform, now_ms)?;
+        let revocations = Arc::new(Revocations::load(&*platform)?);
+        Ok(Self {
+            tokens: AccessTokens::new(keys.clone(), revocations.clone(), &installation_id),
+            sessions: Sessions::new(platform.clone(), revocations.clone()),
+            passwords: Passwords::start()?,
+            api_keys: ApiKeys::load(platform.clone(), revocations.clone())?,
+            accounts: Mutex::new(()),
+            installation_id: installation_id.into(),
+            platform,
+            master,
+            keys,
+            revocations,
+        })
+    }
+
+    /// Who presents `text`, an access token or an API key. Reads memory only.
+    pub fn identify(&self, text: &str, now_ms: TimeMs) -> Result<Principal, IdentifyError> {
+        if api_key::is_api_key(text) {
+            return Ok(self.api_keys.authenticate(text, now_ms)?);
+        }
+        Ok(self.verify(text, now_ms)?.principal.clone())
+    }
+
+    /// What the access token `text` says, if it is to be believed. Reads memory only.
+    pub fn verify(&self, text: &str, now_ms: TimeMs) -> Result<Arc<Access>, TokenError> {
+        self.tokens.verify(text, now_ms)
+    }
+
+    /// Takes a refresh token for the next one and another access token.
+    pub fn refresh(&self, refresh_token: &str, now_ms: TimeMs) -> Result<SignedIn, RefreshError> {
+        let opened = self.sessions.refresh(refresh_token, now_ms)?;
+        Ok(self.signed_in(opened, now_ms)?)
+    }
+
+    /// Ends the session called `family` at once, its access tokens included. Gives whether there
+    /// was one.
+    pub fn logout(&self, family: &str, now_ms: TimeMs) -> Result<bool, SessionError> {
+        self.sessions.end(family, now_ms)
+    }
+
+    /// Ends the session called `family` if it is one of that user's. Gives whether it was.
+    pub fn end_session(
+        &self,
+        user_id: &str,
+        family: &str,
+        now_ms: TimeMs,
+    ) -> Result<bool, SessionError> {
+        let families = self.sessions.list(user_id, now_ms)?;
+        match families.iter().any(|known| known.id == family) {
+            true => self.sessions.end(family, now_ms),
+            false => Ok(false),
+        }
+    }
+
+    /// The sessions of a user that can go on, newest first.
+    pub fn sessions(&self, user_id: &str, now_ms: TimeMs) -> Result<Vec<Family>, SessionError> {
+        self.sessions.list(user_id, now_ms)
+    }
+
+    /// The API keys.
+    pub fn api_keys(&self) -> &ApiKeys {
+        &self.api_keys
+    }
+
+    /// The public keys that access tokens are signed with, as a JWK set (RFC 7517).
+    pub fn jwks(&self, now_ms: TimeMs) -> Value {
+        self.keys.jwks(now_ms)
+    }
+
+    /// Lets the next signing key sign, and makes another next one. Gives the id of the key that
+    /// signs now. Makes a key: some 100 ms.
+    pub fn rotate_signing_keys(&self, now_ms: TimeMs) -> Result<String, SigningError> {
+        self.keys.rotate(now_ms)
+    }
+
+    /// Calls `listener` with everything that is ended before its time, from now on.
+    pub fn on_revoked(&self, listener: Listener) {
+        self.revocations.listen(listener);
+    }
+
+    /// What seals secrets that lie in the platform's tables.
+    pub fn master_key(&self) -> &MasterKey {
+        &self.master
+    }
+
+    /// The random id of this installation, part of `iss` and `aud` of its tokens.
+    pub fn installation_id(&self) -> &str {
+        &self.installation_id
+    }
+
+    /// What is handed out for a session.
+    fn signed_in(&self, opened: Opened, now_ms: TimeMs) -> Result<SignedIn, SigningError> {
+        let Opened { family, user, refresh_token } = opened;
+        let grant = Grant {
+            user_id: &user.id,
+            tenant_id: &user.tenant_id,
+            role: user.role,
+            platform: user.platform,
+            family: &family.id,
+            until_ms: family.until_ms,
+        };
+        let (access_token, expires_in_s) = self.tokens.issue(&grant, now_ms)?;
+        Ok(SignedIn {
+            access_token,
+            expires_in_s,
+            refresh_token,
+            user: user.into(),
+            session: family,
+        })
+    }
+}
+
+/// The random id of the installation, made if there is none.
+fn installation_id(platform: &dyn Tables, now_ms: TimeMs) -> Result<String, StoreError> {
+    if let Some(bytes) = platform.get(INSTALLATION, THIS)? {
+        let Installation { id, .. } = record::decode(INSTALLATION, &bytes)?;
+        return Ok(id);
+    }
+    let made = Installation { id: random_word(), created_ms: now_ms };
+    let write = put(INSTALLATION, THIS, record::encode(&made)?);
+    write_surely(platform, &[absent(INSTALLATION, THIS)], &[write])?;
+    Ok(made.id)
+}

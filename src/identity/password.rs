@@ -82,6 +82,11 @@ impl Password {
         Ok(Self(text.into()))
     }
 
+    /// Takes `text` as the password that somebody has, whatever the rules are today.
+    pub(super) fn typed(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// Makes one up: 100 random bits in five groups that can be read aloud and typed.
     pub fn random() -> Self {
         const GROUPS: usize = 5;
@@ -120,6 +125,21 @@ impl PasswordPhc {
         }
         let (Ok(hash), Ok(argon2)) = (PasswordHash::new(&self.0), argon2()) else { return false };
         argon2.verify_password(text.as_bytes(), &hash).is_ok()
+    }
+
+    /// Whether it was made otherwise than hashes are made today, so that it is to be replaced when
+    /// the password is next at hand.
+    pub(super) fn is_outdated(&self) -> bool {
+        let today = || {
+            let hash = PasswordHash::new(&self.0).ok()?;
+            let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+            let version = hash.version? == Version::V0x13 as u32;
+            let params = Params::try_from(&hash).ok()?;
+            let costs = (params.m_cost(), params.t_cost(), params.p_cost());
+            let same = costs == (MEMORY_KIB, PASSES, LANES);
+            Some(algorithm == Algorithm::Argon2id && version && same)
+        };
+        today() != Some(true)
     }
 }
 
@@ -164,6 +184,10 @@ mod tests {
             assert!(!hash.fits(wrong));
         }
         assert!(!PasswordPhc("damaged".into()).fits("damaged"));
+        assert!(!hash.is_outdated());
+        for (now, before) in [("m=19456", "m=8192"), ("t=2", "t=1"), ("argon2id", "argon2i")] {
+            assert!(PasswordPhc(hash.0.replace(now, before)).is_outdated(), "{before}");
+        }
     }
 
     #[test]

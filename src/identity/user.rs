@@ -7,7 +7,7 @@ use crate::tenancy::permission::Role;
 use crate::tenancy::record::{self, absent, put};
 use crate::tenancy::registry::Completion;
 use serde::{Deserialize, Serialize};
-use storage::engine::Tables;
+use storage::engine::{Expect, Tables};
 use storage::error::{Corrupt, StoreError};
 use storage::row::TimeMs;
 
@@ -32,8 +32,38 @@ pub struct User {
     pub platform: bool,
     /// The password's hash.
     pub password: PasswordPhc,
+    /// Whether the user is kept out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
     /// When the user was created, Unix milliseconds.
     pub created_ms: TimeMs,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// A user as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct StoredUser {
+    pub(super) user: User,
+    bytes: Vec<u8>,
+}
+
+impl StoredUser {
+    /// The condition that nobody changed the user since.
+    pub(super) fn unchanged(&self) -> Expect {
+        let (table, key) = (USERS.into(), self.user.id.as_bytes().into());
+        Expect { table, key, value: Some(self.bytes.clone()) }
+    }
+
+    /// What makes the user into `changed`, if nobody changed it since. The id, the tenant and the
+    /// address stay what they are.
+    pub(super) fn change(&self, changed: &User) -> Result<Completion, StoreError> {
+        let write = put(USERS, self.user.id.as_bytes(), record::encode(changed)?);
+        Ok(Completion { expect: vec![self.unchanged()], writes: vec![write] })
+    }
 }
 
 /// What is to be said of a tenant's first user.
@@ -57,6 +87,7 @@ impl User {
             role: Role::Owner,
             platform: owner.platform,
             password: owner.password,
+            disabled: false,
             created_ms: now_ms,
         }
     }
@@ -72,23 +103,40 @@ impl User {
     }
 }
 
-/// Every user, in order of their ids.
-pub fn list(platform: &dyn Tables) -> Result<Vec<User>, StoreError> {
-    let entries = record::all(platform, USERS, b"")?;
-    entries.iter().map(|(key, bytes)| decode(key, bytes)).collect()
+/// The users of a tenant, in order of their addresses.
+pub(super) fn of_tenant(
+    platform: &dyn Tables,
+    tenant_id: &TenantId,
+) -> Result<Vec<User>, StoreError> {
+    let mut users = Vec::new();
+    for (_, id) in record::all(platform, EMAILS, format!("{tenant_id}/").as_bytes())? {
+        users.push(named(platform, &id)?.user);
+    }
+    Ok(users)
+}
+
+/// The user called `id`.
+pub(super) fn get(platform: &dyn Tables, id: &str) -> Result<Option<StoredUser>, StoreError> {
+    let Some(bytes) = platform.get(USERS, id.as_bytes())? else { return Ok(None) };
+    Ok(Some(StoredUser { user: decode(id.as_bytes(), &bytes)?, bytes }))
 }
 
 /// The user of `tenant_id` with that address, in whatever case it was typed.
-pub fn find(
+pub(super) fn find(
     platform: &dyn Tables,
     tenant_id: &TenantId,
     email: &Email,
-) -> Result<Option<User>, StoreError> {
+) -> Result<Option<StoredUser>, StoreError> {
     let Some(id) = platform.get(EMAILS, &email_key(tenant_id, email))? else { return Ok(None) };
+    named(platform, &id).map(Some)
+}
+
+/// The user whose id was found under its address.
+fn named(platform: &dyn Tables, id: &[u8]) -> Result<StoredUser, StoreError> {
     let bytes = platform
-        .get(USERS, &id)?
+        .get(USERS, id)?
         .ok_or_else(|| Corrupt::new(format!("{EMAILS} names a user that is not there")))?;
-    decode(&id, &bytes).map(Some)
+    Ok(StoredUser { user: decode(id, &bytes)?, bytes })
 }
 
 fn email_key(tenant_id: &TenantId, email: &Email) -> Vec<u8> {
@@ -125,12 +173,13 @@ mod tests {
         assert!(create(&platform, &first));
         assert!(!create(&platform, &user(&acme, "you@EXAMPLE.org")));
         assert!(create(&platform, &user(&other, "you@example.org")));
-        assert_eq!(list(&platform).unwrap().len(), 2);
+        assert_eq!(of_tenant(&platform, &acme).unwrap(), std::slice::from_ref(&first));
 
         let typed = Email::parse("YOU@example.org").unwrap();
-        assert_eq!(find(&platform, &acme, &typed).unwrap(), Some(first));
+        let found = find(&platform, &acme, &typed).unwrap().map(|stored| stored.user);
+        assert_eq!(found, Some(first));
         let nobody = Email::parse("nobody@example.org").unwrap();
-        assert_eq!(find(&platform, &acme, &nobody).unwrap(), None);
+        assert!(find(&platform, &acme, &nobody).unwrap().is_none());
     }
 
     /// What is read is a user whose parts are what they should be, and can be written again.

@@ -82,7 +82,8 @@ impl Principal {
         }
     }
 
-    fn may_enter(&self, tenant_id: &TenantId) -> bool {
+    /// Whether the principal may enter that tenant.
+    pub fn may_enter(&self, tenant_id: &TenantId) -> bool {
         self.is_platform() || self.tenant_id() == Some(tenant_id)
     }
 }
