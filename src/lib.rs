@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod config;
+pub mod http;
 pub mod identity;
 pub mod intake;
 pub mod model;

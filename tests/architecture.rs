@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u32, &[&str])] = &[
     (8, &["app"]),
     (7, &["config"]),
+    (6, &["http"]),
     (5, &["transfer"]),
     (4, &["identity", "intake", "query"]),
     (3, &["tenancy"]),

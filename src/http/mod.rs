@@ -1,0 +1,3 @@
+//! The outer contract: what is served over TLS.
+
+pub mod tls;
