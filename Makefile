@@ -1,5 +1,6 @@
 # What one can do here:
 #
+#   make ui       the page that the binary embeds; needs Node 20 and npm, nothing else does
 #   make run      build it, load a sample, ask a first question
 #   make test     every test
 #   make check    formatting, lints, licences, documentation, the floors of ARCHITECTURE.md;
@@ -8,16 +9,26 @@
 #   make clean-run  forget what `make run` made
 #   make soak     the long versions of the long tests; nothing may be skipped
 #
-# Everything is written below target/ and run/.
+# Everything is written below target/, run/ and, for the page, web-assets/dist.
 
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := run
-.PHONY: run clean-run test soak check check-advisories bench
+.PHONY: ui run clean-run test soak check check-advisories bench
 
 CARGO := cargo
 # One package set and one feature set everywhere, so that nothing is built twice.
 ALL := --workspace --locked
 EMX := target/quick/emx --data-dir run/data
+
+# The page's sources: everything but what npm and Vite make of them.
+UI := web-assets
+UI_SOURCES := $(shell find $(UI) \( -name node_modules -o -name dist -o -name e2e \) -prune -o -type f -print)
+
+ui: $(UI)/dist/index.html
+
+$(UI)/dist/index.html: $(UI_SOURCES)
+	cd $(UI) && npm ci --no-progress && npm run --silent build
+	@touch $@
 
 run:
 	$(CARGO) build --locked --profile quick --bin emx

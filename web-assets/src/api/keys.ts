@@ -1,0 +1,25 @@
+// API keys: what shells, CI and agents report with.
+import { request } from './client.ts';
+import type { ApiKey, Page } from './types.ts';
+
+export interface NewKey {
+  name: string;
+  role: 'ingest' | 'viewer';
+  /** RFC 3339. */
+  expires_at?: string;
+}
+
+export type CreatedKey = ApiKey & { key: string };
+
+export function listKeys(signal?: AbortSignal, cursor?: string): Promise<Page<ApiKey>> {
+  const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
+  return request(`/api-keys?limit=100${after}`, { signal });
+}
+
+export function createKey(key: NewKey): Promise<CreatedKey> {
+  return request('/api-keys', { method: 'POST', body: key });
+}
+
+export function revokeKey(id: string): Promise<void> {
+  return request(`/api-keys/${encodeURIComponent(id)}`, { method: 'DELETE' });
+}
