@@ -3,14 +3,14 @@ import uPlot from 'uplot';
 import { bucketStart } from '../state/zones.ts';
 import { clock, day, month, seconds } from '../ui/moments.ts';
 import type { Place, Series } from './series.ts';
+import type { Ticks } from './ticks.ts';
 
 export interface PlotOptions {
   width: number;
   height: number;
   zone: string;
   log: boolean;
-  /** How values are written on the axis. */
-  format: (value: number) => string;
+  ticks: Ticks;
   series: readonly Series[];
   /** What is shown, asked anew at every drawing. */
   extent: () => [number, number];
@@ -23,6 +23,9 @@ const DAY_S = 86_400;
 /** A drag shorter than this is a click. */
 const BRUSH_MIN_PX = 5;
 
+/** About how wide a character of a label is. */
+const LABEL_PX = 6.2;
+
 /** uPlot's data: the middles of the places in seconds, then the values. */
 export function plotData(at: readonly Place[], series: readonly Series[], log: boolean): uPlot.AlignedData {
   // A logarithm has no place for nothing.
@@ -31,27 +34,26 @@ export function plotData(at: readonly Place[], series: readonly Series[], log: b
 }
 
 export function plot(options: PlotOptions, data: uPlot.AlignedData, target: HTMLElement): uPlot {
-  const { width, height, zone, log, format, series, extent, ink, onhover, onbrush } = options;
+  const { width, height, zone, log, ticks, series, extent, ink, onhover, onbrush } = options;
   const font = `11px ${getComputedStyle(target).fontFamily}`;
   const axis = { stroke: ink('--muted'), font, ticks: { show: false } };
-  const grid = { stroke: ink('--plot-grid'), width: 1 };
   return new uPlot(
     {
       width,
       height,
-      padding: [8, 4, 0, 0],
+      padding: [8, 16, 0, 0],
       legend: { show: false },
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), zone),
       cursor: {
         y: false,
-        points: { size: 6, width: 1.5 },
+        points: { show: series.some(({ kind }) => kind === 'line'), size: 6, width: 1.5 },
         drag: { x: true, y: false, setScale: false },
         sync: { key: 'time', setSeries: false, scales: ['x', null] },
       },
       scales: {
-        x: { time: true, range: () => seconds2(extent()) },
+        x: { time: true, range: () => inSeconds(extent()) },
         y: log
-          ? { distr: 3, range: (_, low, high) => decades(low, high) }
+          ? { distr: 3, range: (_, low, high) => logRange(ticks, low, high) }
           : { range: (_, __, high) => [0, high > 0 ? high * 1.05 : 1] },
       },
       axes: [
@@ -65,11 +67,15 @@ export function plot(options: PlotOptions, data: uPlot.AlignedData, target: HTML
         },
         {
           ...axis,
-          grid,
-          size: 58,
+          grid: { stroke: ink('--plot-grid'), width: 1 },
+          size: (_, values) => 14 + LABEL_PX * Math.max(3, ...(values ?? []).map((text) => text.length)),
           gap: 8,
           space: 30,
-          values: (_, splits) => splits.map((value) => (value === null ? '' : format(value))),
+          incrs: ticks.steps,
+          values: (_, splits) => splits.map((value) => ticks.name(value)),
+          // uPlot would name powers of ten only.
+          filter: (_, splits) => splits,
+          ...(log ? { splits: (_: uPlot, __: number, low: number, high: number) => within(ticks.decades, low, high) } : {}),
         },
       ],
       series: [{}, ...series.map((one) => drawn(one, ink))],
@@ -91,14 +97,20 @@ export function plot(options: PlotOptions, data: uPlot.AlignedData, target: HTML
   );
 }
 
-function seconds2([from, to]: [number, number]): [number, number] {
+function inSeconds([from, to]: [number, number]): [number, number] {
   return [from / 1000, to / 1000];
 }
 
-/** Whole decades around what is shown, at least one. */
-function decades(low: number | null, high: number | null): [number, number] {
-  const from = 10 ** Math.floor(Math.log10(Math.max(low ?? 1, 1e-3)));
-  return [from, Math.max(10 ** Math.ceil(Math.log10(Math.max(high ?? 1, 1e-3))), from * 10)];
+function within(marks: readonly number[], low: number, high: number): number[] {
+  return marks.filter((mark) => mark >= low * 0.999 && mark <= high * 1.001);
+}
+
+/** From the mark at or below everything shown to the one at or above it. */
+function logRange({ decades }: Ticks, low: number | null, high: number | null): [number, number] {
+  const [least = 1, most = 10] = [decades[0], decades.at(-1)];
+  const from = decades.findLast((mark) => mark <= (low ?? 1)) ?? least;
+  const to = decades.find((mark) => mark >= (high ?? 1) && mark > from) ?? most;
+  return [from, Math.max(to, from * 2)];
 }
 
 function drawn({ name, ink: property, kind, dash, width }: Series, ink: (property: string) => string): uPlot.Series {
@@ -108,7 +120,7 @@ function drawn({ name, ink: property, kind, dash, width }: Series, ink: (propert
     label: name,
     stroke: kind === 'bars' ? 'transparent' : colour,
     width: kind === 'bars' ? 0 : (width ?? 1.5),
-    points: { show: kind === 'line' ? lonely : false, size: 4, fill: colour, stroke: colour },
+    points: { show: kind === 'line', filter: lonely, size: 4, fill: colour, stroke: colour },
     ...(kind === 'bars' ? { fill: colour } : {}),
     ...(dash ? { dash } : {}),
     ...(paths ? { paths } : {}),
@@ -116,9 +128,13 @@ function drawn({ name, ink: property, kind, dash, width }: Series, ink: (propert
 }
 
 /** Only a point without neighbours needs a mark: no line goes through it. */
-function lonely(u: uPlot, index: number): boolean {
+function lonely(u: uPlot, index: number): number[] {
   const values = u.data[index] ?? [];
-  return values.every((value, n) => value == null || (values[n - 1] == null && values[n + 1] == null));
+  const alone: number[] = [];
+  for (let n = 0; n < values.length; n++) {
+    if (values[n] != null && values[n - 1] == null && values[n + 1] == null) alone.push(n);
+  }
+  return alone;
 }
 
 function tickName(ms: number, incr: number, zone: string): string {

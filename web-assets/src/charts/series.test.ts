@@ -1,6 +1,6 @@
 // Places of a chart, and what stands at them.
 import { expect, test } from 'vitest';
-import { path, placed, places } from './series.ts';
+import { path, placed, places, thinned } from './series.ts';
 
 const DAY = 86_400_000;
 
@@ -24,4 +24,9 @@ test('a path has gaps where nothing is known', () => {
   expect(path([0, 1, null, 1, 0], 40, 10)).toBe('M0.0 10.0L10.0 0.0M30.0 0.0L40.0 10.0');
   expect(path([5, 5], 10, 10)).toBe('M0.0 5.0L10.0 5.0');
   expect(path([null, 1], 10, 10)).toBe('');
+});
+
+test('thinning keeps the course and the gaps', () => {
+  expect(thinned([1, 3, null, null, 5], 3)).toEqual([2, null, 5]);
+  expect(thinned([1, null], 9)).toEqual([1, null]);
 });

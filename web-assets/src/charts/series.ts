@@ -39,6 +39,18 @@ export function placed(
   return at.map(({ from }) => byStart.get(from) ?? otherwise);
 }
 
+/** At most `max` values: means of neighbours, for where only the course is shown. */
+export function thinned(values: readonly (number | null)[], max: number): (number | null)[] {
+  const group = Math.ceil(values.length / max);
+  if (group <= 1) return [...values];
+  const means: (number | null)[] = [];
+  for (let n = 0; n < values.length; n += group) {
+    const known = values.slice(n, n + group).filter((value): value is number => value !== null);
+    means.push(known.length > 0 ? known.reduce((sum, value) => sum + value, 0) / known.length : null);
+  }
+  return means;
+}
+
 /** Where a path through `values` goes in a box of that size; gaps stay gaps. */
 export function path(values: readonly (number | null)[], width: number, height: number): string {
   const known = values.filter((value): value is number => value !== null);

@@ -27,12 +27,20 @@ function about({ zone, filters }: Scope, { from, to }: { from: number; to: numbe
   };
 }
 
-/** The four figures of a period. */
+/** The figures of a period. */
 export interface Totals {
   runs: number;
   successRate: number | null;
+  p50: number | null;
   p95: number | null;
+  p99: number | null;
   users: number;
+}
+
+/** The shown period and the one of the same length before. */
+export interface Periods {
+  now: Totals;
+  before: Totals;
 }
 
 function readTotals(answer: Answer): Totals {
@@ -40,15 +48,17 @@ function readTotals(answer: Answer): Totals {
   return {
     runs: first('count') ?? 0,
     successRate: first('success_rate'),
+    p50: first(P50),
     p95: first(P95),
+    p99: first(P99),
     users: first(USERS) ?? 0,
   };
 }
 
 /** The period's figures and those of the period before. */
-export async function totals(scope: Scope, signal: AbortSignal): Promise<{ now: Totals; before: Totals }> {
+export async function totals(scope: Scope, signal: AbortSignal): Promise<Periods> {
   const one = async (period: { from: number; to: number }) => {
-    const metrics = ['count', 'success_rate', P95, USERS];
+    const metrics = ['count', 'success_rate', P50, P95, P99, USERS];
     return readTotals(await ask({ ...about(scope, period), bucket: 'none', metrics }, signal));
   };
   const [now, before] = await Promise.all([one(scope.range), one(previous(scope.range))]);

@@ -1,6 +1,6 @@
 // Local times and instants, where zones are awkward.
 import { expect, test } from 'vitest';
-import { bucketStart, fromLocalField, isZone, nextBucket, offsetName, toLocalField } from './zones.ts';
+import { allZones, bucketStart, fromLocalField, isZone, nextBucket, offsetName, toLocalField } from './zones.ts';
 
 const at = (text: string) => Date.parse(text);
 const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
@@ -41,4 +41,10 @@ test('offsets have names', () => {
   expect(offsetName(now, 'Europe/Berlin')).toBe('UTC+2');
   expect(offsetName(now, 'America/St_Johns')).toBe('UTC−2:30');
   expect(isZone('Mars/Olympus')).toBe(false);
+});
+
+test('zones are offered under the names in use', () => {
+  const zones = allZones();
+  for (const name of ['UTC', 'Europe/Berlin', 'Asia/Kolkata', 'Europe/Kyiv']) expect(zones).toContain(name);
+  expect(new Set(zones).size).toBe(zones.length);
 });

@@ -1,6 +1,6 @@
 // Numbers as people read them.
 import { expect, test } from 'vitest';
-import { change, count, duration, exact, percent, points } from './figures.ts';
+import { change, count, duration, durationBrief, exact, percent, points } from './figures.ts';
 
 test('counts', () => {
   for (const [value, wanted] of [
@@ -63,4 +63,19 @@ test('changes', () => {
   expect(change(5, 0)).toBeUndefined();
   expect(points(0.93, 0.95)).toEqual({ sign: -1, text: '−2.0 pp' });
   expect(points(0.93, null)).toBeUndefined();
+});
+
+test('durations in one unit', () => {
+  for (const [ms, wanted] of [
+    [1_234, '1.2 s'],
+    [60_000, '60 s'],
+    [90_000, '1.5 min'],
+    [3_600_000, '60 min'],
+    [7_500_000, '2.1 h'],
+    [273_600_000, '3.2 d'],
+    [86_400_000 * 1200, '1,200 d'],
+    [null, '–'],
+  ] as const) {
+    expect(durationBrief(ms)).toBe(wanted);
+  }
 });

@@ -47,6 +47,22 @@ const UNITS = [
   ['s', 1],
 ] as const;
 
+const LARGE = [
+  ['d', 172_800_000, 86_400_000],
+  ['h', 5_400_000, 3_600_000],
+  ['min', 90_000, 60_000],
+] as const;
+
+/** The same in one unit, for columns and axes: `1.2 s`, `3.1 min`, `14 h`. */
+export function durationBrief(ms: number | null | undefined): string {
+  for (const [unit, from, size] of LARGE) {
+    if (typeof ms !== 'number' || ms < from) continue;
+    const value = ms / size;
+    return `${exact(value < 99.5 ? Number(value.toFixed(1)) : Math.round(value))} ${unit}`;
+  }
+  return typeof ms === 'number' && ms >= 59_950 ? `${Math.round(ms / 1000)} s` : duration(ms);
+}
+
 /** The two largest units, the second one rounded. */
 function pair(ms: number): string {
   const largest = (seconds: number) => UNITS.findIndex(([, size]) => seconds >= size);

@@ -1,0 +1,211 @@
+// One visit from sign-in to sign-out, by whoever runs the server: every step builds on those before.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { findings, open, overflow, server, settled, shot, signIn, skip } from './browser.mjs';
+
+if (skip) console.log(`skipped: the page's end-to-end tests, for ${skip}`);
+
+const stamp = Date.now().toString(36);
+const command = `e2e ${stamp}`;
+const user = `user-${stamp}`;
+const keyName = `e2e ${stamp}`;
+const RUNS = 24;
+const only = `f=command:eq:${command.replace(' ', '+')}`;
+
+let browser, context, page, faults, key;
+
+before(async () => {
+  if (!skip) ({ browser, context, page, faults } = await open());
+});
+after(() => browser?.close());
+
+/** A step; what must never happen is looked for after each. */
+function step(name, run) {
+  test(name, { skip: skip !== false, timeout: 60_000 }, async () => {
+    try {
+      await run();
+    } catch (error) {
+      await shot(page, `failed-${name.replace(/\W+/g, '-')}`);
+      throw error;
+    }
+    assert.deepEqual(faults, []);
+  });
+}
+
+/** Reports a run as a shell would, with the key that was made in the page. */
+function report(execution) {
+  return context.request.post(`${server.url}/api/v1/executions`, {
+    headers: { Authorization: `Bearer ${key}` },
+    data: { command, user_id: user, duration_ms: 1200, exit_code: 0, ...execution },
+  });
+}
+
+const goto = async (path) => {
+  await page.goto(server.url + path);
+  await settled(page);
+};
+const address = () => new URL(page.url());
+const filters = () => address().searchParams.getAll('f');
+const until = (inPage, argument) => page.waitForFunction(inPage, argument);
+
+step('a wrong password is said in place', async () => {
+  await page.goto(`${server.url}/?tenant=${server.tenant}`);
+  await page.waitForSelector('input[name=tenant]');
+  assert.equal(await page.inputValue('input[name=tenant]'), server.tenant);
+  await shot(page, 'sign-in');
+  await signIn(page, `${server.password}?`);
+  await page.waitForFunction(() => document.querySelector('[role=alert]')?.textContent);
+  assert.deepEqual(await findings(page), []);
+});
+
+step('the right one leads in, and a reload keeps the session', async () => {
+  await signIn(page);
+  await page.waitForSelector('#main');
+  await page.reload();
+  await page.waitForSelector('#main');
+  assert.equal(await page.locator('input[name=password]').count(), 0);
+  const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage, c: document.cookie }));
+  assert.doesNotMatch(kept, /eyJ|token|refresh/i);
+});
+
+step('a key is made, and shown once', async () => {
+  await goto('/keys');
+  await page.fill('input[name=key-name]', keyName);
+  await page.getByRole('button', { name: 'Create key' }).click();
+  key = (await page.getByRole('region', { name: 'The new key' }).textContent())?.trim();
+  assert.match(key, /^emx_/);
+  assert.match(await page.getByRole('region', { name: /reports a run/ }).textContent(), /curl --cacert ca\.pem/);
+  await page.getByRole('button', { name: 'I have copied it' }).click();
+  await page.getByRole('rowheader', { name: keyName }).waitFor();
+  assert.doesNotMatch(await page.content(), new RegExp(key));
+});
+
+step('what arrives is shown without being asked for', async () => {
+  for (let n = 0; n < RUNS; n++) {
+    const failed = n % 6 === 0 ? { exit_code: 2, error: 'no such file' } : {};
+    const answer = await report({ ts: Date.now() - n * 60_000, duration_ms: 100 * (n + 1), ...failed });
+    assert.equal(answer.status(), 201);
+  }
+  await goto(`/?${only}`);
+  await page.locator('.stream.live').waitFor();
+  await page.locator('.latest li').first().waitFor();
+  const before = await page.locator('.tile .value').first().getAttribute('title');
+  assert.equal(before, String(RUNS));
+  await report({ user_id: `late-${user}` });
+  await page.locator('.latest li', { hasText: `late-${user}` }).waitFor();
+  // The panels follow, a little later.
+  await until((count) => document.querySelector('.tile .value')?.getAttribute('title') === count, String(RUNS + 1));
+});
+
+step('a click on a group keeps it alone, and its chip turns and goes', async () => {
+  await goto('/');
+  await goto(`/?f=user_id:eq:${user}`);
+  await page.locator('.tops').getByRole('button', { name: command }).click();
+  assert.deepEqual(filters(), [`user_id:eq:${user}`, `command:eq:${command}`]);
+  await page.getByRole('button', { name: 'is', exact: true }).last().click();
+  assert.deepEqual(filters(), [`user_id:eq:${user}`, `command:ne:${command}`]);
+  await page.getByRole('button', { name: `Remove the filter command is not ${command}` }).click();
+  assert.deepEqual(filters(), [`user_id:eq:${user}`]);
+  await page.goBack();
+  assert.deepEqual(filters(), [`user_id:eq:${user}`, `command:ne:${command}`]);
+});
+
+step('a filter is added by hand', async () => {
+  await goto('/runs');
+  await page.getByRole('button', { name: 'Add a: Filter' }).click();
+  await page.getByLabel('Field').selectOption('user_id');
+  await page.getByLabel('Value', { exact: true }).fill(user);
+  await page.keyboard.press('Enter');
+  assert.deepEqual(filters(), [`user_id:eq:${user}`]);
+  await settled(page);
+  await until((count) => document.querySelectorAll('tbody tr').length === count, RUNS);
+});
+
+step('a brushed range is in the address, and back undoes it', async () => {
+  await goto(`/?range=1h&${only}`);
+  const box = await page.locator('.plot .u-over').first().boundingBox();
+  await page.mouse.move(box.x + box.width * 0.3, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 60, { steps: 5 });
+  await page.mouse.up();
+  const [from, to] = ['from', 'to'].map((name) => Date.parse(address().searchParams.get(name)));
+  assert.ok(to - from > 10 * 60_000 && to - from < 40 * 60_000, `${to - from} ms`);
+  await page.goBack();
+  assert.equal(address().searchParams.get('range'), '1h');
+});
+
+step('range, zone, order and scale are in the address', async () => {
+  await goto(`/?${only}`);
+  await page.getByRole('button', { name: '7 d' }).click();
+  await page.getByRole('button', { name: /^Time zone/ }).click();
+  await page.getByRole('combobox', { name: 'Search time zones' }).fill('Kolkata');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Log scale' }).click();
+  await page.locator('section', { has: page.getByRole('heading', { name: 'Commands' }) }).getByRole('button', { name: 'p95' }).click();
+  const { searchParams } = address();
+  assert.deepEqual(
+    ['range', 'tz', 'log', 'sort_command'].map((name) => searchParams.get(name)),
+    ['7d', 'Asia/Kolkata', '1', '-p95'],
+  );
+  await settled(page);
+  await page.getByRole('button', { name: 'Table' }).first().click();
+  await page.getByRole('region', { name: /Runs and failures over time, values/ }).waitFor();
+});
+
+step('a run shows everything, and leads to those that share it', async () => {
+  await goto(`/runs?${only}&f=status:eq:failure`);
+  await page.locator('tbody tr a').first().click();
+  const drawer = page.getByRole('dialog');
+  await drawer.getByText('no such file').waitFor();
+  assert.ok(address().searchParams.get('run'));
+  await shot(page, 'run');
+  assert.deepEqual(await findings(page), []);
+  await page.keyboard.press('Escape');
+  await drawer.waitFor({ state: 'detached' });
+  await page.goBack();
+  await drawer.getByRole('link', { name: user, exact: true }).click();
+  assert.ok(filters().includes(`user_id:eq:${user}`));
+  assert.equal(address().searchParams.get('run'), null);
+});
+
+const VIEWS = { overview: '/?range=24h', filtered: `/?${only}`, runs: '/runs', keys: '/keys', nowhere: '/nowhere' };
+const LOOKS = { light: [1440, 'light'], dark: [1440, 'dark'], narrow: [400, 'light'], 'narrow-dark': [360, 'dark'] };
+for (const [look, [width, colorScheme]] of Object.entries(LOOKS)) {
+  step(`every view can be read by everybody: ${look}`, async () => {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    for (const [view, path] of Object.entries(VIEWS)) {
+      await goto(path);
+      await shot(page, `${view}-${look}`);
+      assert.deepEqual(await findings(page), [], view);
+      assert.equal(await overflow(page), 0, view);
+    }
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.emulateMedia({ colorScheme: 'light', reducedMotion: null });
+  });
+}
+
+step('the keyboard reaches the content first', async () => {
+  await goto('/');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Skip to the content');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
+});
+
+step('a revoked key is refused', async () => {
+  await goto('/keys');
+  const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: keyName }) });
+  await row.getByRole('button', { name: /^Revoke/ }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+  await row.getByRole('button').waitFor({ state: 'detached' });
+  assert.equal((await report({})).status(), 401);
+});
+
+step('signing out ends it', async () => {
+  await page.getByRole('button', { name: /^Account/ }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.waitForSelector('input[name=password]');
+  await page.reload();
+  await page.waitForSelector('input[name=password]');
+});
