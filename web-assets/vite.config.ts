@@ -11,6 +11,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // What is embedded in the binary comes with its licences.
+    license: { fileName: 'assets/licenses.md' },
   },
   server: {
     // `npm run dev` shows the page over an `emx serve` of this machine.

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import type { Plugin } from 'vite';
 
-const COMPRESSIBLE = /\.(?:html|js|css|svg|json|txt)$/;
+const COMPRESSIBLE = /\.(?:html|js|css|svg|json|txt|md)$/;
 const toGzip = promisify(gzip);
 const toBrotli = promisify(brotliCompress);
 

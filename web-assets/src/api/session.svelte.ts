@@ -6,6 +6,9 @@ import type { Login, Tenant, User } from './types.ts';
 /** So long before it expires a token is replaced. */
 const FRESH_MARGIN_MS = 60_000;
 
+/** After so long a busy server is asked again for the session. */
+const RESTORE_RETRY_S = 3;
+
 /** Requests that get no answer within this are given up. */
 export const REQUEST_MAX_MS = 60_000;
 
@@ -29,6 +32,11 @@ class Session {
     } catch (error) {
       if (error instanceof Unreachable) {
         reachability.whenBack(() => void this.restore());
+        return;
+      }
+      if (error instanceof Problem) {
+        // The server is there but cannot say: the session may well be good.
+        setTimeout(() => void this.restore(), (error.retryAfter ?? RESTORE_RETRY_S) * 1000);
         return;
       }
       this.#end(false);

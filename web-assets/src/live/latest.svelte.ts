@@ -10,8 +10,11 @@ import { identity, merge, unseen } from './merge.ts';
 const SHOWN_MAX = 60;
 /** Rows that wait; more than the list can show would be for nothing. */
 const WAITING_MAX = SHOWN_MAX;
-/** Arrivals are shown together, at most this often. */
+/** Arrivals are shown together, at most this often; less often where many come, so that the list stays readable. */
 const BATCH_MS = 400;
+const BUSY_BATCH_MS = 2_500;
+/** So many arrivals at once are many. */
+const BUSY_ROWS = 8;
 
 export class Latest {
   /** The list as it was asked for; `shown` is what has become of it. */
@@ -27,6 +30,7 @@ export class Latest {
   #arrived: Execution[] = [];
   #more = 0;
   #missed = false;
+  #busy = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Asks for the list anew. */
@@ -48,7 +52,7 @@ export class Latest {
       if (this.#arrived.length > WAITING_MAX * 4) this.#arrived = merge([], this.#arrived, WAITING_MAX);
       this.#more += Math.max(0, count - executions.length);
       this.#missed ||= truncated === true;
-      this.#timer ??= setTimeout(() => this.#take(), BATCH_MS);
+      this.#timer ??= setTimeout(() => this.#take(), this.#busy ? BUSY_BATCH_MS : BATCH_MS);
     });
     return () => {
       end();
@@ -62,6 +66,7 @@ export class Latest {
     this.#timer = undefined;
     const arrived = this.#arrived;
     this.#arrived = [];
+    this.#busy = arrived.length >= BUSY_ROWS;
     this.count += unseen([...this.shown, ...this.waiting], arrived) + this.#more;
     this.#more = 0;
     this.waiting = merge(this.waiting, arrived, WAITING_MAX);

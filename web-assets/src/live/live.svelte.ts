@@ -31,6 +31,8 @@ class Live {
   #refresh: ReturnType<typeof setTimeout> | undefined;
   #refreshed = 0;
   #dirty = false;
+  /** Whether this page has followed before: then a new start leaves a gap for every panel. */
+  #wasLive = false;
   #listeners = new Set<Listener>();
 
   constructor() {
@@ -52,6 +54,7 @@ class Live {
     this.#refresh = undefined;
     this.#hangUp();
     this.#position = { ...this.#position, next: undefined };
+    this.#wasLive = false;
   }
 
   /** Follows what passes these filters from now on. */
@@ -123,7 +126,11 @@ class Live {
         this.#attempt = 0;
         this.status = 'live';
         // Without a place to resume from, what came before this moment has to be asked for.
-        if (this.#position.next === undefined) this.gaps += 1;
+        if (this.#position.next === undefined) {
+          this.gaps += 1;
+          if (this.#wasLive) this.#changed();
+        }
+        this.#wasLive = true;
         return;
       case 'resume':
         return this.#subscribe(next.from);
