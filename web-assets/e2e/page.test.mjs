@@ -162,6 +162,8 @@ step('a run shows everything, and leads to those that share it', async () => {
   assert.deepEqual(await findings(page), []);
   await page.keyboard.press('Escape');
   await drawer.waitFor({ state: 'detached' });
+  // The focus is back on what opened it.
+  await until((name) => document.activeElement?.textContent === name, command);
   await page.goBack();
   await drawer.getByRole('link', { name: user, exact: true }).click();
   assert.ok(filters().includes(`user_id:eq:${user}`));
