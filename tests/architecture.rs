@@ -28,8 +28,12 @@ const FLOORS: &[(u32, &[&str])] = &[
 
 /// Libraries that only some folders may name, for they are to be exchangeable or would blur what
 /// can go wrong.
-const ONLY_IN: &[(&str, &[&str])] =
-    &[("redb", &["storage/src/embedded/"]), ("anyhow", &["src/app/", "src/main.rs"])];
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("redb", &["storage/src/embedded/"]),
+    ("anyhow", &["src/app/", "src/main.rs"]),
+    ("warp", &["src/http/"]),
+    ("hyper", &["src/http/", "src/app/remote/"]),
+];
 
 /// Longest file in lines: one idea fits.
 const LINES_MAX: usize = 500;

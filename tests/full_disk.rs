@@ -83,7 +83,7 @@ fn rows(batch: u64) -> RowBatch {
 }
 
 fn append(keyspace: &dyn Keyspace, batch: u64) -> Result<Vec<RowOutcome>, StoreError> {
-    let append = Append { rows: rows(batch), writes: Vec::new(), atomic: true };
+    let append = Append { rows: rows(batch), atomic: true, ..Append::default() };
     Ok(keyspace.append(vec![append])?.remove(0).outcomes)
 }
 

@@ -7,6 +7,7 @@
 mod command_line;
 mod session;
 
+mod act;
 mod answer_table;
 mod commands;
 mod import_report;
@@ -14,6 +15,8 @@ mod output;
 mod panics;
 mod password;
 mod problem;
+mod remote;
+mod serve;
 mod table;
 
 use clap::Parser;

@@ -8,6 +8,7 @@ use crate::tenancy::registry::TenancyError;
 use crate::tenancy::slug::SlugError;
 use crate::transfer::ImportError;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 use std::process::ExitCode;
 use storage::ask::AskError;
@@ -22,7 +23,7 @@ pub(super) const EXIT_USAGE: u8 = 2;
 /// A failure that the shell itself finds.
 #[derive(Debug)]
 pub(super) struct Failure {
-    code: &'static str,
+    code: Cow<'static, str>,
     detail: String,
     help: Option<String>,
     exit: u8,
@@ -31,7 +32,12 @@ pub(super) struct Failure {
 impl Failure {
     /// `code` is a stable snake_case word, `detail` one sentence without its full stop.
     pub(super) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), help: None, exit: EXIT_FAILURE }
+        Self::told(code, detail)
+    }
+
+    /// A failure that a server tells.
+    pub(super) fn told(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { code: code.into(), detail: detail.into(), help: None, exit: EXIT_FAILURE }
     }
 
     /// Something typed that cannot be understood.
@@ -74,7 +80,7 @@ fn flag_of(pointer: &str) -> String {
 pub(super) struct Problem {
     r#type: &'static str,
     title: String,
-    code: &'static str,
+    code: Cow<'static, str>,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
@@ -93,7 +99,8 @@ struct Pointed {
 }
 
 impl Problem {
-    fn new(code: &'static str, detail: String) -> Self {
+    fn new(code: impl Into<Cow<'static, str>>, detail: String) -> Self {
+        let code = code.into();
         Self {
             r#type: "about:blank",
             title: code.replace('_', " "),
@@ -131,7 +138,7 @@ impl Problem {
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         let detail = cause.to_string();
         if let Some(failure) = cause.downcast_ref::<Failure>() {
-            let plain = Self::new(failure.code, detail);
+            let plain = Self::new(failure.code.clone(), detail);
             return Some(Self { help: failure.help.clone(), exit: failure.exit, ..plain });
         }
         if let Some(error) = cause.downcast_ref::<ConfigError>() {

@@ -1,13 +1,18 @@
 //! What every command has: settings, a clock, and on demand the data.
 
+use super::act::{Act, Acts};
 use super::command_line::GlobalFlags;
 use super::problem::Failure;
+use super::remote::{Asked, Remote};
 use crate::config::load::{self, Loaded, Sources};
 use crate::config::settings::{LogFormat, LogLevel, Settings};
+use crate::identity::Identity;
+use crate::identity::secret::MasterKey;
 use crate::runtime::clock::Clock;
 use crate::tenancy::registry::{Tenancy, TenancyError};
 use crate::tenancy::scope::{Principal, TenantScope};
 use anyhow::{Context, Result};
+use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +43,7 @@ pub(super) struct Session {
 
 /// The opened data directory. Nobody else can open it at the same time.
 pub(super) struct Data {
+    pub(super) engine: Arc<dyn Engine>,
     pub(super) tenancy: Tenancy,
 }
 
@@ -97,11 +103,29 @@ impl Session {
         self.open_once()
     }
 
+    /// Performs `act` on the data, or has the server perform it that has the data open.
+    pub(super) fn perform(&self, act: Act) -> Result<Value> {
+        if let Some(server) = Remote::control(self.data_dir())? {
+            let act = serde_json::to_vec(&act)?;
+            return server.ask(Asked::post("/control/act", None, act));
+        }
+        let data = self.open()?;
+        self.acts(&Arc::new(data.tenancy))?.perform(act)
+    }
+
+    /// What acts on `tenancy` need.
+    pub(super) fn acts(&self, tenancy: &Arc<Tenancy>) -> Result<Acts> {
+        let (tenancy, clock) = (Arc::clone(tenancy), self.clock.clone());
+        let master = MasterKey::load_or_make(self.data_dir())?;
+        let identity = Arc::new(Identity::start(tenancy.platform(), master, clock.now_ms())?);
+        Ok(Acts { tenancy, identity, clock })
+    }
+
     fn open_once(&self) -> Result<Data> {
         let volume = OsVolume::shared(self.data_dir());
         let engine: Arc<dyn Engine> =
             Arc::new(EmbeddedEngine::open(volume, engine_settings(self.settings()))?);
-        Ok(Data { tenancy: Tenancy::start(engine)? })
+        Ok(Data { tenancy: Tenancy::start(Arc::clone(&engine))?, engine })
     }
 
     /// What it means that no tenant is known: nobody has begun here, or a file is lost.

@@ -4,8 +4,9 @@
 //! so that every setting has a default and every default has a meaning.
 
 use super::amount::{Size, Span};
-use super::settings::{LogFormat, LogLevel, Settings};
+use super::settings::{LogFormat, LogLevel, Names, Settings, Text};
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,6 +65,15 @@ const TIB: u64 = 1 << 40;
 /// Every setting, in the order of `config.toml`. The bounds keep out what cannot work (no cache at
 /// all, a block of ten rows) and slips of the finger (a cache of a thousand terabytes).
 pub(super) const KEYS: &[Key] = &[
+    key!(server.listen, address),
+    key!(server.names, names),
+    key!(server.certificate, text),
+    key!(server.key, text),
+    key!(server.base_domain, text),
+    key!(server.origins, names),
+    key!(server.connections_max, |raw: &Raw| count(raw, 10..=1_000_000)),
+    key!(server.connections_per_address_max, |raw: &Raw| count(raw, 1..=1_000_000)),
+    key!(server.stop_time_max, |raw: &Raw| span(raw, 1_000..=3_600_000)),
     key!(storage.data_dir, path),
     key!(storage.cache_bytes, |raw: &Raw| size(raw, 8 * MIB..=TIB)),
     key!(storage.open_keyspaces_max, |raw: &Raw| count(raw, 4..=100_000)),
@@ -190,6 +200,27 @@ fn path(raw: &Raw) -> Result<PathBuf, String> {
     }
 }
 
+fn address(raw: &Raw) -> Result<SocketAddr, String> {
+    let parsed = match raw {
+        Raw::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    parsed.ok_or_else(|| "it must be an address and a port, like \"127.0.0.1:8443\"".into())
+}
+
+fn text(raw: &Raw) -> Result<Text, String> {
+    match raw {
+        Raw::Text(text) => Ok(Text(text.trim().to_owned())),
+        _ => Err("it must be text in quotes".into()),
+    }
+}
+
+fn names(raw: &Raw) -> Result<Names, String> {
+    let Text(text) = text(raw)?;
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    Ok(Names(names.map(str::to_owned).collect()))
+}
+
 fn choice<T: Copy>(raw: &Raw, choices: &[(&str, T)]) -> Result<T, String> {
     let given = match raw {
         Raw::Text(text) => text.to_lowercase(),
@@ -221,6 +252,24 @@ impl Shown for Span {
 impl Shown for usize {
     fn shown(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Shown for SocketAddr {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for Text {
+    fn shown(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Shown for Names {
+    fn shown(&self) -> String {
+        self.0.join(", ")
     }
 }
 

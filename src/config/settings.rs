@@ -1,11 +1,14 @@
 //! Every setting, typed.
 
 use super::amount::{Size, Span};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// All settings, in the sections of `config.toml`. What each one means stands there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// Who is answered, and how.
+    pub server: ServerSettings,
     /// Where and how rows are kept.
     pub storage: StorageSettings,
     /// How much a question and the writers may use.
@@ -17,6 +20,53 @@ pub struct Settings {
     /// Messages about the program's own doing.
     pub log: LogSettings,
 }
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Further names of the server.
+    pub names: Names,
+    /// The certificate's file; empty: the local authority makes one.
+    pub certificate: Text,
+    /// The file of the certificate's key.
+    pub key: Text,
+    /// The domain whose subdomains name tenants; empty: none do.
+    pub base_domain: Text,
+    /// Other pages that may watch.
+    pub origins: Names,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one address.
+    pub connections_per_address_max: usize,
+    /// How long stopping may take.
+    pub stop_time_max: Span,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            names: Names::default(),
+            certificate: Text::default(),
+            key: Text::default(),
+            base_domain: Text::default(),
+            origins: Names::default(),
+            connections_max: 0,
+            connections_per_address_max: 0,
+            stop_time_max: Span::default(),
+        }
+    }
+}
+
+/// Some text, perhaps none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text(pub String);
+
+/// Some words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
 
 /// `[storage]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -98,14 +98,16 @@ pub fn prepare(
             }
         }
         let room = PROBLEMS_MAX - errors.len();
-        errors.extend(refused.problems.into_iter().take(room).map(|p| error(refused.index, p)));
+        errors.extend(
+            refused.problems.into_iter().take(room).map(|p| RowError::of(refused.index, p)),
+        );
     }
     if atomic && refused_rows > 0 {
         return Err(BatchRefused { rows: refused_rows, errors });
     }
     let rejected = refused_rows - quarantined;
     let report = BatchReport { quarantined, rejected, errors, warnings, ..BatchReport::default() };
-    let append = Append { rows, writes, atomic };
+    let append = Append { rows, writes, atomic, receipt: None };
     Ok(Prepared { append, ledger: Ledger { report, row_index, atomic } })
 }
 
@@ -131,7 +133,9 @@ impl Ledger {
         let rows = over.len();
         report.rejected += rows;
         report.errors.extend(
-            over.into_iter().take(PROBLEMS_MAX).map(|index| error(index, Refusal::too_many_keys())),
+            over.into_iter()
+                .take(PROBLEMS_MAX)
+                .map(|index| RowError::of(index, Refusal::too_many_keys())),
         );
         report.errors.sort_by_key(|error| error.index);
         report.errors.truncate(PROBLEMS_MAX);
@@ -143,7 +147,10 @@ impl Ledger {
     }
 }
 
-fn error(index: usize, refusal: Refusal) -> RowError {
-    let Refusal { code, pointer, detail, .. } = refusal;
-    RowError { index, code, detail, pointer }
+impl RowError {
+    /// What `refusal` says of the row `index`.
+    pub fn of(index: usize, refusal: Refusal) -> Self {
+        let Refusal { code, pointer, detail, .. } = refusal;
+        Self { index, code, detail, pointer }
+    }
 }

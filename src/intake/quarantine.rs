@@ -134,7 +134,7 @@ pub fn retry(
     if let Some(refused) = decoded.refused.into_iter().next() {
         return Ok(Retried::Refused(refused.problems));
     }
-    let append = Append { rows: decoded.rows, writes: vec![gone(id)], atomic: true };
+    let append = Append { rows: decoded.rows, writes: vec![gone(id)], atomic: true, receipt: None };
     let appended = keyspace.append(vec![append])?;
     let outcome = appended.first().and_then(|appended| appended.outcomes.first());
     Ok(match outcome {

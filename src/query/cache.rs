@@ -56,22 +56,29 @@ impl AnswerCache {
         if freshness == Freshness::Computed {
             return run::ask(scope, question, budget, clock);
         }
+        if let Some(kept) = self.kept(scope, question, clock)? {
+            return Ok(kept);
+        }
+        let answer = run::ask(scope, question, budget, clock)?;
+        if answer.table.heap_bytes() <= self.table_bytes_max {
+            self.tables.insert(key(scope, question), Arc::clone(&answer.table));
+        }
+        Ok(answer)
+    }
+
+    /// The answer to `question`, if it is kept and nothing has changed since. Waits for nothing.
+    pub fn kept(
+        &self,
+        scope: &Scope<'_>,
+        question: &Question,
+        clock: &dyn Fn() -> Instant,
+    ) -> Result<Option<Answer>, QueryError> {
         let started = clock();
-        let key = key(scope, question);
         let seq = scope.keyspace.last_seq()?;
-        let kept = self.tables.get(&key).filter(|table| table.as_of_seq == seq);
-        let cached = kept.is_some();
-        let table = match kept {
-            Some(table) => table,
-            None => {
-                let table = Arc::new(run::table(scope, question, budget)?);
-                if table.heap_bytes() <= self.table_bytes_max {
-                    self.tables.insert(key, table.clone());
-                }
-                table
-            }
-        };
-        Ok(Answer { table, elapsed_ms: run::ms_since(started, clock), cached })
+        let table = self.tables.get(&key(scope, question)).filter(|t| t.as_of_seq == seq);
+        let answer =
+            |table| Answer { table, elapsed_ms: run::ms_since(started, clock), cached: true };
+        Ok(table.map(answer))
     }
 }
 

@@ -96,6 +96,20 @@ pub fn write_time(out: &mut impl Write, ms: TimeMs) -> io::Result<()> {
     }
 }
 
+/// Writes a table as NDJSON: an object a row, by the names of the columns.
+pub fn write_ndjson(out: &mut impl Write, table: &Table) -> io::Result<()> {
+    for row in table.rows() {
+        out.write_all(b"{")?;
+        list(out, table.columns.iter().zip(row), |out, (column, value)| {
+            write_text(out, &column.name)?;
+            out.write_all(b":")?;
+            write_value(out, value)
+        })?;
+        out.write_all(b"}\n")?;
+    }
+    Ok(())
+}
+
 /// Writes a table as CSV (RFC 4180) with a header. Nulls are empty; words that a spreadsheet
 /// would run as a formula get an apostrophe in front.
 pub fn write_csv(out: impl Write, table: &Table) -> io::Result<()> {

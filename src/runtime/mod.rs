@@ -1,3 +1,5 @@
-//! What stands between the product and the machine it runs on: time, and nothing else yet.
+//! What runs the product: the clock, work away from the async threads, and tasks that end together.
 
 pub mod clock;
+pub mod pool;
+pub mod tasks;

@@ -120,6 +120,12 @@ impl Engine for FakeEngine {
         }
     }
 
+    fn opened(&self, name: &str) -> Option<Arc<dyn Keyspace>> {
+        self.open(name).ok()
+    }
+
+    fn listen(&self, _: storage::engine::Listener) {}
+
     fn delete(&self, name: &str) -> Result<(), StoreError> {
         self.change(|world| {
             world.keyspaces.remove(name);
@@ -136,6 +142,10 @@ impl Engine for FakeEngine {
     }
 
     fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn demand_room(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }

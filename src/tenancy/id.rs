@@ -31,6 +31,11 @@ impl TenantId {
     }
 
     /// The id as text.
+    pub fn as_arc(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -244,6 +244,14 @@ impl Tenancy {
         self.admit(tenant, principal)?.ok_or_else(not_found)
     }
 
+    /// Lets `principal` into the tenant where it belongs, if its keyspace is open already. Never waits
+    /// for a disk.
+    pub fn enter_opened(&self, principal: &Principal) -> Option<TenantScope> {
+        let tenant = self.with_id(principal.tenant_id()?)?;
+        let opened = |tenant: &Tenant| self.engine.opened(tenant.id.as_str()).ok_or(());
+        TenantScope::grant(tenant, principal, opened).ok().flatten()
+    }
+
     fn admit(
         &self,
         tenant: Arc<Tenant>,
@@ -260,6 +268,17 @@ impl Tenancy {
     /// What is known of the tenant with this id, if it can be entered. Reads no store.
     pub fn with_id(&self, id: &TenantId) -> Option<Arc<Tenant>> {
         self.directory.by_id(id)
+    }
+
+    /// The platform's own tables.
+    pub fn platform(&self) -> Arc<dyn Tables> {
+        Arc::clone(&self.platform)
+    }
+
+    /// Fails where the tenants cannot be read, or the disk is too full to write.
+    pub fn check_ready(&self) -> Result<(), TenancyError> {
+        self.platform.get(TENANTS, b"")?;
+        Ok(self.engine.demand_room()?)
     }
 
     /// Keyspaces on disk that belong to no tenant. Never removed on their own: a restored or

@@ -128,6 +128,7 @@ impl<'a> Judge<'a> {
             rows: std::mem::take(&mut self.builder).finish(),
             writes: std::mem::take(&mut self.writes),
             atomic: false,
+            receipt: None,
         };
         Batch { append, lines: std::mem::take(&mut self.lines) }
     }

@@ -19,6 +19,13 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// The keyspace `name`, opened if it is not. Idle ones are closed when too many are open.
     fn open(&self, name: &str) -> Result<Arc<dyn Keyspace>, StoreError>;
 
+    /// The keyspace `name` if it is open already. Never waits for a disk.
+    fn opened(&self, name: &str) -> Option<Arc<dyn Keyspace>>;
+
+    /// Has `listener` called whenever the newest seq of a keyspace has moved, with the keyspace's
+    /// name, on the thread that moved it: it hands over and returns. One listener at a time.
+    fn listen(&self, listener: Listener);
+
     /// Deletes a keyspace and its files. Deleting what is not there succeeds.
     fn delete(&self, name: &str) -> Result<(), StoreError>;
 
@@ -30,6 +37,19 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
     /// Waits until nothing is left to seal or merge in any open keyspace.
     fn settle(&self) -> Result<(), StoreError>;
+
+    /// Fails where the disk is too full for anything to be written.
+    fn demand_room(&self) -> Result<(), StoreError>;
+}
+
+/// Told which keyspace has news.
+#[derive(Clone)]
+pub struct Listener(pub Arc<dyn Fn(&str) + Send + Sync>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener(…)")
+    }
 }
 
 /// What is fixed when a keyspace is made.
@@ -101,6 +121,19 @@ pub struct Append {
     /// Store all rows or none: a row over a limit of the engine refuses the whole batch.
     /// (A repeat does not: it is there already.)
     pub atomic: bool,
+    /// Written in the same transaction too, unless the batch is refused: what depends on what became
+    /// of the rows.
+    pub receipt: Option<Receipt>,
+}
+
+/// Entries that say what became of an [`Append`], made once that is decided and before it is stored.
+#[derive(Clone)]
+pub struct Receipt(pub Arc<dyn Fn(&Appended) -> Vec<TableWrite> + Send + Sync>);
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receipt(…)")
+    }
 }
 
 /// What became of one row.

@@ -11,11 +11,14 @@ mod import;
 mod init;
 mod query;
 mod sample;
+mod serve;
 mod tenant;
 
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Serve the API, the page and live updates over TLS
+    Serve(serve::Flags),
     /// Begin: make the data directory, the first tenant and its administrator
     Init(init::Flags),
     /// Make and list tenants
@@ -39,6 +42,7 @@ pub(super) enum Command {
 /// Runs `command`.
 pub(super) fn run(command: Command, session: &Session) -> Result<()> {
     match command {
+        Command::Serve(flags) => serve::run(&flags, session),
         Command::Init(flags) => init::run(&flags, session),
         Command::Tenant(command) => tenant::run(&command, session),
         Command::Query(flags) => query::run(&flags, session),

@@ -1,14 +1,13 @@
 //! `emx tenant`: who shares this installation.
 
+use crate::app::act::Act;
 use crate::app::output;
 use crate::app::session::Session;
-use crate::app::table::{Side, TextTable, instant};
-use crate::tenancy::registry::{Completion, NewTenant};
+use crate::app::table::{Side, TextTable};
 use crate::tenancy::slug::Slug;
-use crate::tenancy::tenant::Tenant;
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// What to do with tenants.
 #[derive(Debug, Subcommand)]
@@ -37,40 +36,29 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
 }
 
 fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
-    let slug = Slug::parse(&flags.name)?;
-    let data = session.open()?;
-    let new = NewTenant { slug, time_zone: flags.time_zone.clone() };
-    let tenant = data.tenancy.create(new, session.clock.now_ms(), |_| Ok(Completion::default()))?;
+    let slug = Slug::parse(&flags.name)?.as_str().to_owned();
+    let act = Act::TenantCreate { slug, time_zone: flags.time_zone.clone() };
+    let made = session.perform(act)?;
     if session.json {
-        return output::json(&as_json(&tenant));
+        return output::json(&made);
     }
-    Ok(output::text(&format!("made tenant `{}` ({})\n", tenant.slug, tenant.id))?)
+    let (slug, id) = (text(&made, "slug"), text(&made, "id"));
+    Ok(output::text(&format!("made tenant `{slug}` ({id})\n"))?)
 }
 
 fn list(session: &Session) -> Result<()> {
-    let tenants = session.open()?.tenancy.list()?;
+    let tenants = session.perform(Act::TenantList)?;
     if session.json {
-        let items: Vec<Value> = tenants.iter().map(as_json).collect();
-        return output::json(&json!({"items": items, "next_cursor": null}));
+        return output::json(&tenants);
     }
     let headings = ["tenant", "id", "state", "time zone", "created"];
     let mut table = TextTable::new(&headings.map(|heading| (heading, Side::Left)));
-    for tenant in &tenants {
-        let created = instant(tenant.created_ms);
-        table.push([
-            tenant.slug.as_str(),
-            tenant.id.as_str(),
-            tenant.state.as_str(),
-            &tenant.time_zone,
-            &created,
-        ]);
+    for tenant in tenants["items"].as_array().into_iter().flatten() {
+        table.push(["slug", "id", "state", "time_zone", "created_at"].map(|key| text(tenant, key)));
     }
     Ok(output::text(&table.render())?)
 }
 
-fn as_json(tenant: &Tenant) -> Value {
-    json!({
-        "id": tenant.id, "slug": tenant.slug, "state": tenant.state,
-        "time_zone": tenant.time_zone, "created_at": instant(tenant.created_ms),
-    })
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_default()
 }

@@ -8,11 +8,12 @@ use super::{tables, tail};
 use crate::KEYS_MAX;
 use crate::batch::RowBatch;
 use crate::codec::small::{CELLS_MAX, COLUMNS_FIXED};
-use crate::engine::{Append, Appended, RowOutcome};
+use crate::engine::{Append, Appended, Receipt, RowOutcome, TableWrite};
 use crate::error::StoreError;
 use crate::gather::{Pick, gather};
 use crate::row::Seq;
 use crate::stored::feed;
+use crate::volume::Volume;
 use crate::words::ABSENT;
 use hashbrown::HashSet;
 use redb::WriteTransaction;
@@ -37,13 +38,7 @@ impl EmbeddedKeyspace {
         self.demand_room()?;
         let state = self.state();
         let group = self.judge(&mut writer, &state, &appends)?;
-        let writes: Vec<_> = appends
-            .iter()
-            .zip(&group.refused)
-            .filter(|&(_, &refused)| !refused)
-            .flat_map(|(append, _)| &append.writes)
-            .cloned()
-            .collect();
+        let writes = group.writes(&appends);
         if group.picks.is_empty() && writes.is_empty() {
             return Ok(group.appended);
         }
@@ -139,11 +134,7 @@ impl EmbeddedKeyspace {
     /// Fails if the disk is so full that a write could fail half-way. Asked before anything in
     /// memory is ahead of the file.
     pub(super) fn demand_room(&self) -> Result<(), StoreError> {
-        let free_bytes = self.volume.free_bytes().unwrap_or(u64::MAX);
-        if free_bytes < DISK_RESERVE_BYTES {
-            return Err(StoreError::DiskFull { free_bytes });
-        }
-        Ok(())
+        demand_room(&*self.volume)
     }
 
     /// Runs one write transaction to stable storage. If it fails, what is in memory is what the
@@ -175,6 +166,15 @@ impl EmbeddedKeyspace {
     }
 }
 
+/// Fails if the disk is so full that a write could fail half-way.
+pub(super) fn demand_room(volume: &dyn Volume) -> Result<(), StoreError> {
+    let free_bytes = volume.free_bytes().unwrap_or(u64::MAX);
+    if free_bytes < DISK_RESERVE_BYTES {
+        return Err(StoreError::DiskFull { free_bytes });
+    }
+    Ok(())
+}
+
 /// What tells, after a failure, whether a commit took place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Probe {
@@ -185,7 +185,7 @@ pub(super) enum Probe {
 }
 
 /// A full disk by its name, with what is left of it; any other error as it is.
-pub(super) fn classify(error: StoreError, volume: &dyn crate::volume::Volume) -> StoreError {
+pub(super) fn classify(error: StoreError, volume: &dyn Volume) -> StoreError {
     match error {
         StoreError::Io { source, .. } if is_full(&source) => {
             StoreError::DiskFull { free_bytes: volume.free_bytes().unwrap_or(0) }
@@ -231,6 +231,18 @@ impl Group {
                 key.repeats(&RowKey::of(other, pick.row as usize))
             }),
         })
+    }
+
+    /// What is written beside the rows.
+    fn writes(&self, appends: &[Append]) -> Vec<TableWrite> {
+        let mut writes = Vec::new();
+        for (n, append) in appends.iter().enumerate().filter(|&(n, _)| !self.refused[n]) {
+            writes.extend_from_slice(&append.writes);
+            if let Some(Receipt(receipt)) = &append.receipt {
+                writes.extend(receipt(&self.appended[n]));
+            }
+        }
+        writes
     }
 
     /// The new rows as one batch, with seqs from `first`.

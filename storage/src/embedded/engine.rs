@@ -1,14 +1,15 @@
 //! Keeps keyspaces: makes, opens, closes and deletes them, and runs their upkeep.
 
 use super::cache::{self, BlockCache};
-use super::commit::classify;
+use super::commit::{self, classify};
 use super::db::{CommitMode, Db, OrStoreError, WRITING};
-use super::keyspace::{Bell, EmbeddedKeyspace};
+use super::keyspace::{Bells, EmbeddedKeyspace};
 use super::layout::{
     BLOCKS, DEAD, FEED, META, PARTS, TABLES, write_head, write_identity, write_progress,
 };
+use super::open::OpenKeyspaces;
 use super::rewrite::{Slack, fresh_path, put_in_place};
-use crate::engine::{Engine, Keyspace, KeyspaceSettings, Tables};
+use crate::engine::{Engine, Keyspace, KeyspaceSettings, Listener, Tables};
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
 use crate::stored::key::Salt;
@@ -19,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -82,17 +83,11 @@ struct Inner {
     volume: Arc<dyn Volume>,
     settings: EngineSettings,
     cache: Arc<BlockCache>,
-    open: Mutex<OpenKeyspaces>,
+    open: OpenKeyspaces,
+    platform: Mutex<Option<Arc<EmbeddedKeyspace>>>,
+    listener: RwLock<Option<Listener>>,
     bell: Mutex<Option<SyncSender<String>>>,
     stopping: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct OpenKeyspaces {
-    by_name: HashMap<String, (Arc<EmbeddedKeyspace>, u64)>,
-    platform: Option<Arc<EmbeddedKeyspace>>,
-    /// Counts uses, so that the one used longest ago is known.
-    clock: u64,
 }
 
 const PLATFORM: &str = "platform";
@@ -124,7 +119,9 @@ impl EmbeddedEngine {
             volume,
             settings,
             cache: cache::new(settings.cache_bytes as u64 / 2),
-            open: Mutex::default(),
+            open: OpenKeyspaces::default(),
+            platform: Mutex::default(),
+            listener: RwLock::default(),
             bell: Mutex::new(None),
             stopping: AtomicBool::new(false),
         });
@@ -206,14 +203,14 @@ fn upkeep_of(keyspace: &EmbeddedKeyspace, work: impl FnOnce() -> Result<(), Stor
 }
 
 impl Inner {
-    fn lock_open(&self) -> MutexGuard<'_, OpenKeyspaces> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_platform(&self) -> MutexGuard<'_, Option<Arc<EmbeddedKeyspace>>> {
+        self.platform.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Seals, merges and reclaims in keyspaces that got no row since the last look, once for each
     /// time they fall idle. One that fails keeps no other from its turn.
     fn tidy_idle(&self, looked: &mut HashMap<String, Look>) {
-        let mut names: Vec<String> = self.lock_open().by_name.keys().cloned().collect();
+        let mut names = self.open.names();
         looked.retain(|name, _| name == PLATFORM || names.contains(name));
         names.push(PLATFORM.to_owned());
         for name in names {
@@ -241,10 +238,9 @@ impl Inner {
 
     /// The keyspace `name` if it is open.
     fn find_open(&self, name: &str) -> Option<Arc<EmbeddedKeyspace>> {
-        let open = self.lock_open();
         match name {
-            PLATFORM => open.platform.clone(),
-            _ => open.by_name.get(name).map(|(keyspace, _)| Arc::clone(keyspace)),
+            PLATFORM => self.lock_platform().clone(),
+            _ => self.open.peek(name),
         }
     }
 
@@ -270,6 +266,14 @@ impl Inner {
             let bell = engine.bell.lock().unwrap_or_else(PoisonError::into_inner);
             bell.as_ref().is_some_and(|bell| bell.try_send(ringing.clone()).is_ok())
         };
+        let (engine, heard) = (Arc::downgrade(self), name.to_owned());
+        let news = move || {
+            let Some(engine) = engine.upgrade() else { return };
+            let listener = engine.listener.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Listener(listener)) = listener.as_ref() {
+                listener(&heard);
+            }
+        };
         EmbeddedKeyspace::open(
             Arc::clone(&self.volume),
             path,
@@ -277,7 +281,7 @@ impl Inner {
             self.settings,
             mode,
             Arc::clone(&self.cache),
-            Bell(Box::new(bell)),
+            Bells { dirty: Box::new(bell), news: Box::new(news) },
         )
         .map(Arc::new)
     }
@@ -335,7 +339,7 @@ impl Engine for EmbeddedEngine {
     fn create(&self, name: &str, settings: &KeyspaceSettings) -> Result<(), StoreError> {
         let (inner, directory) = (&self.inner, directory(name)?);
         self.platform()?; // there is never a tenant without the platform that knows it
-        let _open = inner.lock_open(); // nobody opens it meanwhile
+        let _claim = inner.open.claim(name); // nobody opens it meanwhile
         let path = directory.join(KEYSPACE_FILE);
         inner.volume.create_dir(&directory).map_err(|e| self.full_or(creating(e)))?;
         // From the root down, so that no synced name lies in a directory that could vanish; and
@@ -359,31 +363,35 @@ impl Engine for EmbeddedEngine {
 
     fn open(&self, name: &str) -> Result<Arc<dyn Keyspace>, StoreError> {
         let (inner, path) = (&self.inner, directory(name)?.join(KEYSPACE_FILE));
-        let mut open = inner.lock_open();
-        open.clock += 1;
-        let now = open.clock;
-        if let Some((keyspace, used)) = open.by_name.get_mut(name) {
-            *used = now;
-            return Ok(Arc::<EmbeddedKeyspace>::clone(keyspace));
+        if let Some(keyspace) = inner.open.find(name) {
+            return Ok(keyspace);
         }
-        open.close_idle(inner.settings.open_keyspaces_max);
+        let claim = inner.open.claim(name);
+        if let Some(keyspace) = inner.open.find(name) {
+            return Ok(keyspace); // whoever had the claim before opened it
+        }
+        inner.open.make_room(inner.settings.open_keyspaces_max);
         let keyspace = inner.open_file(name, &path, CommitMode::OnePhase).map_err(|e| match e {
             StoreError::NotFound { .. } => StoreError::NotFound { name: name.to_owned() },
             other => other,
         })?;
-        open.by_name.insert(name.to_owned(), (Arc::clone(&keyspace), now));
+        claim.put(Arc::clone(&keyspace));
         Ok(keyspace)
+    }
+
+    fn opened(&self, name: &str) -> Option<Arc<dyn Keyspace>> {
+        let keyspace = self.inner.open.find(name)?;
+        Some(keyspace)
+    }
+
+    fn listen(&self, listener: Listener) {
+        *self.inner.listener.write().unwrap_or_else(PoisonError::into_inner) = Some(listener);
     }
 
     fn delete(&self, name: &str) -> Result<(), StoreError> {
         let (inner, directory) = (&self.inner, directory(name)?);
-        let mut open = inner.lock_open();
-        if let Some((keyspace, _)) = open.by_name.get(name)
-            && Arc::strong_count(keyspace) > 1
-        {
-            return Err(StoreError::InUse);
-        }
-        open.by_name.remove(name);
+        let claim = inner.open.claim(name);
+        claim.close()?;
         // Whatever fails here may have removed something: only deleting again makes it certain.
         let unknown = |e: std::io::Error| StoreError::OutcomeUnknown { reason: e.to_string() };
         inner.volume.remove_dir(&directory).map_err(unknown)?;
@@ -408,8 +416,8 @@ impl Engine for EmbeddedEngine {
 
     fn platform(&self) -> Result<Arc<dyn Tables>, StoreError> {
         let (inner, path) = (&self.inner, Path::new(PLATFORM_FILE));
-        let mut open = inner.lock_open();
-        if let Some(platform) = &open.platform {
+        let mut open = inner.lock_platform();
+        if let Some(platform) = &*open {
             return Ok(Arc::<EmbeddedKeyspace>::clone(platform));
         }
         if !inner.volume.exists(path).map_err(creating)? {
@@ -425,28 +433,17 @@ impl Engine for EmbeddedEngine {
             )?;
         }
         let platform = inner.open_file(PLATFORM, path, CommitMode::TwoPhase)?;
-        open.platform = Some(Arc::clone(&platform));
+        *open = Some(Arc::clone(&platform));
         Ok(platform)
     }
 
     fn settle(&self) -> Result<(), StoreError> {
-        let open: Vec<Arc<EmbeddedKeyspace>> = {
-            let open = self.inner.lock_open();
-            open.by_name.values().map(|(keyspace, _)| Arc::clone(keyspace)).collect()
-        };
-        open.iter().try_for_each(|keyspace| Keyspace::settle(&**keyspace))
+        let names = self.inner.open.names();
+        let mut open = names.iter().filter_map(|name| self.inner.open.peek(name));
+        open.try_for_each(|keyspace| Keyspace::settle(&*keyspace))
     }
-}
 
-impl OpenKeyspaces {
-    /// Closes those that nobody uses, the longest unused first, until there is room for one.
-    fn close_idle(&mut self, max: usize) {
-        while self.by_name.len() >= max {
-            let idle = self.by_name.iter().filter(|(_, (k, _))| Arc::strong_count(k) == 1);
-            let Some(name) = idle.min_by_key(|(_, (_, used))| *used).map(|(n, _)| n.clone()) else {
-                return; // all are in use: bounded by those who use them
-            };
-            self.by_name.remove(&name);
-        }
+    fn demand_room(&self) -> Result<(), StoreError> {
+        commit::demand_room(&*self.inner.volume)
     }
 }

@@ -120,8 +120,8 @@ pub(crate) struct EmbeddedKeyspace {
     pub(super) writer: Mutex<Writer>,
     /// Held by whoever changes blocks.
     pub(super) upkeep: Mutex<()>,
-    /// Tells the engine that there is something to seal.
-    pub(super) on_dirty: Bell,
+    /// Tells the engine.
+    pub(super) bells: Bells,
     /// It has been told and has not begun yet.
     pub(super) rung: AtomicBool,
     /// Bytes that the file took beyond what it holds when it was last written anew.
@@ -130,12 +130,17 @@ pub(crate) struct EmbeddedKeyspace {
     pub(super) suspect: AtomicBool,
 }
 
-/// A call that says "there is work", and gives whether that was heard.
-pub(super) struct Bell(pub(super) Box<dyn Fn() -> bool + Send + Sync>);
+/// What a keyspace tells its engine.
+pub(super) struct Bells {
+    /// That there is something to seal. Gives whether that was heard.
+    pub(super) dirty: Box<dyn Fn() -> bool + Send + Sync>,
+    /// That the newest seq has moved.
+    pub(super) news: Box<dyn Fn() + Send + Sync>,
+}
 
-impl std::fmt::Debug for Bell {
+impl std::fmt::Debug for Bells {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Bell")
+        f.write_str("Bells")
     }
 }
 
@@ -169,7 +174,7 @@ impl EmbeddedKeyspace {
         settings: EngineSettings,
         mode: CommitMode,
         cache: Arc<BlockCache>,
-        on_dirty: Bell,
+        bells: Bells,
     ) -> Result<Self, StoreError> {
         if rewrite::is_suspect(&*volume, path)? {
             rewrite::salvage(&*volume, path, settings.page_cache_bytes, mode)?;
@@ -199,7 +204,7 @@ impl EmbeddedKeyspace {
             state: RwLock::new(Arc::new(loaded.state)),
             writer: Mutex::new(loaded.writer),
             upkeep: Mutex::new(()),
-            on_dirty,
+            bells,
             rung: AtomicBool::new(false),
             overhead_bytes: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
@@ -213,7 +218,14 @@ impl EmbeddedKeyspace {
 
     /// Shows `state` to every later question.
     pub(super) fn publish(&self, state: State) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+        let last_seq = state.last_seq;
+        let before = {
+            let mut shown = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *shown, Arc::new(state))
+        };
+        if before.last_seq != last_seq {
+            (self.bells.news)();
+        }
     }
 
     /// The right to change blocks.

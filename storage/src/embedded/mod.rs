@@ -18,6 +18,7 @@ mod feed;
 mod keyspace;
 mod layout;
 mod load;
+mod open;
 mod repeats;
 mod rewrite;
 mod rows;

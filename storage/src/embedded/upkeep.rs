@@ -71,7 +71,7 @@ impl EmbeddedKeyspace {
                 || state.unsealed_bytes() >= times * self.settings.seal_bytes
         };
         let rings = self.settings.background && !self.rung.swap(true, Ordering::SeqCst);
-        if rings && !(self.on_dirty.0)() {
+        if rings && !(self.bells.dirty)() {
             // Nobody heard: the next commit rings again.
             self.rung.store(false, Ordering::SeqCst);
         }

@@ -326,7 +326,12 @@ fn append_of(part: &Part) -> Append {
         key: key.clone(),
         value: Some(value.clone()),
     };
-    Append { rows: batch(&part.rows), writes: part.note.iter().map(write).collect(), atomic: true }
+    Append {
+        rows: batch(&part.rows),
+        writes: part.note.iter().map(write).collect(),
+        atomic: true,
+        receipt: None,
+    }
 }
 
 fn claim(engine: &dyn Engine, key: &[u8], value: &[u8]) -> Result<(), Refusal> {

@@ -1,0 +1,71 @@
+//! Acts of administration. A command performs one on the data itself or, where a server has the
+//! data open, has the server perform it: the same act, with the same answer.
+
+use super::problem::Problem;
+use super::table::instant;
+use crate::identity::Identity;
+use crate::runtime::clock::Clock;
+use crate::tenancy::registry::{Completion, NewTenant, Tenancy};
+use crate::tenancy::slug::Slug;
+use crate::tenancy::tenant::Tenant;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Something to be done.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Act {
+    /// Makes a tenant.
+    TenantCreate {
+        /// Its name.
+        slug: String,
+        /// Its time zone.
+        time_zone: String,
+    },
+    /// Lists all tenants.
+    TenantList,
+}
+
+/// What acts are performed on.
+#[derive(Clone, Debug)]
+pub(super) struct Acts {
+    pub(super) tenancy: Arc<Tenancy>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) clock: Clock,
+}
+
+impl Acts {
+    /// Performs an act that is written as JSON, and gives what came of it, or the problem, as JSON.
+    pub(super) fn perform_text(&self, act: &[u8]) -> Result<Value, Value> {
+        let act = serde_json::from_slice(act).context("the server does not know this act");
+        let told = |error: anyhow::Error| json!(Problem::of(&error));
+        act.map_err(told)
+            .and_then(|act| self.perform(act).map_err(|error| json!(Problem::of(&error))))
+    }
+
+    /// Performs `act`.
+    pub(super) fn perform(&self, act: Act) -> Result<Value> {
+        match act {
+            Act::TenantCreate { slug, time_zone } => {
+                let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
+                let now_ms = self.clock.now_ms();
+                let made = self.tenancy.create(new, now_ms, |_| Ok(Completion::default()))?;
+                Ok(tenant_as_json(&made))
+            }
+            Act::TenantList => {
+                let tenants = self.tenancy.list()?;
+                let items: Vec<Value> = tenants.iter().map(tenant_as_json).collect();
+                Ok(json!({ "items": items, "next_cursor": null }))
+            }
+        }
+    }
+}
+
+fn tenant_as_json(tenant: &Tenant) -> Value {
+    json!({
+        "id": tenant.id, "slug": tenant.slug, "state": tenant.state,
+        "time_zone": tenant.time_zone, "created_at": instant(tenant.created_ms),
+    })
+}

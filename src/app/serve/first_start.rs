@@ -1,0 +1,93 @@
+//! The first start: what must be there before anybody can sign in.
+
+use crate::app::password;
+use crate::app::session::Session;
+use crate::identity::email::Email;
+use crate::identity::password::Password;
+use crate::identity::user::{Owner, User};
+use crate::tenancy::registry::{NewTenant, Tenancy};
+use crate::tenancy::slug::Slug;
+use anyhow::{Context, Result};
+use std::fs::{self, DirBuilder};
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The tenant that a first start makes.
+const DEFAULT_TENANT: &str = "default";
+/// The tenant of `--demo`.
+pub(super) const DEMO_TENANT: &str = "demo";
+/// The administrator that a first start makes.
+const ADMINISTRATOR: &str = "admin@localhost";
+
+/// What a first start made.
+pub(super) struct Made {
+    tenant: Slug,
+    email: Email,
+    shown: Shown,
+}
+
+/// Where the password is told.
+enum Shown {
+    /// On the terminal.
+    Here(Password),
+    /// In a file.
+    File(PathBuf),
+}
+
+impl Made {
+    /// What the administrator is told.
+    pub(super) fn told(&self) -> String {
+        let Self { tenant, email, shown } = self;
+        let mut text = format!("made tenant `{tenant}`\n  sign in as: {email}\n");
+        text += &match shown {
+            Shown::Here(password) => {
+                format!("  password:   {} (shown only now)\n\n", password.reveal())
+            }
+            Shown::File(file) => {
+                format!("  password:   in `{}`; read it, then delete it\n\n", file.display())
+            }
+        };
+        text
+    }
+}
+
+/// Makes the data directory, for its owner alone.
+pub(super) fn make_directory(dir: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make the directory `{}`", dir.display()))
+}
+
+/// Makes the first tenant with its administrator, and the demo's, where they are missing.
+pub(super) fn run(tenancy: &Tenancy, demo: bool, session: &Session) -> Result<Option<Made>> {
+    let name = if demo { DEMO_TENANT } else { DEFAULT_TENANT };
+    let tenants = tenancy.list()?;
+    let wanted = if demo { tenancy.named(name).is_none() } else { tenants.is_empty() };
+    if !wanted {
+        return Ok(None);
+    }
+    let (slug, email) = (Slug::parse(name)?, Email::parse(ADMINISTRATOR)?);
+    let password = Password::random();
+    let hash = password.hash()?;
+    // Before the user exists: a password that nobody can be told is worse than one of nobody.
+    let shown = if io::stdout().is_terminal() && !session.json {
+        Shown::Here(password)
+    } else {
+        Shown::File(password::write_file(session.data_dir(), &email, &password)?)
+    };
+    let now_ms = session.clock.now_ms();
+    let new = NewTenant { slug: slug.clone(), time_zone: "UTC".to_owned() };
+    let platform = tenants.is_empty();
+    let made = tenancy.create(new, now_ms, |tenant| {
+        let owner = Owner { email: email.clone(), password: hash, platform };
+        User::owner(tenant.id.clone(), owner, now_ms).creation()
+    });
+    if let (Err(_), Shown::File(file)) = (&made, &shown) {
+        let _may_stay = fs::remove_file(file); // it opens nothing
+    }
+    made?;
+    Ok(Some(Made { tenant: slug, email, shown }))
+}

@@ -1,0 +1,240 @@
+//! The server as a process: what it opens, in which order it starts and stops, and what it says.
+
+mod first_start;
+
+use super::output;
+use super::remote::CONTROL_SOCKET;
+use super::session::Session;
+use crate::config::settings::Settings;
+use crate::http::live::Hub;
+use crate::http::measures::Measures;
+use crate::http::server::{Parts, Server};
+use crate::http::tls::{CertificateSource, Certificates};
+use crate::http::{self, ConnectionCaps, Endpoint};
+use crate::intake::writer::{WriterSettings, Writers};
+use crate::query::{AnswerCache, QuerySettings};
+use crate::runtime::pool::Pool;
+use crate::runtime::tasks::Tasks;
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Questions and large bodies that may wait for a processor, for each of them.
+const WAITING_PER_PROCESSOR_MAX: usize = 256;
+
+/// Pieces of work that wait for a disk at a time, and how many more may wait for their turn.
+const DISK_THREADS_MAX: usize = 64;
+const DISK_WAITING_MAX: usize = 4096;
+
+/// Sign-ins that may wait for their hash: half a minute's worth for one processor.
+const PASSWORDS_WAITING_MAX: usize = 256;
+
+/// How long the writers may take to store what was taken, after the last request.
+const WRITERS_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Where the local authority's certificate lies in the data directory.
+const CA_FILE: &str = "tls/ca.pem";
+
+/// What is asked of a run.
+pub(super) struct Plan {
+    pub(super) listen: SocketAddr,
+    pub(super) ready_file: Option<PathBuf>,
+    pub(super) demo: bool,
+}
+
+/// Serves until it is told to stop.
+pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
+    install_cryptography();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("emx-io")
+        .build()
+        .context("cannot start threads")?;
+    let (server, greeting) = open(plan, session)?;
+    let outcome = runtime.block_on(serve(plan, session, &server, &greeting));
+    let settings = &session.settings().server;
+    runtime.block_on(server.tasks.end(settings.stop_time_max.0));
+    // After the last request, so that whatever was taken is stored and answered.
+    if !server.writers.stop(WRITERS_TIME_MAX) {
+        tracing::error!("the writers did not end in time");
+    }
+    runtime.shutdown_timeout(WRITERS_TIME_MAX);
+    if let Some(file) = &plan.ready_file {
+        let _may_be_gone = fs::remove_file(file);
+    }
+    outcome
+}
+
+/// One cryptographic provider for everything in the process.
+fn install_cryptography() {
+    // A second call in one process is refused; the first goes on.
+    let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _already = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
+
+/// What is said once the server answers.
+struct Greeting {
+    first: Option<first_start::Made>,
+}
+
+fn open(plan: &Plan, session: &Session) -> Result<(Arc<Server>, Greeting)> {
+    let (settings, clock) = (session.settings(), session.clock.clone());
+    first_start::make_directory(session.data_dir())?;
+    let data = session.open_or_make()?;
+    let now_ms = clock.now_ms();
+    let acts = session.acts(&Arc::new(data.tenancy))?;
+    let (tenancy, identity) = (Arc::clone(&acts.tenancy), Arc::clone(&acts.identity));
+    let first = first_start::run(&tenancy, plan.demo, session)?;
+    let source = match (&*settings.server.certificate.0, &*settings.server.key.0) {
+        ("", _) => CertificateSource::LocalAuthority,
+        (certificate, key) => {
+            CertificateSource::Files { certificate: certificate.into(), key: key.into() }
+        }
+    };
+    let mut names = settings.server.names.0.clone();
+    if !plan.listen.ip().is_unspecified() {
+        names.push(plan.listen.ip().to_string());
+    }
+    let certificates = Certificates::open(session.data_dir(), source, &names, now_ms)?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let live = Arc::new(Hub::new());
+    data.engine.listen(live.listener());
+    let server = Server::new(Parts {
+        control: Arc::new(move |act| acts.perform_text(act)),
+        tenancy,
+        identity,
+        writers: Arc::new(Writers::start(writer_settings(settings))?),
+        answers: AnswerCache::new(settings.cache.result_bytes.bytes()),
+        query: query_settings(settings),
+        clock,
+        processors: Pool::of_processors(processors, processors * WAITING_PER_PROCESSOR_MAX),
+        threads: Pool::of_threads(DISK_THREADS_MAX, DISK_WAITING_MAX),
+        passwords: Pool::of_threads(processors, PASSWORDS_WAITING_MAX),
+        tasks: Tasks::default(),
+        certificates,
+        base_domain: settings.server.base_domain.0.to_ascii_lowercase(),
+        origins: settings.server.origins.0.clone(),
+        live,
+        measures: Measures::new(),
+        caps: ConnectionCaps {
+            total_max: settings.server.connections_max,
+            per_address_max: settings.server.connections_per_address_max,
+        },
+    });
+    Ok((Arc::new(server), Greeting { first }))
+}
+
+fn writer_settings(settings: &Settings) -> WriterSettings {
+    WriterSettings {
+        threads: settings.performance.writer_threads,
+        commit_rows_max: settings.performance.queue_rows_max.min(64 << 10),
+        ..WriterSettings::default()
+    }
+}
+
+fn query_settings(settings: &Settings) -> QuerySettings {
+    QuerySettings {
+        time_ms_max: settings.performance.query_time_max.0.as_millis() as u64,
+        memory_bytes_max: settings.performance.query_memory_max.bytes(),
+        cache_bytes_max: settings.cache.result_bytes.bytes(),
+    }
+}
+
+async fn serve(
+    plan: &Plan,
+    session: &Session,
+    server: &Arc<Server>,
+    greeting: &Greeting,
+) -> Result<()> {
+    let socket = session.data_dir().join(CONTROL_SOCKET);
+    let endpoint = Endpoint::bind(plan.listen, &socket)
+        .await
+        .with_context(|| format!("cannot listen at `{}`", plan.listen))?;
+    let address = endpoint.address;
+    stop_when_told(server)?;
+    let accepting = http::serve(Arc::clone(server), endpoint);
+    say_ready(plan, session, server, address, greeting)?;
+    accepting.await?;
+    if !session.json {
+        eprintln!("stopping: ending what is under way");
+    }
+    Ok(())
+}
+
+/// The end begins with SIGTERM or SIGINT. SIGHUP has the certificate read again.
+fn stop_when_told(server: &Arc<Server>) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let server = Arc::clone(server);
+    server.tasks.clone().spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                () = server.tasks.stopping() => break,
+                _ = hang_up.recv() => http::run::reload(&server).await,
+            }
+        }
+        server.tasks.stop();
+    });
+    Ok(())
+}
+
+fn say_ready(
+    plan: &Plan,
+    session: &Session,
+    server: &Server,
+    address: SocketAddr,
+    greeting: &Greeting,
+) -> Result<()> {
+    let url = url_of(address);
+    let info = server.certificates.info();
+    let ca_file = info.authority.as_ref().map(|_| session.data_dir().join(CA_FILE));
+    let ready = json!({
+        "url": url,
+        "ca_file": ca_file.as_ref().map(|file| file.display().to_string()),
+        "pid": std::process::id(),
+    });
+    if let Some(file) = &plan.ready_file {
+        write_ready(file, &ready.to_string())
+            .with_context(|| format!("cannot write `{}`", file.display()))?;
+    }
+    if session.json {
+        return output::json(&ready);
+    }
+    let mut text = String::new();
+    if let Some(made) = &greeting.first {
+        text += &made.told();
+    }
+    text += &format!("serving at {url}\n");
+    if let Some(file) = ca_file {
+        text += &format!("certificate authority: {}\n", file.display());
+        if let Some(authority) = &info.authority {
+            text += &format!("  SHA-256 {}\n", authority.sha256);
+        }
+    }
+    text += "stop with Ctrl-C\n";
+    Ok(output::text(&text)?)
+}
+
+/// The address as one would type it.
+fn url_of(address: SocketAddr) -> String {
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        return format!("https://localhost:{}", address.port());
+    }
+    format!("https://{address}")
+}
+
+/// Whole or not at all: whoever waits for the file reads it as soon as it is there.
+fn write_ready(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut fresh = file.as_os_str().to_owned();
+    fresh.push(".new");
+    fs::write(&fresh, text)?;
+    fs::rename(&fresh, file)
+}

@@ -1,0 +1,316 @@
+//! Signing in and out (contract §5).
+//!
+//! The page keeps its refresh token in a cookie that scripts cannot read and other sites cannot have
+//! sent; other clients get it in the answer. *Invariant*: an address that takes the cookie takes JSON
+//! only, and from the server's own origin, so that no form of another site can use it.
+
+use crate::http::call::Call;
+use crate::http::openapi::{Operation, schema};
+use crate::http::problem::Problem;
+use crate::http::reply::{self, Reply};
+use crate::http::request::Request;
+use crate::http::route::{Access, Answer, Route, handler};
+use crate::identity::api_key::ApiKeyError;
+use crate::identity::login::{Credentials, LoginError};
+use crate::identity::session::SessionError;
+use crate::identity::{IdentifyError, RefreshError, SignedIn};
+use crate::tenancy::id::TenantId;
+use crate::tenancy::permission::Permission;
+use crate::tenancy::scope::Principal;
+use hyper::header::{COOKIE, HeaderValue, ORIGIN, SET_COOKIE};
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(in crate::http) const ROUTES: &[Route] = &[
+    Route {
+        method: Method::POST,
+        path: "/api/v1/auth/login",
+        access: Access::Public,
+        handler: handler!(login),
+        summary: "Signs in with a password",
+        describe: |operation: Operation| {
+            let body = schema::object(json!({
+                "tenant": schema::text(), "email": schema::text(), "password": schema::text(),
+            }));
+            let mut body = body;
+            body["properties"]["cookie"] = schema::boolean();
+            operation
+                .body(&["application/json"], body)
+                .answer(200, "Signed in", schema::session())
+                .refuses(&[401, 403, 413, 415, 422, 429])
+        },
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/auth/refresh",
+        access: Access::Public,
+        handler: handler!(refresh),
+        summary: "Takes a refresh token for the next one and another access token",
+        describe: |operation| {
+            let body = json!({
+                "type": "object",
+                "properties": { "refresh_token": schema::text() },
+            });
+            operation
+                .body(&["application/json"], body)
+                .answer(200, "Goes on", schema::session())
+                .refuses(&[401, 403, 413, 415, 422])
+        },
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/auth/logout",
+        access: Access::Known,
+        handler: handler!(logout),
+        summary: "Ends the session of the caller, its access tokens included",
+        describe: |operation| operation.nothing(204, "It has ended").refuses(&[403]),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/auth/me",
+        access: Access::Known,
+        handler: handler!(me),
+        summary: "Who is asking",
+        describe: |operation| {
+            let me = schema::object(json!({
+                "user": schema::nullable(schema::user()),
+                "tenant": schema::tenant(),
+                "role": schema::text(),
+                "permissions": { "type": "array", "items": schema::text() },
+            }));
+            operation.answer(200, "You", me)
+        },
+    },
+    Route {
+        method: Method::GET,
+        path: "/.well-known/jwks.json",
+        access: Access::Public,
+        handler: handler!(jwks),
+        summary: "The public keys that access tokens are signed with (RFC 7517)",
+        describe: |operation| {
+            let keys = json!({ "type": "array", "items": { "type": "object" } });
+            operation.answer(200, "A JWK set", schema::object(json!({ "keys": keys })))
+        },
+    },
+];
+
+/// The page's refresh token. The name's prefix has browsers refuse it from anybody but this host,
+/// over TLS, for every path.
+const COOKIE_NAME: &str = "__Host-emx_refresh";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    tenant: String,
+    email: String,
+    password: String,
+    #[serde(default)]
+    cookie: bool,
+}
+
+async fn login(mut call: Call) -> Answer {
+    let Login { tenant, email, password, cookie } = call.request.json().await?;
+    if cookie {
+        own_origin(&call.request)?;
+    }
+    let server = Arc::clone(&call.server);
+    let (address, now_ms) = (call.request.arrived.peer.ip(), server.clock.now_ms());
+    let signed_in = call.server.passwords.run(move || {
+        let credentials = Credentials {
+            tenant: &tenant,
+            email: &email,
+            password: &password,
+            address: Some(address),
+        };
+        server.identity.login(&server.tenancy, &credentials, now_ms)
+    });
+    let signed_in = signed_in.await?.map_err(login_problem)?;
+    told(&call, signed_in, cookie)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refresh {
+    refresh_token: Option<String>,
+}
+
+async fn refresh(mut call: Call) -> Answer {
+    let Refresh { refresh_token } = call.request.json().await?;
+    let (token, cookie) = match refresh_token {
+        Some(token) => (token, false),
+        None => {
+            own_origin(&call.request)?;
+            let nobody = || Problem::unauthorized("unauthorized", "sign in first");
+            (cookie_of(&call.request).ok_or_else(nobody)?, true)
+        }
+    };
+    let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
+    let refreshed = call.server.threads.run(move || server.identity.refresh(&token, now_ms));
+    told(&call, refreshed.await?.map_err(refresh_problem)?, cookie)
+}
+
+/// What somebody gets who signed in.
+fn told(call: &Call, signed_in: SignedIn, cookie: bool) -> Answer {
+    let SignedIn { access_token, expires_in_s, refresh_token, user, session } = signed_in;
+    let mut answer = json!({
+        "access_token": access_token,
+        "token_type": "Bearer",
+        "expires_in": expires_in_s,
+        "user": { "id": user.id, "email": user.email, "role": user.role, "platform": user.platform },
+        "tenant": tenant_of(call, &session.tenant_id)?,
+    });
+    if !cookie {
+        answer["refresh_token"] = refresh_token.into();
+        return Ok(reply::json(StatusCode::OK, &answer));
+    }
+    let left_s = (session.until_ms - call.server.clock.now_ms()).max(0) / 1000;
+    let mut reply = reply::json(StatusCode::OK, &answer);
+    set_cookie(&mut reply, &refresh_token, left_s);
+    Ok(reply)
+}
+
+fn tenant_of(call: &Call, id: &TenantId) -> Result<Value, Problem> {
+    let gone = || Problem::unauthorized("session_ended", "the tenant is not here any more");
+    let tenant = call.server.tenancy.with_id(id).ok_or_else(gone)?;
+    Ok(json!({ "id": tenant.id, "slug": tenant.slug, "time_zone": tenant.time_zone }))
+}
+
+async fn logout(call: Call) -> Answer {
+    let Principal::User { family, .. } = call.principal()?.clone() else {
+        let detail = "a key has no session: revoke it instead";
+        return Err(Problem::forbidden("no_session", detail));
+    };
+    let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
+    let ended = call.server.threads.run(move || server.identity.logout(&family, now_ms));
+    ended.await?.map_err(session_problem)?;
+    let mut reply = reply::no_content();
+    set_cookie(&mut reply, "", 0);
+    Ok(reply)
+}
+
+async fn me(call: Call) -> Answer {
+    let principal = call.principal()?.clone();
+    let id = call.scope().await?.id().clone();
+    let tenant = tenant_of(&call, &id)?;
+    let user = match &principal {
+        Principal::User { user_id, tenant_id, .. } => {
+            let (server, user_id) = (Arc::clone(&call.server), Arc::clone(user_id));
+            let tenant_id = tenant_id.clone();
+            let user = call.server.threads.run(move || server.identity.user(&tenant_id, &user_id));
+            let user = user.await?.map_err(|error| Problem::internal(&error))?;
+            json!({ "id": user.id, "email": user.email, "role": user.role, "platform": user.platform })
+        }
+        _ => Value::Null,
+    };
+    let permissions = Permission::all().filter(|permission| principal.permits(*permission));
+    let permissions: Vec<Permission> = permissions.collect();
+    Ok(reply::json(
+        StatusCode::OK,
+        &json!({
+            "user": user,
+            "tenant": tenant,
+            "role": principal.role(),
+            "permissions": permissions,
+        }),
+    ))
+}
+
+async fn jwks(call: Call) -> Answer {
+    let keys = call.server.identity.jwks(call.server.clock.now_ms());
+    Ok(reply::json(StatusCode::OK, &keys))
+}
+
+/// Fails where a browser says that the page of another site asks.
+fn own_origin(request: &Request) -> Result<(), Problem> {
+    let foreign = || {
+        let detail = "only the server's own page may use its cookie";
+        Problem::forbidden("origin_not_allowed", detail)
+    };
+    if let Some(site) = request.text_header("sec-fetch-site")?
+        && !matches!(site, "same-origin" | "none")
+    {
+        return Err(foreign());
+    }
+    let Some(origin) = request.headers.get(ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().map_err(|_| foreign())?;
+    let named = request.text_header("host")?.or(request.arrived.host.as_deref());
+    match (origin.strip_prefix("https://"), named) {
+        (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
+        _ => Err(foreign()),
+    }
+}
+
+fn cookie_of(request: &Request) -> Option<String> {
+    let values = request.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies =
+        values.flat_map(|text| text.split(';')).filter_map(|c| c.trim().split_once('='));
+    cookies.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value.to_owned())
+}
+
+fn set_cookie(reply: &mut Reply, value: &str, max_age_s: i64) {
+    let cookie = format!(
+        "{COOKIE_NAME}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_s}"
+    );
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        reply.headers_mut().insert(SET_COOKIE, cookie);
+    }
+}
+
+fn login_problem(error: LoginError) -> Problem {
+    let (code, detail) = (error.code(), error.to_string());
+    match error {
+        LoginError::InvalidCredentials => Problem::unauthorized(code, detail),
+        LoginError::TooManyAttempts { retry_after_s } => {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(retry_after_s)
+        }
+        LoginError::Store(store) => Problem::of_store(&store),
+        LoginError::Session(session) => session_problem(session),
+        LoginError::Signing(signing) => Problem::internal(&signing),
+    }
+}
+
+fn refresh_problem(error: RefreshError) -> Problem {
+    match error {
+        RefreshError::Session(session) => session_problem(session),
+        RefreshError::Signing(signing) => Problem::internal(&signing),
+    }
+}
+
+fn session_problem(error: SessionError) -> Problem {
+    let (code, detail) = (error.code(), error.to_string());
+    match error {
+        SessionError::Unknown | SessionError::Expired | SessionError::Reused => {
+            Problem::unauthorized(code, detail)
+        }
+        SessionError::Contended => Problem::unavailable(code, detail),
+        SessionError::Store(store) => Problem::of_store(&store),
+        SessionError::NoRandomness(_) => Problem::internal(&detail),
+    }
+}
+
+impl From<IdentifyError> for Problem {
+    fn from(error: IdentifyError) -> Self {
+        tracing::debug!(%error, "a caller is not known");
+        Self::unauthorized(error.code(), error.to_string())
+    }
+}
+
+impl From<ApiKeyError> for Problem {
+    fn from(error: ApiKeyError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            ApiKeyError::Invalid => Self::unauthorized(code, detail),
+            ApiKeyError::NotFound { .. } => Self::not_found("an API key with this id"),
+            ApiKeyError::Name => Self::invalid("/name", code, detail),
+            ApiKeyError::Expiry => Self::invalid("/expires_at", code, detail),
+            ApiKeyError::Role { .. } => Self::forbidden(code, detail),
+            ApiKeyError::TooMany | ApiKeyError::Conflict => {
+                Self::new(StatusCode::CONFLICT, code, detail)
+            }
+            ApiKeyError::NoRandomness(_) => Self::internal(&detail),
+            ApiKeyError::Store(store) => Self::of_store(&store),
+        }
+    }
+}

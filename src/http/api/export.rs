@@ -1,0 +1,202 @@
+//! Rows and answers as files, streamed (contract §4).
+
+use crate::http::call::{Call, asked};
+use crate::http::openapi::{Operation, schema};
+use crate::http::problem::Problem;
+use crate::http::reply::{self, Reply};
+use crate::http::route::{Access, Answer, Route, handler};
+use crate::query::rows::RowsQuestion;
+use crate::query::{self, Question, render};
+use crate::tenancy::permission::Permission;
+use crate::tenancy::scope::TenantScope;
+use crate::transfer::export::{ExportError, ExportFormat, export};
+use bytes::Bytes;
+use futures_util::Stream;
+use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, StatusCode};
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use storage::ask::Budget;
+use tokio::sync::mpsc;
+
+pub(in crate::http) const ROUTES: &[Route] = &[Route {
+    method: Method::GET,
+    path: "/api/v1/export",
+    access: Access::With(Permission::Export),
+    handler: handler!(get),
+    summary: "Rows, or with `metrics` an answer, as a file",
+    describe: |operation: Operation| {
+        operation
+            .param("format", schema::export_format(), "`ndjson` unless said otherwise")
+            .question()
+            .file(&["text/csv", "application/x-ndjson"], "The file")
+            .refuses(&[400, 422, 503])
+    },
+}];
+
+/// Bytes that are collected before they are sent on, and pieces that may wait for the peer.
+const PIECE_BYTES: usize = 64 << 10;
+const PIECES_WAITING_MAX: usize = 4;
+
+async fn get(call: Call) -> Answer {
+    let mut format = ExportFormat::Ndjson;
+    let mut question = Vec::new();
+    for (name, value) in call.request.params()? {
+        match name.as_str() {
+            "format" => format = format_of(&value)?,
+            _ => question.push((name, value)),
+        }
+    }
+    let scope = call.scope().await?;
+    let is_question = question
+        .iter()
+        .any(|(name, _)| matches!(name.as_str(), "metrics" | "metric" | "group_by" | "bucket"));
+    if is_question {
+        return answer(&call, scope, Question::from_params(question)?, format).await;
+    }
+    let rows = RowsQuestion::from_params(question)?;
+    if rows.cursor.is_some() || rows.seqs.is_some() {
+        let detail = "an export has all rows of a range of time: leave out `cursor` and seqs";
+        return Err(Problem::invalid("/cursor", "not_here", detail));
+    }
+    stream(&call, scope, rows, format)
+}
+
+fn format_of(text: &str) -> Result<ExportFormat, Problem> {
+    ExportFormat::parse(text)
+        .ok_or_else(|| Problem::invalid("/format", "invalid_value", "must be `csv` or `ndjson`"))
+}
+
+/// An answer is in memory already: it goes out whole.
+async fn answer(
+    call: &Call,
+    scope: TenantScope,
+    question: Question,
+    format: ExportFormat,
+) -> Answer {
+    let server = Arc::clone(&call.server);
+    let budget = server.query.budget(server.clock.instant());
+    let computed = call.compute(budget, move |budget| {
+        query::ask(&asked(&scope), &question, budget, &|| server.clock.instant())
+    });
+    let answer = computed.await??;
+    let mut text = Vec::new();
+    let written = match format {
+        ExportFormat::Csv => render::write_csv(&mut text, &answer.table),
+        ExportFormat::Ndjson => render::write_ndjson(&mut text, &answer.table),
+    };
+    written.map_err(|error| Problem::internal(&error))?;
+    let mut reply = reply::bytes(StatusCode::OK, "", text);
+    name(&mut reply, format);
+    Ok(reply)
+}
+
+/// Rows are read while they are sent. What goes wrong on the way cuts the stream, so that nobody
+/// takes a part for the whole.
+fn stream(call: &Call, scope: TenantScope, rows: RowsQuestion, format: ExportFormat) -> Answer {
+    let Some(selection) = rows.selection(&asked(&scope)) else {
+        let mut reply = reply::bytes(StatusCode::OK, "", Bytes::new());
+        name(&mut reply, format);
+        return Ok(reply);
+    };
+    let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
+    // A long export is no fault: only its peer's silence ends it.
+    let budget = Budget { memory_bytes: call.server.query.memory_bytes_max, ..Budget::default() };
+    let cancelled = Arc::clone(&budget.cancelled);
+    let server = Arc::clone(&call.server);
+    call.server.tasks.spawn(async move {
+        let ended = server.threads.run(move || {
+            let mut out = Pieces { pieces, piece: Vec::with_capacity(PIECE_BYTES) };
+            let written =
+                export(&**scope.keyspace(), &selection, format, &budget, &mut out, &mut |_| {});
+            match written.and_then(|_| Ok(out.flush()?)) {
+                Ok(()) => {}
+                Err(error) => out.fail(&error),
+            }
+        });
+        if let Err(error) = ended.await {
+            tracing::warn!(%error, "an export did not run");
+        }
+    });
+    let body = ExportBody { waiting, cancelled };
+    let mut reply = warp::reply::Reply::into_response(warp::reply::stream(body));
+    name(&mut reply, format);
+    Ok(reply)
+}
+
+/// Says what the file is and how to call it.
+fn name(reply: &mut Reply, format: ExportFormat) {
+    let (content_type, disposition) = match format {
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"executions.csv\""),
+        ExportFormat::Ndjson => {
+            ("application/x-ndjson", "attachment; filename=\"executions.ndjson\"")
+        }
+    };
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+type Piece = Result<Bytes, io::Error>;
+
+/// Cuts what is written into pieces, and waits for the peer where too many are on the way.
+struct Pieces {
+    pieces: mpsc::Sender<Piece>,
+    piece: Vec<u8>,
+}
+
+impl Pieces {
+    fn send(&mut self, piece: Piece) -> io::Result<()> {
+        self.pieces.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn fail(mut self, error: &ExportError) {
+        let gone = matches!(error, ExportError::Write(e) if e.kind() == io::ErrorKind::BrokenPipe);
+        if !gone {
+            tracing::warn!(%error, "an export ended early");
+            let _nobody_reads = self.send(Err(io::Error::other("the export ended early")));
+        }
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
+        self.send(Ok(piece.into()))
+    }
+}
+
+/// The pieces as a body. Dropped before its end, it cancels the export.
+struct ExportBody {
+    waiting: mpsc::Receiver<Piece>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Stream for ExportBody {
+    type Item = Piece;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        self.waiting.poll_recv(cx)
+    }
+}
+
+impl Drop for ExportBody {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}

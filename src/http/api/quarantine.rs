@@ -1,0 +1,136 @@
+//! What could not be accepted: seen, tried again, thrown away (contract §3).
+
+use crate::http::call::Call;
+use crate::http::openapi::{Operation, schema};
+use crate::http::problem::Problem;
+use crate::http::reply;
+use crate::http::route::{Access, Answer, Route, handler};
+use crate::intake::batch::RowError;
+use crate::intake::quarantine::{self, EntryId, Retried};
+use crate::model::time::format_rfc3339;
+use crate::process::admit::Arrival;
+use crate::process::quarantine::{Form, Quarantined};
+use crate::tenancy::permission::Permission;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use storage::engine::RowOutcome;
+
+pub(in crate::http) const ROUTES: &[Route] = &[
+    Route {
+        method: Method::GET,
+        path: "/api/v1/quarantine",
+        access: Access::With(Permission::QuarantineRead),
+        handler: handler!(list),
+        summary: "What could not be accepted, whole, with the reason",
+        describe: |operation| {
+            operation
+                .page(PAGE_MAX)
+                .answer(200, "A page of entries", schema::page(schema::quarantined()))
+                .refuses(&[400, 422, 503])
+        },
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/quarantine/{id}/retry",
+        access: Access::With(Permission::QuarantineManage),
+        handler: handler!(retry),
+        summary: "Judges an entry again and stores it if it can be true by now",
+        describe: |operation: Operation| {
+            operation
+                .answer(200, "It is stored and no longer in quarantine", schema::retried())
+                .refuses(&[400, 404, 422, 503, 507])
+        },
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/api/v1/quarantine/{id}",
+        access: Access::With(Permission::QuarantineManage),
+        handler: handler!(delete),
+        summary: "Throws an entry away",
+        describe: |operation| operation.nothing(204, "It is gone").refuses(&[404, 503, 507]),
+    },
+];
+
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 1000;
+
+async fn list(call: Call) -> Answer {
+    let (mut limit, mut after) = (PAGE_DEFAULT, None);
+    for (name, value) in call.request.params()? {
+        match name.as_str() {
+            "limit" => limit = super::limit_param(&value, PAGE_MAX)?,
+            "cursor" => {
+                let invalid =
+                    || Problem::invalid("/cursor", "invalid_cursor", "is none of this list's");
+                after = Some(EntryId::parse(&value).ok_or_else(invalid)?);
+            }
+            name => return Err(Problem::unknown_param(name)),
+        }
+    }
+    let keyspace = Arc::clone(call.scope().await?.keyspace());
+    let entries = call.server.threads.run(move || quarantine::list(&*keyspace, after, limit + 1));
+    let mut entries = entries.await??;
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next_cursor = entries.last().filter(|_| more).map(|(id, _)| id.to_string());
+    let items: Vec<Value> = entries.iter().map(|(id, entry)| shown(*id, entry)).collect();
+    Ok(reply::json(StatusCode::OK, &json!({ "items": items, "next_cursor": next_cursor })))
+}
+
+fn shown(id: EntryId, entry: &Quarantined) -> Value {
+    let raw = match entry.form {
+        Form::Execution => serde_json::from_str(&entry.raw).unwrap_or(Value::Null),
+        Form::Text => Value::String(entry.raw.clone()),
+    };
+    json!({
+        "id": id.to_string(),
+        "received_at": format_rfc3339(entry.received_ms),
+        "origin": entry.origin,
+        "code": entry.code,
+        "pointer": entry.pointer,
+        "detail": entry.detail,
+        "raw": raw,
+    })
+}
+
+fn id_of(call: &Call) -> Result<EntryId, Problem> {
+    EntryId::parse(call.param("id")).ok_or_else(|| Problem::not_found("an entry with this id"))
+}
+
+async fn retry(call: Call) -> Answer {
+    let (id, keyspace) = (id_of(&call)?, Arc::clone(call.scope().await?.keyspace()));
+    let received_ms = call.server.clock.now_ms();
+    let retried = call.server.threads.run(move || {
+        let arrival = Arrival { received_ms, origin: "quarantine", retention_ms: None };
+        quarantine::retry(&*keyspace, id, arrival)
+    });
+    match retried.await?? {
+        Retried::Missing => Err(Problem::not_found("an entry with this id")),
+        Retried::NotAnExecution => {
+            let detail =
+                "the entry is text that could not be read: correct it, send it, delete this";
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_an_execution", detail))
+        }
+        Retried::Refused(refusals) => {
+            let errors = refusals.into_iter().map(|refusal| RowError::of(0, refusal)).collect();
+            Err(Problem::row_refused(errors))
+        }
+        Retried::Stored(outcome) => {
+            let outcome = match outcome {
+                RowOutcome::Duplicate => "duplicate",
+                _ => "accepted",
+            };
+            Ok(reply::json(StatusCode::OK, &json!({ "id": id.to_string(), "outcome": outcome })))
+        }
+    }
+}
+
+async fn delete(call: Call) -> Answer {
+    let (id, keyspace) = (id_of(&call)?, Arc::clone(call.scope().await?.keyspace()));
+    let deleted = call.server.threads.run(move || quarantine::delete(&*keyspace, id));
+    match deleted.await?? {
+        true => Ok(reply::no_content()),
+        false => Err(Problem::not_found("an entry with this id")),
+    }
+}

@@ -1,0 +1,92 @@
+//! Asking (contract §4).
+
+use crate::http::call::{Call, asked};
+use crate::http::openapi::{Operation, schema};
+use crate::http::reply;
+use crate::http::request::JSON_BYTES_MAX;
+use crate::http::route::{Access, Answer, Route, handler};
+use crate::query::render::write_json;
+use crate::query::{self, Freshness, Question};
+use crate::runtime::clock::Clock;
+use crate::tenancy::permission::Permission;
+use hyper::Method;
+use hyper::header::CACHE_CONTROL;
+use std::sync::Arc;
+
+pub(in crate::http) const ROUTES: &[Route] = &[
+    Route {
+        method: Method::POST,
+        path: "/api/v1/query",
+        access: Access::With(Permission::Query),
+        handler: handler!(post),
+        summary: "Answers a question about executions",
+        describe: |operation: Operation| {
+            operation
+                .body(&["application/json"], schema::question())
+                .answer(200, "The answer", schema::answer())
+                .refuses(&[400, 413, 415, 422, 503])
+        },
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/query",
+        access: Access::With(Permission::Query),
+        handler: handler!(get),
+        summary: "Answers a question that is written as parameters",
+        describe: |operation: Operation| {
+            operation
+                .question()
+                .answer(200, "The answer", schema::answer())
+                .refuses(&[400, 422, 503])
+        },
+    },
+];
+
+async fn post(mut call: Call) -> Answer {
+    call.request.expect_json()?;
+    let bytes = call.request.bytes(JSON_BYTES_MAX).await?;
+    answer(call, Question::from_json(&bytes)?).await
+}
+
+async fn get(call: Call) -> Answer {
+    let question = Question::from_params(call.request.params()?)?;
+    answer(call, question).await
+}
+
+async fn answer(call: Call, question: Question) -> Answer {
+    let scope = call.scope().await?;
+    let freshness = freshness(&call);
+    let server = Arc::clone(&call.server);
+    if freshness == Freshness::Cached {
+        let kept = server.answers.kept(&asked(&scope), &question, &|| server.clock.instant())?;
+        if let Some(kept) = kept {
+            return Ok(told(&call, &kept));
+        }
+    }
+    let budget = server.query.budget(server.clock.instant());
+    let computed = call.compute(budget, move |budget| {
+        let clock: &Clock = &server.clock;
+        server.answers.ask(&asked(&scope), &question, budget, &|| clock.instant(), freshness)
+    });
+    let computed = computed.await??;
+    Ok(told(&call, &computed))
+}
+
+fn told(call: &Call, answer: &query::Answer) -> reply::Reply {
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _written = write_json(&mut text, answer);
+    reply::tagged(&call.request.headers, reply::JSON, text)
+}
+
+/// What the caller's `Cache-Control` (RFC 9111 §5.2.1) says of kept answers.
+fn freshness(call: &Call) -> Freshness {
+    let values = call.request.headers.get_all(CACHE_CONTROL).iter();
+    let mut directives =
+        values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    let bypass = directives.any(|directive| {
+        let name = directive.split('=').next().unwrap_or_default().trim();
+        name.eq_ignore_ascii_case("no-cache") || name.eq_ignore_ascii_case("no-store")
+    });
+    if bypass { Freshness::Computed } else { Freshness::Cached }
+}

@@ -1,0 +1,215 @@
+//! From a request to its answer: warp takes it apart, the route table says who answers, and every
+//! answer leaves with the same headers.
+
+use super::call::Call;
+use super::guard;
+use super::live;
+use super::page;
+use super::problem::Problem;
+use super::reply::Reply;
+use super::request::{Arrived, Request, TARGET_BYTES_MAX, is_well_encoded};
+use super::route::{Answer, Found, NotFound, Routes};
+use super::server::Server;
+use bytes::Buf;
+use futures_util::{FutureExt, Stream};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, StatusCode};
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+use warp::filters::BoxedFilter;
+use warp::path::FullPath;
+use warp::ws::Ws;
+use warp::{Filter, Rejection};
+
+/// The header with which a request and its answer are found again in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id that is taken from a caller, bytes.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Sent with every answer. Whatever an address gives, no page may be made of it or around it, and no
+/// browser may guess what it is.
+const ALWAYS: [(HeaderName, HeaderValue); 3] = [
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
+
+/// Of what is no page.
+const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// Everything that is answered, as one filter.
+pub(super) fn filter(server: &Arc<Server>) -> BoxedFilter<(Reply,)> {
+    let routes = Arc::new(Routes::new());
+    let (watching, server) = (Arc::clone(server), Arc::clone(server));
+    let watch = warp::path!("api" / "v1" / "ws")
+        .and(warp::ws())
+        .and(target())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<Arrived>())
+        .and(warp::ext::get::<super::listener::Held>())
+        .then(move |ws: Ws, target, headers, arrived, held| {
+            let server = Arc::clone(&watching);
+            let body = futures_util::stream::empty::<Result<bytes::Bytes, warp::Error>>();
+            let request = request_of(&server, target, headers, arrived, body);
+            async move { watched(server, request, ws, held).await }
+        });
+    let ask = target()
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<Arrived>())
+        .and(warp::body::stream())
+        .then(move |target, headers, arrived, body| {
+            let (server, routes) = (Arc::clone(&server), Arc::clone(&routes));
+            let request = request_of(&server, target, headers, arrived, body);
+            async move { answered(server, &routes, request).await }
+        });
+    watch.or(ask).unify().recover(unreachable_rejection).unify().boxed()
+}
+
+type Target = (Method, FullPath, Option<String>);
+
+fn target() -> impl Filter<Extract = (Target,), Error = Infallible> + Copy {
+    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
+    warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .map(|method, path, query| (method, path, query))
+}
+
+/// The filter takes everything, so only its own faults come here.
+async fn unreachable_rejection(rejection: Rejection) -> Result<Reply, Infallible> {
+    Ok(Problem::internal(&format!("{rejection:?}")).into_reply(""))
+}
+
+fn request_of<B: Buf>(
+    server: &Server,
+    target: Target,
+    headers: HeaderMap,
+    arrived: Arrived,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+) -> Request {
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_sane_id(id));
+    let id = given.map_or_else(|| server.measures.next_request_id(), Into::into);
+    Request::new(target, headers, arrived, id, body)
+}
+
+fn is_sane_id(id: &str) -> bool {
+    let sane = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(sane)
+}
+
+/// Answers a request and counts it.
+async fn answered(server: Arc<Server>, routes: &Routes, request: Request) -> Reply {
+    let started = server.clock.instant();
+    let (id, method) = (request.id.clone(), request.method.clone());
+    let path = request.path.clone();
+    let found = match sound(&request) {
+        Ok(()) => Ok(routes.find(&request.method, &request.path)),
+        Err(problem) => Err(problem),
+    };
+    let (answer, index) = match found {
+        Err(problem) => (Err(problem), None),
+        Ok(Ok(found)) => {
+            let index = found.index;
+            (route(&server, request, found).await, Some(index))
+        }
+        Ok(Err(NotFound::Address)) => (page::answer(&server, &request), None),
+        Ok(Err(NotFound::Method { allowed })) => (Err(Problem::method_not_allowed(&allowed)), None),
+        Ok(Err(NotFound::Encoding)) => {
+            let detail = "the address is not percent-encoded UTF-8";
+            (Err(Problem::bad_request("invalid_path", detail)), None)
+        }
+    };
+    let reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));
+    finish(&server, reply, &id, index, (&method, &path), started)
+}
+
+/// Fails where a request is not what one server and one proxy would both understand.
+fn sound(request: &Request) -> Result<(), Problem> {
+    if let Some(fault) = request.arrived.host_fault {
+        return Err(Problem::bad_request("invalid_host", fault));
+    }
+    if request.arrived.host.is_none() {
+        return Err(Problem::bad_request("invalid_host", "the request names no host"));
+    }
+    let length = request.path.len() + request.query.as_ref().map_or(0, String::len);
+    if length > TARGET_BYTES_MAX {
+        let detail = format!("the address is over {TARGET_BYTES_MAX} bytes: use POST");
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail));
+    }
+    if !is_well_encoded(&request.path) {
+        let detail = "the address is not percent-encoded UTF-8";
+        return Err(Problem::bad_request("invalid_path", detail));
+    }
+    Ok(())
+}
+
+async fn route(server: &Arc<Server>, request: Request, found: Found) -> Answer {
+    let now_ms = server.clock.now_ms();
+    let caller = guard::admit(server, &request, found.route.access, now_ms)?;
+    let call = Call { server: Arc::clone(server), request, caller, params: found.params };
+    // A panic is this request's own: its connection and everybody else's go on.
+    let answer = AssertUnwindSafe((found.route.handler)(call)).catch_unwind().await;
+    let answer = answer.unwrap_or_else(|_| Err(Problem::internal(&"an answer panicked")))?;
+    Ok(if found.head { without_body(answer) } else { answer })
+}
+
+fn without_body(reply: Reply) -> Reply {
+    use hyper::body::Body;
+    let (mut parts, body) = reply.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(hyper::header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Reply::from_parts(parts, warp::reply::Response::default().into_body())
+}
+
+/// Lets somebody watch, who may.
+async fn watched(
+    server: Arc<Server>,
+    request: Request,
+    ws: Ws,
+    held: super::listener::Held,
+) -> Reply {
+    let started = server.clock.instant();
+    let (id, path) = (request.id.clone(), request.path.clone());
+    let answer = match sound(&request) {
+        Ok(()) => live::upgrade(&server, request, ws, held).await,
+        Err(problem) => Err(problem),
+    };
+    let reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));
+    finish(&server, reply, &id, None, (&Method::GET, &path), started)
+}
+
+/// Adds what every answer has, counts it, and says in the log that it was given.
+fn finish(
+    server: &Server,
+    mut reply: Reply,
+    id: &str,
+    index: Option<usize>,
+    (method, path): (&Method, &str),
+    started: Instant,
+) -> Reply {
+    let elapsed = server.clock.instant().saturating_duration_since(started);
+    let status = reply.status();
+    server.measures.answered(index, status, elapsed);
+    let elapsed_us = elapsed.as_micros() as u64;
+    if status.is_server_error() {
+        tracing::warn!(request_id = id, %method, path, status = status.as_u16(), elapsed_us, "answered");
+    } else {
+        tracing::info!(request_id = id, %method, path, status = status.as_u16(), elapsed_us, "answered");
+    }
+    let headers = reply.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.insert(name, value);
+    }
+    headers.entry(hyper::header::CONTENT_SECURITY_POLICY).or_insert(NO_PAGE);
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    reply
+}

@@ -1,0 +1,98 @@
+//! Who is asking: tokens and keys to a principal, and the tenant that a request names to the one it
+//! may enter.
+
+use super::call::Caller;
+use super::problem::Problem;
+use super::request::Request;
+use super::route::Access;
+use super::server::Server;
+use crate::identity::api_key::is_api_key;
+use crate::tenancy::scope::Principal;
+use storage::row::TimeMs;
+
+/// Whoever asks, if the route lets it in.
+pub(super) fn admit(
+    server: &Server,
+    request: &Request,
+    access: Access,
+    now_ms: TimeMs,
+) -> Result<Option<Caller>, Problem> {
+    match access {
+        Access::Public => return Ok(None),
+        // Nobody else learns that there is such an address.
+        Access::Local if !request.arrived.local => return Err(Problem::not_found("this address")),
+        _ => {}
+    }
+    let principal = authenticate(server, request, now_ms)?;
+    let tenant = named_tenant(server, request, &principal)?;
+    if let Access::With(permission) = access
+        && !principal.permits(permission)
+    {
+        let detail = format!("this needs the permission `{permission}`, which you do not have");
+        return Err(Problem::forbidden("forbidden", detail));
+    }
+    Ok(Some(Caller { principal, tenant }))
+}
+
+/// The principal that a request's credentials stand for.
+pub(super) fn authenticate(
+    server: &Server,
+    request: &Request,
+    now_ms: TimeMs,
+) -> Result<Principal, Problem> {
+    if request.arrived.local {
+        return Ok(Principal::LocalOperator);
+    }
+    let bearer = match request.text_header("authorization")? {
+        None => None,
+        Some(value) => Some(bearer_of(value)?),
+    };
+    let key = request.text_header("x-api-key")?.map(str::trim);
+    match (bearer, key) {
+        (None, None) => Err(Problem::unauthorized("unauthorized", "sign in, or send an API key")),
+        (Some(_), Some(_)) => {
+            let detail = "send either `Authorization` or `X-Api-Key`, not both";
+            Err(Problem::bad_request("ambiguous_credentials", detail))
+        }
+        (None, Some(key)) if !is_api_key(key) => {
+            let detail = "`X-Api-Key` takes an API key, which begins with `emx_`";
+            Err(Problem::unauthorized("invalid_api_key", detail))
+        }
+        (Some(text), None) | (None, Some(text)) => Ok(server.identity.identify(text, now_ms)?),
+    }
+}
+
+fn bearer_of(value: &str) -> Result<&str, Problem> {
+    let (scheme, token) = value.trim().split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
+        let detail = "send `Authorization: Bearer`, a space, and a token or an API key";
+        return Err(Problem::unauthorized("invalid_authorization", detail));
+    }
+    Ok(token.trim())
+}
+
+/// The tenant named by `X-Tenant` and by the subdomain, where it is not the principal's own.
+/// Everybody but an administrator of the platform can name only that.
+fn named_tenant(
+    server: &Server,
+    request: &Request,
+    principal: &Principal,
+) -> Result<Option<Box<str>>, Problem> {
+    let header = request.text_header("x-tenant")?.map(str::trim);
+    let subdomain = request.arrived.host.as_deref().and_then(|host| server.tenant_of_host(host));
+    let named = match (header, subdomain) {
+        (Some(header), Some(subdomain)) if header != subdomain => return Err(mismatch()),
+        (header, subdomain) => header.or(subdomain),
+    };
+    let Some(named) = named else { return Ok(None) };
+    let own = principal.tenant_id().and_then(|id| server.tenancy.with_id(id));
+    if own.is_some_and(|own| own.slug.as_str() == named) {
+        return Ok(None);
+    }
+    if principal.is_platform() { Ok(Some(named.into())) } else { Err(mismatch()) }
+}
+
+fn mismatch() -> Problem {
+    let detail = "the tenant that was named is not the one of your token or key";
+    Problem::forbidden("tenant_mismatch", detail)
+}

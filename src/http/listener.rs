@@ -1,0 +1,429 @@
+//! Connections: accepted up to a cap, encrypted, and closed when they cost time without asking for
+//! anything. What is asked goes to one service.
+//!
+//! Deadlines of a peer:
+//!
+//! - it says nothing, or not enough, before the handshake is done: [`HANDSHAKE_MAX`];
+//! - it sends a request's headers slowly (HTTP/1.1): [`HEADERS_MAX`];
+//! - it has no request under way: [`IDLE_MAX`], whatever else it sends;
+//! - it does not take what is written to it: [`UNREAD_MAX`];
+//! - it sends a body slowly: `request` has those.
+//!
+//! *Invariant*: the protocol is what the handshake agreed on. Nothing is sniffed, so no peer can
+//! stay in between by being silent.
+
+use super::request::Arrived;
+use super::stream::{Activity, UntilSent, Watched};
+use crate::runtime::tasks::Tasks;
+use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderMap};
+use hyper::{Request, Response, Uri, server::conn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service;
+
+/// Longest time from the accepted connection to the end of the handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Longest time for the headers of one request, and between two requests (HTTP/1.1).
+const HEADERS_MAX: Duration = Duration::from_secs(30);
+/// Longest time without a request under way.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Longest time that written bytes are not taken.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
+/// How often connections are looked at for the last two.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Most bytes of a request's headers.
+const HEADERS_BYTES_MAX: usize = 64 << 10;
+/// Most headers of a request.
+const HEADERS_COUNT_MAX: usize = 100;
+/// Most requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 128;
+/// What may be on the way unread: for one request, and for a whole HTTP/2 connection. A batch of
+/// 5,000 rows takes one round trip.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// How long to wait where the system cannot give another socket (too many files are open).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionCaps {
+    /// In all.
+    pub total_max: usize,
+    /// From one address; of IPv6 from one /64.
+    pub per_address_max: usize,
+}
+
+/// The connections that are there.
+#[derive(Clone, Debug)]
+pub(super) struct Connections {
+    caps: ConnectionCaps,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+    refused: u64,
+}
+
+/// The right to be one of them.
+#[derive(Debug)]
+pub(super) struct Admission {
+    counts: Arc<Mutex<Counts>>,
+    address: IpAddr,
+}
+
+impl Connections {
+    pub(super) fn new(caps: ConnectionCaps) -> Self {
+        Self { caps, counts: Arc::default() }
+    }
+
+    /// Lets a connection from `peer` in, unless there are too many.
+    fn admit(&self, peer: SocketAddr) -> Option<Admission> {
+        let address = site_of(peer.ip());
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let from_there = counts.by_address.get(&address).copied().unwrap_or_default();
+        if counts.total >= self.caps.total_max || from_there >= self.caps.per_address_max {
+            counts.refused += 1;
+            return None;
+        }
+        counts.total += 1;
+        counts.by_address.insert(address, from_there + 1);
+        Some(Admission { counts: Arc::clone(&self.counts), address })
+    }
+
+    /// How many there are, and how many were refused.
+    pub(super) fn counts(&self) -> (usize, u64) {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        (counts.total, counts.refused)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total -= 1;
+        if let Some(count) = counts.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What counts as one address: of IPv6 the /64 that one customer of a network has.
+pub(super) fn site_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let network = v6.to_bits() & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+        v4 => v4,
+    }
+}
+
+/// Accepts until `tasks` are told to stop. Returns at once then: connections go on to end their
+/// requests.
+pub(super) async fn accept<S>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    connections: Connections,
+    service: S,
+    tasks: Tasks,
+) where
+    S: HttpService,
+{
+    loop {
+        let (tcp, peer) = tokio::select! {
+            () = tasks.stopping() => return,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let Some(admission) = connections.admit(peer) else { continue };
+        let (tls, service, inner) = (tls.clone(), service.clone(), tasks.clone());
+        tasks.spawn(async move {
+            serve(tcp, peer, tls, service, &inner, Arc::new(admission)).await;
+        });
+    }
+}
+
+/// What answers requests.
+pub(super) trait HttpService:
+    Service<
+        Request<Incoming>,
+        Response = Response<Self::Body>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    type Body: hyper::body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static;
+}
+
+impl<S, B> HttpService for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+    B: hyper::body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Body = B;
+}
+
+/// Accepts connections of the person at the machine, by a socket that only its owner can open,
+/// until `tasks` are told to stop.
+pub(super) async fn accept_local<S: HttpService>(listener: UnixListener, service: S, tasks: Tasks) {
+    loop {
+        let stream = tokio::select! {
+            () = tasks.stopping() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a local connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let (service, inner) = (service.clone(), tasks.clone());
+        tasks.spawn(async move {
+            let activity = Activity::default();
+            let stream = Watched::new(stream, activity.clone());
+            let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+            let attached = Attached { service, peer, activity: activity.clone(), held: Held(None) };
+            drive_http1(stream, attached, activity, &inner).await;
+        });
+    }
+}
+
+/// Keeps a connection counted for as long as something of it lives, an upgraded one included.
+/// Without a place: it is a local one, which is not counted.
+#[derive(Clone, Debug)]
+pub(super) struct Held(Option<Arc<Admission>>);
+
+async fn serve<S: HttpService>(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    service: S,
+    tasks: &Tasks,
+    admission: Arc<Admission>,
+) {
+    let _same_without = tcp.set_nodelay(true);
+    let activity = Activity::default();
+    let tcp = Watched::new(tcp, activity.clone());
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let service =
+        Attached { service, peer, activity: activity.clone(), held: Held(Some(admission)) };
+    let Some(tls) = tls else { return drive_http1(tcp, service, activity, tasks).await };
+    let handshake = tokio::select! {
+        () = tasks.stopping() => return,
+        handshake = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(tcp)) => handshake,
+    };
+    let Ok(Ok(stream)) = handshake else { return };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => drive_http2(stream, service, activity, tasks).await,
+        _ => drive_http1(stream, service, activity, tasks).await,
+    }
+}
+
+async fn drive_http1<T, S>(stream: T, service: Attached<S>, activity: Activity, tasks: &Tasks)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: HttpService,
+{
+    let connection = conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_MAX)
+        .max_buf_size(HEADERS_BYTES_MAX)
+        .max_headers(HEADERS_COUNT_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let stop = |connection: Pin<&mut conn::http1::UpgradeableConnection<_, _>>| {
+        connection.graceful_shutdown();
+    };
+    drive(connection, stop, &activity, tasks).await;
+}
+
+async fn drive_http2<T, S>(stream: T, service: Attached<S>, activity: Activity, tasks: &Tasks)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: HttpService,
+{
+    let connection = conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADERS_BYTES_MAX as u32)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(Some(HEADERS_MAX))
+        .keep_alive_timeout(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let stop = |connection: Pin<&mut conn::http2::Connection<_, _, _>>| {
+        connection.graceful_shutdown();
+    };
+    drive(connection, stop, &activity, tasks).await;
+}
+
+/// Runs a connection to its end, or to a deadline's.
+async fn drive<C: Future>(
+    connection: C,
+    stop: impl Fn(Pin<&mut C>),
+    activity: &Activity,
+    tasks: &Tasks,
+) {
+    let mut connection = pin!(connection);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            _ended = &mut connection => return,
+            () = tasks.stopping(), if !told => {
+                told = true;
+                stop(connection.as_mut());
+            }
+            _ = look.tick() => {
+                if activity.is_unread_for(UNREAD_MAX) || activity.is_idle_for(2 * IDLE_MAX) {
+                    return;
+                }
+                if activity.is_idle_for(IDLE_MAX) {
+                    stop(connection.as_mut());
+                }
+            }
+        }
+    }
+}
+
+/// The service of one connection: says of each request where it came from.
+#[derive(Clone, Debug)]
+struct Attached<S> {
+    service: S,
+    peer: SocketAddr,
+    activity: Activity,
+    held: Held,
+}
+
+impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> {
+    type Response = Response<UntilSent<S::Body>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let under_way = self.activity.begin_request();
+        let (host, host_fault) = match host_of(request.uri(), request.headers()) {
+            Ok(host) => (host, None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let local = self.held.0.is_none();
+        let arrived = Arrived { peer: self.peer, local, host, host_fault };
+        request.extensions_mut().insert(arrived);
+        request.extensions_mut().insert(self.held.clone());
+        let answer = self.service.clone().call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| UntilSent::new(body, under_way)))
+        })
+    }
+}
+
+/// The host that a request names (RFC 9110 §7.2, RFC 9112 §3.2): its target's, which wins, and one
+/// `Host`, which must not disagree.
+fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Box<str>>, &'static str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let header = hosts.next();
+    if hosts.next().is_some() {
+        return Err("the request has more than one `Host`");
+    }
+    let header = match header {
+        None => None,
+        Some(value) => {
+            let text = value.to_str().map_err(|_| "the `Host` is not plain text")?;
+            let authority: hyper::http::uri::Authority =
+                text.parse().map_err(|_| "the `Host` is not a host and a port")?;
+            Some(authority)
+        }
+    };
+    let named = [uri.authority(), header.as_ref()];
+    if named.iter().flatten().any(|authority| authority.as_str().contains('@')) {
+        return Err("the host must not have a user in it");
+    }
+    let hosts = named.map(|authority| authority.map(|a| a.host().to_ascii_lowercase()));
+    match hosts {
+        [Some(target), Some(host)] if target != host => {
+            Err("the request's target and its `Host` name different hosts")
+        }
+        [target, host] => Ok(target.or(host).map(String::into_boxed_str)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_hold_in_all_and_for_each_address() {
+        let connections = Connections::new(ConnectionCaps { total_max: 3, per_address_max: 2 });
+        let peer = |text: &str| SocketAddr::new(text.parse().unwrap(), 1);
+        let one = connections.admit(peer("2001:db8::1")).unwrap();
+        let two = connections.admit(peer("2001:db8::ffff:2")).unwrap();
+        assert!(connections.admit(peer("2001:db8::3")).is_none(), "the same /64");
+        let other = connections.admit(peer("::ffff:192.0.2.1")).unwrap();
+        assert!(connections.admit(peer("192.0.2.2")).is_none(), "three in all");
+        assert_eq!(connections.counts(), (3, 2));
+        drop((one, two));
+        assert!(connections.admit(peer("192.0.2.1")).is_some());
+        drop(other);
+        assert_eq!(connections.counts(), (0, 2));
+    }
+
+    fn check_host(uri: &str, hosts: &[&str], expected: Result<Option<&str>, ()>) {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(HOST, host.parse().unwrap());
+        }
+        let found = host_of(&uri.parse().unwrap(), &headers).map_err(|_| ());
+        assert_eq!(found.as_ref().map(|host| host.as_deref()), expected.as_ref().map(|h| *h));
+    }
+
+    #[test]
+    fn one_host_is_named_and_nothing_disagrees() {
+        check_host("/x", &["Emx.Example:8443"], Ok(Some("emx.example")));
+        check_host("https://emx.example/x", &[], Ok(Some("emx.example")));
+        check_host("https://emx.example:1/x", &["emx.example"], Ok(Some("emx.example")));
+        check_host("/x", &["[::1]:8443"], Ok(Some("[::1]")));
+        check_host("/x", &[], Ok(None));
+        check_host("https://a.example/x", &["b.example"], Err(()));
+        for bad in ["a@b", "a b", "a/b", "a:b:c"] {
+            check_host("/x", &[bad], Err(()));
+        }
+        check_host("/x", &["a", "a"], Err(()));
+    }
+}

@@ -1,0 +1,237 @@
+//! A request, taken apart once: who is at the other end, what was asked, and a body that is read
+//! only up to a bound and only for so long.
+
+use super::problem::Problem;
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
+use hyper::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// Longest path and query together, bytes. The longest honest ones are questions with many filters.
+pub(super) const TARGET_BYTES_MAX: usize = 16 << 10;
+
+/// Most parameters of a query.
+const PARAMS_MAX: usize = 256;
+
+/// How long a body may take to arrive, all of it, and how long nothing of it may come.
+const BODY_TIME_MAX: Duration = Duration::from_secs(120);
+const BODY_SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// Longest body of an ordinary request, bytes: a question, a login, a key's name.
+pub(super) const JSON_BYTES_MAX: usize = 256 << 10;
+
+/// What the connection knows of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Arrived {
+    /// The other end.
+    pub(super) peer: SocketAddr,
+    /// It is the person at the machine, by the socket in the data directory.
+    pub(super) local: bool,
+    /// The host that was asked for, lower case, without its port; `None` if there is none.
+    pub(super) host: Option<Box<str>>,
+    /// What is wrong with how the host was named.
+    pub(super) host_fault: Option<&'static str>,
+}
+
+/// A request.
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) path: Box<str>,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) arrived: Arrived,
+    pub(super) id: Box<str>,
+    body: Body,
+}
+
+type Chunk = Result<Bytes, warp::Error>;
+
+/// What comes after the headers.
+struct Body(Pin<Box<dyn Stream<Item = Chunk> + Send + Sync>>);
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.method, self.path, self.id)
+    }
+}
+
+impl Request {
+    pub(super) fn new<B: Buf>(
+        (method, path, query): (Method, warp::path::FullPath, Option<String>),
+        headers: HeaderMap,
+        arrived: Arrived,
+        id: Box<str>,
+        body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+    ) -> Self {
+        let chunks =
+            body.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
+        let path = path.as_str().into();
+        Self { method, path, query, headers, arrived, id, body: Body(Box::pin(chunks)) }
+    }
+
+    /// The header `name` as text; an error if it is there more than once, or is no text.
+    pub(super) fn text_header(&self, name: &'static str) -> Result<Option<&str>, Problem> {
+        let mut values = self.headers.get_all(name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            let detail = format!("the header `{name}` is there more than once: send it once");
+            return Err(Problem::bad_request("duplicate_header", detail));
+        }
+        value.to_str().map(Some).map_err(|_| {
+            Problem::bad_request("invalid_header", format!("the header `{name}` is not plain text"))
+        })
+    }
+
+    /// The parameters of the query in order, decoded.
+    pub(super) fn params(&self) -> Result<Vec<(String, String)>, Problem> {
+        let query = self.query.as_deref().unwrap_or_default();
+        if !is_well_encoded(query) {
+            let detail = "the query is not percent-encoded UTF-8";
+            return Err(Problem::bad_request("invalid_query", detail));
+        }
+        let mut params = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if params.len() == PARAMS_MAX {
+                let detail = format!("the query has more than {PARAMS_MAX} parameters");
+                return Err(Problem::bad_request("too_many_parameters", detail));
+            }
+            params.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(params)
+    }
+
+    /// The whole body, of at most `bytes_max`.
+    pub(super) async fn bytes(&mut self, bytes_max: usize) -> Result<Bytes, Problem> {
+        let announced =
+            self.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: u64| length > bytes_max as u64) {
+            return Err(too_large(bytes_max));
+        }
+        let whole = tokio::time::timeout(BODY_TIME_MAX, self.collect(bytes_max));
+        whole.await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, Problem> {
+        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        if first.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        let Some(second) = self.chunk().await? else { return Ok(first) };
+        let mut whole = Vec::with_capacity((first.len() + second.len()) * 2);
+        whole.extend_from_slice(&first);
+        let mut next = Some(second);
+        while let Some(chunk) = next {
+            if whole.len() + chunk.len() > bytes_max {
+                return Err(too_large(bytes_max));
+            }
+            whole.extend_from_slice(&chunk);
+            next = self.chunk().await?;
+        }
+        Ok(whole.into())
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
+        let next = tokio::time::timeout(BODY_SILENCE_MAX, self.body.0.next());
+        match next.await.map_err(|_| too_slow())? {
+            None => Ok(None),
+            Some(Ok(chunk)) => Ok(Some(chunk)),
+            Some(Err(_)) => {
+                let detail = "the body ended before its announced end, or its framing is damaged";
+                Err(Problem::bad_request("incomplete_body", detail))
+            }
+        }
+    }
+
+    /// The body as a JSON object of known fields.
+    pub(super) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        self.expect_json()?;
+        let bytes = self.bytes(JSON_BYTES_MAX).await?;
+        read_json(&bytes)
+    }
+
+    /// Fails unless the body says that it is JSON, plain.
+    pub(super) fn expect_json(&self) -> Result<(), Problem> {
+        use crate::intake::decode::Format;
+        let content_type = self.text_header("content-type")?;
+        if content_type.and_then(Format::of) != Some(Format::Json) {
+            let detail = "send `Content-Type: application/json`";
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                crate::model::problem::body::UNSUPPORTED_MEDIA_TYPE,
+                detail,
+            ));
+        }
+        match self.text_header("content-encoding")?.unwrap_or("identity").trim() {
+            "" | "identity" => Ok(()),
+            _ => Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                crate::model::problem::body::UNSUPPORTED_ENCODING,
+                "send this body without compression",
+            )),
+        }
+    }
+}
+
+/// Reads a JSON object; what is wrong is told with its pointer.
+pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut text);
+    let value = read.map_err(|error| {
+        let inner = error.inner();
+        if !inner.is_data() {
+            let detail = format!("the body is not valid JSON: {inner}");
+            return Problem::bad_request("invalid_json", detail);
+        }
+        let pointer: String = error.path().iter().map(pointer_part).collect();
+        let said = inner.to_string();
+        let said = said.split(" at line ").next().unwrap_or_default().to_owned();
+        let code = match said.as_str() {
+            said if said.starts_with("missing field") => "required",
+            said if said.starts_with("unknown field") => "unknown_field",
+            said if said.starts_with("duplicate field") => "duplicate_key",
+            said if said.starts_with("unknown variant") => "invalid_value",
+            _ => "wrong_type",
+        };
+        Problem::invalid(&pointer, code, said)
+    })?;
+    match text.end() {
+        Ok(()) => Ok(value),
+        Err(error) => Err(Problem::bad_request(
+            "invalid_json",
+            format!("the body is not valid JSON: {error}"),
+        )),
+    }
+}
+
+fn pointer_part(segment: &serde_path_to_error::Segment) -> String {
+    use serde_path_to_error::Segment;
+    match segment {
+        Segment::Map { key } => crate::model::problem::pointer("", key),
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    }
+}
+
+/// Whether every `%` begins two hexadecimal digits, and what they stand for is UTF-8.
+pub(super) fn is_well_encoded(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let complete = bytes.iter().enumerate().filter(|&(_, &b)| b == b'%').all(|(at, _)| {
+        bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    complete && percent_encoding::percent_decode_str(text).decode_utf8().is_ok()
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    let detail = format!("the body is over {bytes_max} bytes: send less at a time");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, crate::model::problem::body::BODY_TOO_LARGE, detail)
+}
+
+fn too_slow() -> Problem {
+    let detail = "the body did not arrive in time";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+}

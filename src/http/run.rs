@@ -1,0 +1,105 @@
+//! The server's life: from the first connection to the last answer.
+
+use super::dispatch;
+use super::listener::{self, HttpService};
+use super::server::Server;
+use super::tls::{TlsError, server_config};
+use std::fs::Permissions;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_rustls::TlsAcceptor;
+
+/// How often files of certificates are looked at, and due renewals are made.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
+
+/// Where the server listens.
+#[derive(Debug)]
+pub struct Endpoint {
+    listener: TcpListener,
+    local: UnixListener,
+    /// The address, with the port that was chosen where none was asked for.
+    pub address: SocketAddr,
+}
+
+impl Endpoint {
+    /// Takes the address, and the path of a socket for the person at the machine, whose directory is
+    /// nobody else's. Nobody is answered yet, but whoever connects will be.
+    pub async fn bind(address: SocketAddr, socket: &Path) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        // Whoever left it is gone: the data is open here alone.
+        match std::fs::remove_file(socket) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let local = UnixListener::bind(socket)?;
+        std::fs::set_permissions(socket, Permissions::from_mode(0o600))?;
+        Ok(Self { listener, local, address })
+    }
+}
+
+/// Answers at `endpoint` until the server's tasks are told to stop; then requests that are under
+/// way are ended. Returns when no new connection is taken any more.
+pub async fn serve(server: Arc<Server>, endpoint: Endpoint) -> Result<(), TlsError> {
+    let tls = TlsAcceptor::from(server_config(&server.certificates)?);
+    let filter = dispatch::filter(&server);
+    watch_certificates(&server);
+    let service = warp::service(filter);
+    accept(server, endpoint, tls, service).await;
+    Ok(())
+}
+
+async fn accept(
+    server: Arc<Server>,
+    endpoint: Endpoint,
+    tls: TlsAcceptor,
+    service: impl HttpService,
+) {
+    let tasks = server.tasks.clone();
+    let local = listener::accept_local(endpoint.local, service.clone(), tasks.clone());
+    tasks.spawn(local);
+    let connections = server.connections.clone();
+    listener::accept(endpoint.listener, Some(tls), connections, service, tasks).await;
+}
+
+/// Reads the certificate again, now.
+pub async fn reload(server: &Arc<Server>) {
+    let (certificates, now_ms) = (Arc::clone(&server.certificates), server.clock.now_ms());
+    match server.threads.run(move || certificates.reload(now_ms)).await {
+        Ok(Ok(_)) => tracing::info!("the certificate was read again"),
+        Ok(Err(error)) => tracing::error!(%error, "the certificate was not taken into use"),
+        Err(error) => tracing::error!(%error, "the certificate was not read"),
+    }
+}
+
+/// Takes new certificates into use, and keeps the old where the new ones are bad.
+fn watch_certificates(server: &Arc<Server>) {
+    let watching = Arc::clone(server);
+    server.tasks.spawn(async move {
+        let mut look = tokio::time::interval(CERTIFICATE_LOOK);
+        loop {
+            tokio::select! {
+                () = watching.tasks.stopping() => return,
+                _ = look.tick() => {}
+            }
+            let (certificates, now_ms) =
+                (Arc::clone(&watching.certificates), watching.clock.now_ms());
+            let looked = watching.threads.run(move || match certificates.changed_on_disk() {
+                true => certificates.reload(now_ms),
+                false => certificates.renew_if_due(now_ms),
+            });
+            match looked.await {
+                Ok(Ok(false)) | Err(_) => {}
+                Ok(Ok(true)) => tracing::info!("a new certificate is in use"),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a new certificate is not taken into use");
+                }
+            }
+        }
+    });
+}

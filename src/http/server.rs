@@ -1,0 +1,100 @@
+//! Everything that answers share.
+
+use super::idempotency::InFlight;
+use super::listener::{ConnectionCaps, Connections};
+use super::live::Hub;
+use super::measures::Measures;
+use super::tls::Certificates;
+use crate::identity::Identity;
+use crate::intake::writer::Writers;
+use crate::query::{AnswerCache, QuerySettings};
+use crate::runtime::clock::Clock;
+use crate::runtime::pool::Pool;
+use crate::runtime::tasks::Tasks;
+use crate::tenancy::registry::Tenancy;
+use serde_json::Value;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Does what the person at the machine asks for, and gives what came of it, or the error as it is
+/// told. Waits for the disk.
+pub type Control = Arc<dyn Fn(&[u8]) -> Result<Value, Value> + Send + Sync>;
+
+/// What a server is made of.
+pub struct Parts {
+    /// What commands on this machine have the server do.
+    pub control: Control,
+    /// The tenants.
+    pub tenancy: Arc<Tenancy>,
+    /// Users, sessions and keys.
+    pub identity: Arc<Identity>,
+    /// The way of rows to the store.
+    pub writers: Arc<Writers>,
+    /// Answers kept.
+    pub answers: AnswerCache,
+    /// What a question may cost.
+    pub query: QuerySettings,
+    /// The time.
+    pub clock: Clock,
+    /// For what computes: questions, large bodies.
+    pub processors: Pool,
+    /// For what waits for a disk.
+    pub threads: Pool,
+    /// For the hashes of passwords, which take memory and time on purpose.
+    pub passwords: Pool,
+    /// Tasks that live as long as the server.
+    pub tasks: Tasks,
+    /// The certificate in use.
+    pub certificates: Arc<Certificates>,
+    /// `<slug>.<base_domain>` names a tenant; empty: no host does.
+    pub base_domain: String,
+    /// Pages of others that may watch, as `https://host:port`.
+    pub origins: Vec<String>,
+    /// Whoever watches.
+    pub live: Arc<Hub>,
+    /// Counters.
+    pub measures: Measures,
+    /// How many connections there may be.
+    pub caps: ConnectionCaps,
+}
+
+/// Everything that answers share.
+#[derive(Debug)]
+pub struct Server {
+    parts: Parts,
+    /// Connections that are open.
+    pub(super) connections: Connections,
+    /// Keys of requests that are being done.
+    pub(super) in_flight: InFlight,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+impl Deref for Server {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl Server {
+    /// A server of these parts, that nobody is connected to.
+    pub fn new(parts: Parts) -> Self {
+        let connections = Connections::new(parts.caps);
+        Self { parts, connections, in_flight: InFlight::default() }
+    }
+
+    /// The tenant that a host names by its first label.
+    pub(super) fn tenant_of_host<'h>(&self, host: &'h str) -> Option<&'h str> {
+        if self.base_domain.is_empty() {
+            return None;
+        }
+        let label = host.strip_suffix(&*self.base_domain)?.strip_suffix('.')?;
+        (!label.is_empty() && !label.contains('.')).then_some(label)
+    }
+}

@@ -1,0 +1,129 @@
+//! Work that async threads must not do, because it computes or waits for a disk: admitted up to a
+//! bound, run elsewhere, awaited.
+//!
+//! *Invariant*: no more than `running_max` pieces run and `waiting_max` wait. Whoever comes then is
+//! told so at once, and nothing was begun. A piece that runs keeps its place until it has ended,
+//! also where nobody waits for it any more.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Where the work of a [`Pool`] runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    /// On rayon's threads, one a processor: for what computes.
+    Processors,
+    /// On threads of their own: for what mostly waits.
+    Threads,
+}
+
+/// Why work did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// Too much waits already.
+    #[error("too much is being worked on: try again in a moment")]
+    Busy,
+    /// It panicked; the log has where.
+    #[error("it failed for a reason that should not exist: the log has more")]
+    Panicked,
+}
+
+/// A bounded pool.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    place: Where,
+    /// Running or waiting.
+    admitted: Arc<Semaphore>,
+    running: Arc<Semaphore>,
+}
+
+impl Pool {
+    /// For what computes.
+    pub fn of_processors(running_max: usize, waiting_max: usize) -> Self {
+        Self::new(Where::Processors, running_max, waiting_max)
+    }
+
+    /// For what waits for a disk, and for what must not take a processor's thread for long.
+    pub fn of_threads(running_max: usize, waiting_max: usize) -> Self {
+        Self::new(Where::Threads, running_max, waiting_max)
+    }
+
+    fn new(place: Where, running_max: usize, waiting_max: usize) -> Self {
+        let running = running_max.max(1);
+        Self {
+            place,
+            admitted: Arc::new(Semaphore::new(running + waiting_max)),
+            running: Arc::new(Semaphore::new(running)),
+        }
+    }
+
+    /// Runs `work` and gives what it gave.
+    pub async fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, PoolError> {
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned();
+        let admitted = admitted.map_err(|_| PoolError::Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await;
+        let running = running.map_err(|_| PoolError::Busy)?; // never closed
+        let (tell, told) = oneshot::channel();
+        let work = move || {
+            let result = catch_unwind(AssertUnwindSafe(work)).map_err(|_| PoolError::Panicked);
+            drop((running, admitted));
+            let _nobody_waits = tell.send(result);
+        };
+        match self.place {
+            Where::Processors => rayon::spawn(work),
+            Where::Threads => drop(tokio::task::spawn_blocking(work)),
+        }
+        told.await.unwrap_or(Err(PoolError::Panicked))
+    }
+
+    /// How many pieces run or wait.
+    pub fn admitted_max_left(&self) -> usize {
+        self.admitted.available_permits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn more_than_the_bound_is_told_at_once_and_what_runs_keeps_its_place() {
+        for pool in [Pool::of_threads(1, 1), Pool::of_processors(1, 1)] {
+            let (go, wait) = mpsc::channel::<()>();
+            let first = tokio::spawn({
+                let pool = pool.clone();
+                async move { pool.run(move || wait.recv().is_ok()).await }
+            });
+            while pool.admitted_max_left() == 2 {
+                tokio::task::yield_now().await;
+            }
+            let second = tokio::spawn({
+                let pool = pool.clone();
+                async move { pool.run(|| 2).await }
+            });
+            while pool.admitted_max_left() == 1 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(pool.run(|| 3).await, Err(PoolError::Busy));
+            first.abort(); // nobody waits, but it still runs
+            assert_eq!(pool.run(|| 3).await, Err(PoolError::Busy));
+            go.send(()).unwrap();
+            assert_eq!(second.await.unwrap(), Ok(2));
+            while pool.admitted_max_left() < 2 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_costs_no_place() {
+        let pool = Pool::of_threads(1, 0);
+        assert_eq!(pool.run(|| -> u8 { panic!("on purpose") }).await, Err(PoolError::Panicked));
+        assert_eq!(pool.run(|| 1).await, Ok(1));
+    }
+}

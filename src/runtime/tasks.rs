@@ -1,0 +1,61 @@
+//! Async tasks that belong together: told to stop together, and waited for.
+//!
+//! *Invariant*: nothing else spawns tasks, so that after [`Tasks::end`] nothing runs.
+
+use std::future::Future;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A group of tasks. Clones are the same group.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// Begins `task` in the background.
+    #[expect(clippy::disallowed_methods, reason = "this module is where tasks begin")]
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(tokio::spawn(self.tracker.track_future(task)));
+    }
+
+    /// Counts `task` in this group: for one that somebody else begins.
+    pub fn track<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
+        self.tracker.track_future(task)
+    }
+
+    /// Returns once the group is told to stop.
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether the group was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Tells every task to stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// How many tasks run.
+    pub fn len(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Whether none runs.
+    pub fn is_empty(&self) -> bool {
+        self.tracker.is_empty()
+    }
+
+    /// Tells every task to stop and waits until all have ended. `false` if that took longer than
+    /// `within`.
+    pub async fn end(&self, within: Duration) -> bool {
+        self.stop();
+        self.tracker.close();
+        tokio::time::timeout(within, self.tracker.wait()).await.is_ok()
+    }
+}
