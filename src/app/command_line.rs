@@ -34,6 +34,16 @@ pub(super) struct GlobalFlags {
     /// A settings file, instead of config.toml in the data directory
     #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     pub(super) config: Option<PathBuf>,
+    /// A server to ask, https://host:port, instead of the data directory
+    #[arg(long, global = true, value_name = "URL", env = "EMX_URL", help_heading = EVERYWHERE)]
+    pub(super) url: Option<String>,
+    /// The API key for that server
+    #[arg(long, global = true, value_name = "KEY", env = "EMX_API_KEY", hide_env_values = true,
+        help_heading = EVERYWHERE)]
+    pub(super) key: Option<String>,
+    /// The certificate of that server's authority
+    #[arg(long, global = true, value_name = "FILE", env = "EMX_CA_FILE", help_heading = EVERYWHERE)]
+    pub(super) ca: Option<PathBuf>,
     /// Answer in JSON, errors too
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(super) json: bool,

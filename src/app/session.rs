@@ -3,7 +3,7 @@
 use super::act::{Act, Acts};
 use super::command_line::GlobalFlags;
 use super::problem::Failure;
-use super::remote::{Asked, Remote};
+use super::remote::{Ask, Login, Remote};
 use crate::config::load::{self, Loaded, Sources};
 use crate::config::settings::{LogFormat, LogLevel, Settings};
 use crate::identity::Identity;
@@ -39,6 +39,7 @@ pub(super) struct Session {
     pub(super) loaded: Loaded,
     pub(super) clock: Clock,
     pub(super) json: bool,
+    login: Option<Login>,
 }
 
 /// The opened data directory. Nobody else can open it at the same time.
@@ -57,7 +58,20 @@ impl Session {
             Sources { file: flags.config.clone(), data_dir: flags.data_dir.clone(), environment };
         let loaded = load::load(&sources)?;
         begin_log(&loaded, flags.json);
-        Ok(Self { loaded, clock: Clock::system(), json: flags.json })
+        let login = flags.url.clone().map(|url| Login {
+            url,
+            key: flags.key.clone(),
+            ca_file: flags.ca.clone(),
+        });
+        Ok(Self { loaded, clock: Clock::system(), json: flags.json, login })
+    }
+
+    /// The server to ask: the one that was named, or the one that has the data open.
+    pub(super) fn server(&self) -> Result<Option<Remote>> {
+        match &self.login {
+            Some(login) => Remote::at(login).map(Some),
+            None => Remote::control(self.data_dir()),
+        }
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -105,9 +119,14 @@ impl Session {
 
     /// Performs `act` on the data, or has the server perform it that has the data open.
     pub(super) fn perform(&self, act: Act) -> Result<Value> {
-        if let Some(server) = Remote::control(self.data_dir())? {
+        if self.login.is_some() {
+            return Err(Failure::usage("this is done on the server's own machine")
+                .help("leave out `--url`, and unset EMX_URL")
+                .into());
+        }
+        if let Some(server) = self.server()? {
             let act = serde_json::to_vec(&act)?;
-            return server.ask(Asked::post("/control/act", None, act));
+            return server.ask(Ask::post("/control/act", None, act));
         }
         let data = self.open()?;
         self.acts(&Arc::new(data.tenancy))?.perform(act)

@@ -35,6 +35,7 @@ mod order;
 pub mod params;
 pub mod problem;
 pub mod question;
+pub mod read;
 pub mod render;
 pub mod rows;
 pub mod run;

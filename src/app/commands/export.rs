@@ -1,8 +1,9 @@
 //! `emx export`: rows as CSV or NDJSON.
 
-use super::query::{range_pairs, refuse_early, scope, zone_of};
+use super::query::{Pair, range_pairs, refuse_early, scope, zone_of};
 use crate::app::output;
 use crate::app::problem::{Failure, FlagsRefused};
+use crate::app::remote::{Ask, Remote, target};
 use crate::app::session::Session;
 use crate::query::bucket::Zone;
 use crate::query::rows::RowsQuestion;
@@ -51,6 +52,9 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     })?;
     let now_ms = session.clock.now_ms();
     refuse_early(flags.question(now_ms, &Zone::utc()))?;
+    if let Some(server) = session.server()? {
+        return from_server(&server, flags, session, now_ms);
+    }
     let data = session.open()?;
     let tenant = data.enter(&flags.tenant)?;
     let question = flags.question(now_ms, &zone_of(&tenant))?;
@@ -77,12 +81,33 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     Ok(output::text(&format!("{rows} rows written to {}\n", path.display()))?)
 }
 
+/// The same rows, from a server.
+fn from_server(server: &Remote, flags: &Flags, session: &Session, now_ms: TimeMs) -> Result<()> {
+    let mut pairs = flags.pairs(now_ms, &server.zone_of(&flags.tenant)?)?;
+    pairs.push(("format", flags.format.clone()));
+    let target = target("/api/v1/export", &pairs);
+    let asked = Ask::get(&target, Some(&flags.tenant));
+    let Some(path) = &flags.output else {
+        let mut out = output::stream();
+        server.write(asked, &mut out)?;
+        return Ok(out.flush()?);
+    };
+    write_whole(path, |out| server.write(asked, out))?;
+    if session.json {
+        return output::json(&serde_json::json!({ "file": path.display().to_string() }));
+    }
+    Ok(output::text(&format!("written to {}\n", path.display()))?)
+}
+
 impl Flags {
     fn question(&self, now_ms: TimeMs, zone: &Zone) -> Result<RowsQuestion> {
-        let range = range_pairs(&self.from, &self.to, now_ms, zone)?;
-        let filters = self.filter.iter().map(|text| ("filter", text.clone()));
-        let pairs = range.into_iter().chain(filters);
-        Ok(RowsQuestion::from_params(pairs).map_err(FlagsRefused)?)
+        Ok(RowsQuestion::from_params(self.pairs(now_ms, zone)?).map_err(FlagsRefused)?)
+    }
+
+    fn pairs(&self, now_ms: TimeMs, zone: &Zone) -> Result<Vec<Pair>> {
+        let mut pairs = range_pairs(&self.from, &self.to, now_ms, zone)?;
+        pairs.extend(self.filter.iter().map(|text| ("filter", text.clone())));
+        Ok(pairs)
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::app::answer_table;
 use crate::app::output;
 use crate::app::problem::{Failure, FlagsRefused};
+use crate::app::remote::{Ask, Remote, target};
 use crate::app::session::Session;
 use crate::config::settings::Settings;
 use crate::query::bucket::Zone;
-
-use crate::query::{QueryError, QuerySettings, Question, Scope, ask, render, when};
+use crate::query::{Answer, QueryError, QuerySettings, Question, Scope, ask, read, render, when};
 use crate::tenancy::scope::TenantScope;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -88,16 +88,27 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     }
     let file = flags.file.as_deref().map(read_question).transpose()?;
     let now_ms = session.clock.now_ms();
-    let read = |zone: &Zone| match &file {
+    let question_in = |zone: &Zone| match &file {
         Some(json) => Ok(Question::from_json_in(json, zone.clone())?),
         None => flags.asked.question(now_ms, zone),
     };
-    refuse_early(read(&Zone::utc()))?;
-    let data = session.open()?;
-    let tenant = data.enter(&flags.tenant)?;
-    let question = read(&zone_of(&tenant))?;
-    let budget = query_settings(session.settings()).budget(session.clock.instant());
-    let answer = ask(&scope(&tenant), &question, &budget, &|| session.clock.instant())?;
+    refuse_early(question_in(&Zone::utc()))?;
+    let (question, answer) = match session.server()? {
+        Some(server) => {
+            let zone = server.zone_of(&flags.tenant)?;
+            let question = question_in(&zone)?;
+            let answer = ask_server(&server, flags, file.as_deref(), now_ms, &zone, &question)?;
+            (question, answer)
+        }
+        None => {
+            let data = session.open()?;
+            let tenant = data.enter(&flags.tenant)?;
+            let question = question_in(&zone_of(&tenant))?;
+            let budget = query_settings(session.settings()).budget(session.clock.instant());
+            let answer = ask(&scope(&tenant), &question, &budget, &|| session.clock.instant())?;
+            (question, answer)
+        }
+    };
     let mut out = output::stream();
     if session.json {
         render::write_json(&mut out, &answer)?;
@@ -110,6 +121,38 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         )?;
     }
     Ok(out.flush()?)
+}
+
+/// The same question, answered by a server.
+fn ask_server(
+    server: &Remote,
+    flags: &Flags,
+    file: Option<&[u8]>,
+    now_ms: TimeMs,
+    zone: &Zone,
+    question: &Question,
+) -> Result<Answer> {
+    let tenant = Some(flags.tenant.as_str());
+    let target = match file {
+        Some(_) => "/api/v1/query".to_owned(),
+        None => target("/api/v1/query", &flags.asked.pairs(now_ms, zone)?),
+    };
+    let asked = match file {
+        Some(json) => Ask::post(&target, tenant, with_zone(json, zone)?),
+        None => Ask::get(&target, tenant),
+    };
+    let mut text = Vec::new();
+    server.write(asked, &mut text)?;
+    read::answer(&text, question).context("the server's answer is not what was expected")
+}
+
+/// The question `json` with the zone that is meant where it names none.
+fn with_zone(json: &[u8], zone: &Zone) -> Result<Vec<u8>> {
+    let mut question: serde_json::Value = serde_json::from_slice(json)?;
+    if let Some(members) = question.as_object_mut() {
+        members.entry("time_zone").or_insert_with(|| zone.name().into());
+    }
+    Ok(serde_json::to_vec(&question)?)
 }
 
 /// What cannot be asked is refused before anybody waits for the data. Only whether a range of dates is
@@ -166,6 +209,11 @@ fn read_question(path: &Path) -> Result<Vec<u8>> {
 impl Asked {
     /// The question; one without `--time-zone` is about `zone`.
     fn question(&self, now_ms: TimeMs, zone: &Zone) -> Result<Question> {
+        Ok(Question::from_params(self.pairs(now_ms, zone)?).map_err(FlagsRefused)?)
+    }
+
+    /// The same as parameters.
+    fn pairs(&self, now_ms: TimeMs, zone: &Zone) -> Result<Vec<Pair>> {
         // A zone that does not exist is refused below.
         let given = self.time_zone.as_deref().and_then(Zone::parse);
         let zone = given.as_ref().unwrap_or(zone);
@@ -185,7 +233,7 @@ impl Asked {
         if self.metric.is_empty() {
             pairs.push(("metric", "count".to_owned()));
         }
-        Ok(Question::from_params(pairs).map_err(FlagsRefused)?)
+        Ok(pairs)
     }
 }
 

@@ -3,6 +3,7 @@
 mod connect;
 
 use super::problem::Failure;
+use crate::query::bucket::Zone;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use connect::Address;
@@ -40,7 +41,7 @@ pub(super) struct Remote {
 }
 
 /// What is asked.
-pub(super) struct Asked<'a> {
+pub(super) struct Ask<'a> {
     pub(super) method: Method,
     /// The path and the query.
     pub(super) target: &'a str,
@@ -49,7 +50,7 @@ pub(super) struct Asked<'a> {
     pub(super) body: Bytes,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Ask<'a> {
     /// A `GET`.
     pub(super) fn get(target: &'a str, tenant: Option<&'a str>) -> Self {
         Self { method: Method::GET, target, tenant, content_type: "", body: Bytes::new() }
@@ -60,6 +61,24 @@ impl<'a> Asked<'a> {
         let body = body.into();
         Self { method: Method::POST, target, tenant, content_type: "application/json", body }
     }
+}
+
+/// An address with parameters.
+pub(super) fn target(path: &str, pairs: &[(&str, String)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    format!("{path}?{}", query.finish())
+}
+
+/// What the server says of who is asking.
+#[derive(Debug, Deserialize)]
+struct Me {
+    tenant: OfTenant,
+}
+
+#[derive(Debug, Deserialize)]
+struct OfTenant {
+    time_zone: String,
 }
 
 /// An error as the server tells it.
@@ -87,19 +106,25 @@ impl Remote {
         Ok(answers.then_some(Self { address, key: None, runtime }))
     }
 
+    /// The zone of `tenant`, whose days are meant where none is named.
+    pub(super) fn zone_of(&self, tenant: &str) -> Result<Zone> {
+        let me: Me = self.ask(Ask::get("/api/v1/auth/me", Some(tenant)))?;
+        Ok(Zone::parse(&me.tenant.time_zone).unwrap_or_else(Zone::utc))
+    }
+
     /// What the server answers, as a value.
-    pub(super) fn ask<T: DeserializeOwned>(&self, asked: Asked<'_>) -> Result<T> {
+    pub(super) fn ask<T: DeserializeOwned>(&self, asked: Ask<'_>) -> Result<T> {
         let mut text = Vec::new();
         self.write(asked, &mut text)?;
         serde_json::from_slice(&text).context("the server's answer is not what was expected")
     }
 
     /// Writes what the server answers to `out` as it comes.
-    pub(super) fn write(&self, asked: Asked<'_>, out: &mut dyn Write) -> Result<()> {
+    pub(super) fn write(&self, asked: Ask<'_>, out: &mut dyn Write) -> Result<()> {
         self.runtime.block_on(self.exchange(asked, out))
     }
 
-    async fn exchange(&self, asked: Asked<'_>, out: &mut dyn Write) -> Result<()> {
+    async fn exchange(&self, asked: Ask<'_>, out: &mut dyn Write) -> Result<()> {
         let stream = self.address.connect().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let request = self.request(asked)?;
@@ -131,7 +156,7 @@ impl Remote {
         }
     }
 
-    fn request(&self, asked: Asked<'_>) -> Result<Request<Full<Bytes>>> {
+    fn request(&self, asked: Ask<'_>) -> Result<Request<Full<Bytes>>> {
         let mut request = Request::builder()
             .method(asked.method)
             .uri(asked.target)
