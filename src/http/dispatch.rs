@@ -13,6 +13,7 @@ use super::server::Server;
 use bytes::Buf;
 use futures_util::{FutureExt, Stream};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, StatusCode};
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -47,17 +48,20 @@ const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame
 pub(super) fn filter(server: &Arc<Server>) -> BoxedFilter<(Reply,)> {
     let routes = Arc::new(Routes::new());
     let (watching, server) = (Arc::clone(server), Arc::clone(server));
+    // warp judges the handshake. The connection is taken over without its `Ws`, which has the WebSocket
+    // allocate 128 KiB at once: see `live::wire`.
     let watch = warp::path!("api" / "v1" / "ws")
-        .and(warp::ws())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::ws().map(|_: Ws| ()).untuple_one())
         .and(target())
         .and(warp::header::headers_cloned())
         .and(warp::ext::get::<Arrived>())
         .and(warp::ext::get::<super::listener::Held>())
-        .then(move |ws: Ws, target, headers, arrived, held| {
+        .then(move |on_upgrade, target, headers, arrived, held| {
             let server = Arc::clone(&watching);
             let body = futures_util::stream::empty::<Result<bytes::Bytes, warp::Error>>();
             let request = request_of(&server, target, headers, arrived, body);
-            async move { watched(server, request, ws, held).await }
+            async move { watched(server, request, on_upgrade, held).await }
         });
     let ask = target()
         .and(warp::header::headers_cloned())
@@ -172,13 +176,13 @@ fn without_body(reply: Reply) -> Reply {
 async fn watched(
     server: Arc<Server>,
     request: Request,
-    ws: Ws,
+    on_upgrade: Option<OnUpgrade>,
     held: super::listener::Held,
 ) -> Reply {
     let started = server.clock.instant();
     let (id, path) = (request.id.clone(), request.path.clone());
     let answer = match sound(&request) {
-        Ok(()) => live::upgrade(&server, request, ws, held).await,
+        Ok(()) => live::upgrade(&server, request, on_upgrade, held).await,
         Err(problem) => Err(problem),
     };
     let reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));

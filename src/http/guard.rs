@@ -6,6 +6,7 @@ use super::problem::Problem;
 use super::request::Request;
 use super::route::Access;
 use super::server::Server;
+use crate::identity::IdentifyError;
 use crate::identity::api_key::is_api_key;
 use crate::tenancy::scope::Principal;
 use storage::row::TimeMs;
@@ -62,6 +63,25 @@ pub(super) fn authenticate(
     }
 }
 
+/// Until when a request's credentials last, if they say so: an access token does. Whether a key still
+/// stands is asked of the identity.
+pub(super) fn until_ms(
+    server: &Server,
+    request: &Request,
+    now_ms: TimeMs,
+) -> Result<Option<TimeMs>, Problem> {
+    if request.arrived.local {
+        return Ok(None);
+    }
+    let Some(value) = request.text_header("authorization")? else { return Ok(None) };
+    let text = bearer_of(value)?;
+    if is_api_key(text) {
+        return Ok(None);
+    }
+    let access = server.identity.verify(text, now_ms).map_err(IdentifyError::from)?;
+    Ok(Some(access.until_ms))
+}
+
 fn bearer_of(value: &str) -> Result<&str, Problem> {
     let (scheme, token) = value.trim().split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
@@ -73,7 +93,7 @@ fn bearer_of(value: &str) -> Result<&str, Problem> {
 
 /// The tenant named by `X-Tenant` and by the subdomain, where it is not the principal's own.
 /// Everybody but an administrator of the platform can name only that.
-fn named_tenant(
+pub(super) fn named_tenant(
     server: &Server,
     request: &Request,
     principal: &Principal,
@@ -92,7 +112,7 @@ fn named_tenant(
     if principal.is_platform() { Ok(Some(named.into())) } else { Err(mismatch()) }
 }
 
-fn mismatch() -> Problem {
+pub(super) fn mismatch() -> Problem {
     let detail = "the tenant that was named is not the one of your token or key";
     Problem::forbidden("tenant_mismatch", detail)
 }

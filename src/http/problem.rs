@@ -10,7 +10,7 @@ use crate::query::QueryError;
 use crate::runtime::pool::PoolError;
 use crate::tenancy::registry::TenancyError;
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use serde::Serialize;
 use std::borrow::Cow;
 use storage::ask::AskError;
@@ -121,6 +121,21 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_S)
     }
 
+    /// The caller, or its tenant, has as much as it may have at a time.
+    pub(super) fn too_many(code: &'static str, detail: impl Into<String>, seconds: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(seconds)
+    }
+
+    /// The address speaks WebSocket alone.
+    pub(super) fn upgrade_required() -> Self {
+        let detail = "open a WebSocket here: version 13, over HTTP/1.1";
+        let version = HeaderName::from_static("sec-websocket-version");
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail)
+            .header(UPGRADE, HeaderValue::from_static("websocket"))
+            .header(CONNECTION, HeaderValue::from_static("upgrade"))
+            .header(version, HeaderValue::from_static("13"))
+    }
+
     /// One wrong value in a request that can be read.
     pub(super) fn invalid(
         pointer: &str,
@@ -147,6 +162,21 @@ impl Problem {
         tracing::error!(%cause, "a request failed");
         let detail = "the server failed; its log says why, under this request id";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// The stable word.
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// What to do.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What is wrong and where, one by one.
+    pub(super) fn errors(&self) -> &[Pointed] {
+        &self.errors
     }
 
     /// The answer.

@@ -228,6 +228,22 @@ impl Identity {
         self.tokens.verify(text, now_ms)
     }
 
+    /// Whether `principal`, who was identified before, may still be let in with what it came in with,
+    /// the time of an access token apart. Reads memory only.
+    pub fn stands(&self, principal: &Principal, now_ms: TimeMs) -> bool {
+        match principal {
+            Principal::LocalOperator => true,
+            Principal::User { family, .. } => !self.revocations.is_denied(family),
+            Principal::ApiKey { key_id, tenant_id, role } => {
+                let key = self.api_keys.get(tenant_id, key_id);
+                key.is_ok_and(|key| {
+                    let is_over = key.expires_ms.is_some_and(|expires_ms| now_ms >= expires_ms);
+                    key.revoked_ms.is_none() && key.role == *role && !is_over
+                })
+            }
+        }
+    }
+
     /// Takes a refresh token for the next one and another access token.
     pub fn refresh(&self, refresh_token: &str, now_ms: TimeMs) -> Result<SignedIn, RefreshError> {
         let opened = self.sessions.refresh(refresh_token, now_ms)?;

@@ -7,7 +7,7 @@
 use super::decimal;
 use super::field::{self, Field};
 use super::node::{Members, Node, listed};
-use super::problem::Problems;
+use super::problem::{Problems, QueryError};
 use crate::model::limits::TEXT_BYTES_MAX;
 use crate::model::problem::excerpt;
 use storage::ask::{NumberTest, Predicate, WordTest};
@@ -34,9 +34,25 @@ pub enum Filter {
     Organization(WordTest),
 }
 
-/// Reads the list of filters at `key`.
+/// Reads a list of filters that is JSON of its own; it stands at the key `name` of something larger.
+pub fn read_list(json: &[u8], name: &str) -> Result<Vec<Filter>, QueryError> {
+    let mut problems = Problems::default();
+    let tree = Node::Map(vec![(name.to_owned(), Node::parse(json)?)]);
+    let filters = match Members::open(tree, "", &[name], &mut problems) {
+        Some(mut members) => read_at(name, &mut members, &mut problems),
+        None => Vec::new(),
+    };
+    problems.none()?;
+    Ok(filters)
+}
+
+/// Reads the list of filters of a question.
 pub(crate) fn read_all(members: &mut Members, problems: &mut Problems) -> Vec<Filter> {
-    let items = members.list("filters", FILTERS_MAX, problems).unwrap_or_default();
+    read_at("filters", members, problems)
+}
+
+fn read_at(key: &str, members: &mut Members, problems: &mut Problems) -> Vec<Filter> {
+    let items = members.list(key, FILTERS_MAX, problems).unwrap_or_default();
     items.into_iter().filter_map(|(node, at)| read(node, &at, problems)).collect()
 }
 

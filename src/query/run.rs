@@ -46,11 +46,21 @@ pub(crate) fn ms_since(started: Instant, clock: &dyn Fn() -> Instant) -> f64 {
 
 /// What `filters` and the row policy select; `None` if no row can pass.
 pub(crate) fn predicates(scope: &Scope<'_>, filters: &[Filter]) -> Option<Vec<Predicate>> {
-    let mut predicates = scope.policy.to_vec();
+    predicates_of(scope.organization_id, scope.policy, filters)
+}
+
+/// What `filters` and a row policy select in the tenant called `organization_id`; `None` if no row can
+/// pass.
+pub(crate) fn predicates_of(
+    organization_id: &str,
+    policy: &[Predicate],
+    filters: &[Filter],
+) -> Option<Vec<Predicate>> {
+    let mut predicates = policy.to_vec();
     for filter in filters {
         match filter {
             Filter::Row(predicate) => predicates.push(predicate.clone()),
-            Filter::Organization(test) if word_passes(scope.organization_id, test) => {}
+            Filter::Organization(test) if word_passes(organization_id, test) => {}
             Filter::Organization(_) => return None,
         }
     }

@@ -104,6 +104,7 @@ fn open(plan: &Plan, session: &Session) -> Result<(Arc<Server>, Greeting)> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let live = Arc::new(Hub::new());
     data.engine.listen(live.listener());
+    identity.on_revoked(live.revoker());
     let server = Server::new(Parts {
         control: Arc::new(move |act| acts.perform_text(act)),
         tenancy,

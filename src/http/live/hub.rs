@@ -1,0 +1,248 @@
+//! Everybody who watches: by tenant, so that each tenant's feed is read once, and by what they came
+//! in with, so that whoever may not watch any more stops.
+//!
+//! *Invariants*: a tenant's feed is followed, and its keyspace held, exactly while somebody watches.
+//! Whoever has a [`Watcher`] is counted until it is dropped. What the store's and the identity's
+//! threads call hands over and returns.
+
+use super::channel::{Channel, Means};
+use super::outbox::{Closing, Outbox, Registration};
+use super::tickets::Tickets;
+use crate::identity::revocation::{self, Revoked};
+use crate::tenancy::id::TenantId;
+use crate::tenancy::scope::{Principal, TenantScope};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use storage::engine::Listener;
+use tokio::sync::{Notify, Semaphore};
+
+/// Most connections that watch one tenant.
+pub(super) const WATCHERS_PER_TENANT_MAX: usize = 10_000;
+
+/// Most subscriptions that read the feed on their own at a time, to catch up. The others wait, and
+/// nobody who is live does.
+const CATCHING_UP_MAX: usize = 4;
+
+/// Everybody who watches.
+pub struct Hub {
+    inner: Mutex<Inner>,
+    /// Whom to ring when a keyspace has news, by its name.
+    bells: Arc<RwLock<HashMap<Box<str>, Arc<Notify>>>>,
+    pub(super) tickets: Tickets,
+    pub(super) catching_up: Semaphore,
+    next_registration: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    watched: HashMap<TenantId, Watched>,
+    by_credential: HashMap<Credential, Vec<Arc<Outbox>>>,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Watched {
+    channel: Arc<Channel>,
+    watchers: usize,
+}
+
+/// What somebody came in with, and what may be revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// A session, as its family of refresh tokens.
+    Session(Arc<str>),
+    /// An API key, by its id.
+    Key(Arc<str>),
+    /// The machine's operator, whom nobody revokes.
+    Operator,
+}
+
+impl Credential {
+    /// What `principal` came in with.
+    pub(super) fn of(principal: &Principal) -> Self {
+        match principal {
+            Principal::User { family, .. } => Self::Session(Arc::clone(family)),
+            Principal::ApiKey { key_id, .. } => Self::Key(Arc::clone(key_id)),
+            Principal::LocalOperator => Self::Operator,
+        }
+    }
+}
+
+/// There are as many watchers of one tenant as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{WATCHERS_PER_TENANT_MAX} connections watch already: close some")]
+pub(super) struct TooManyWatchers;
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hub {
+    /// Nobody watches yet.
+    pub fn new() -> Self {
+        Self {
+            inner: Mutex::default(),
+            bells: Arc::default(),
+            tickets: Tickets::default(),
+            catching_up: Semaphore::new(CATCHING_UP_MAX),
+            next_registration: AtomicU64::new(1),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the engine has to call whenever a keyspace has news.
+    pub fn listener(&self) -> Listener {
+        let bells = Arc::clone(&self.bells);
+        Listener(Arc::new(move |keyspace| {
+            let bells = bells.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(bell) = bells.get(keyspace) {
+                bell.notify_one();
+            }
+        }))
+    }
+
+    /// What the identity has to call with everything that is ended before its time.
+    pub fn revoker(self: &Arc<Self>) -> revocation::Listener {
+        let hub = Arc::clone(self);
+        Arc::new(move |revoked| {
+            hub.revoke(&match revoked {
+                Revoked::Session { family } => Credential::Session(Arc::clone(family)),
+                Revoked::ApiKey { key_id } => Credential::Key(Arc::clone(key_id)),
+            });
+        })
+    }
+
+    /// How many connections watch.
+    pub fn len(&self) -> usize {
+        self.lock().count
+    }
+
+    /// Whether nobody watches.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Closes, with 4401, whoever came in with `credential`, and takes back its tickets. To be called
+    /// when that has been revoked.
+    pub fn revoke(&self, credential: &Credential) {
+        self.tickets.revoke(credential);
+        if let Some(outboxes) = self.lock().by_credential.get(credential) {
+            outboxes.iter().for_each(|outbox| outbox.close(Closing::Revoked));
+        }
+    }
+
+    /// A number for a subscription that goes live.
+    pub(super) fn next_registration(&self) -> Registration {
+        self.next_registration.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts a connection of `scope`'s principal in, and has the tenant's feed followed if it is not.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        scope: &TenantScope,
+        means: &Means,
+    ) -> Result<Watcher, TooManyWatchers> {
+        let credential = Credential::of(scope.principal());
+        let outbox = Arc::new(Outbox::default());
+        let mut inner = self.lock();
+        let watched = match inner.watched.get_mut(scope.id()) {
+            Some(watched) => watched,
+            None => {
+                let channel = self.follow(scope, means).ok_or(TooManyWatchers)?;
+                let watched = Watched { channel, watchers: 0 };
+                inner.watched.entry(scope.id().clone()).or_insert(watched)
+            }
+        };
+        if watched.watchers >= WATCHERS_PER_TENANT_MAX {
+            return Err(TooManyWatchers);
+        }
+        watched.watchers += 1;
+        let channel = Arc::clone(&watched.channel);
+        inner.count += 1;
+        inner.by_credential.entry(credential.clone()).or_default().push(Arc::clone(&outbox));
+        Ok(Watcher { hub: Arc::clone(self), channel, outbox, credential })
+    }
+
+    /// Begins to follow a tenant's feed.
+    fn follow(self: &Arc<Self>, scope: &TenantScope, means: &Means) -> Option<Arc<Channel>> {
+        let (channel, reader) = Channel::new(scope.id().clone(), Arc::clone(scope.keyspace()))?;
+        let mut bells = self.bells.write().unwrap_or_else(PoisonError::into_inner);
+        bells.insert(scope.id().as_str().into(), Arc::clone(&channel.news));
+        let (hub, followed) = (Arc::clone(self), Arc::clone(&channel));
+        let (reading, tasks) = (means.clone(), means.tasks.clone());
+        tasks.spawn(async move {
+            reader.run(reading, || hub.is_over(&followed)).await;
+            hub.end(&followed);
+        });
+        Some(channel)
+    }
+
+    /// Whether nobody watches `channel` any more; from then on nobody will.
+    fn is_over(&self, channel: &Arc<Channel>) -> bool {
+        let mut inner = self.lock();
+        let watched = inner.watched.get(&channel.tenant_id);
+        match watched {
+            Some(watched) if Arc::ptr_eq(&watched.channel, channel) && watched.watchers > 0 => false,
+            _ => {
+                self.remove(&mut inner, channel);
+                true
+            }
+        }
+    }
+
+    /// Has the next watcher begin anew: this channel is not followed any more.
+    fn end(&self, channel: &Arc<Channel>) {
+        self.remove(&mut self.lock(), channel);
+    }
+
+    fn remove(&self, inner: &mut Inner, channel: &Arc<Channel>) {
+        let known = inner.watched.get(&channel.tenant_id);
+        if known.is_some_and(|watched| Arc::ptr_eq(&watched.channel, channel)) {
+            inner.watched.remove(&channel.tenant_id);
+            let mut bells = self.bells.write().unwrap_or_else(PoisonError::into_inner);
+            bells.remove(channel.tenant_id.as_str());
+        }
+    }
+}
+
+/// A connection that watches, counted while this is there.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    pub(super) hub: Arc<Hub>,
+    pub(super) channel: Arc<Channel>,
+    pub(super) outbox: Arc<Outbox>,
+    credential: Credential,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut inner = self.hub.lock();
+        inner.count -= 1;
+        if let Some(outboxes) = inner.by_credential.get_mut(&self.credential) {
+            outboxes.retain(|outbox| !Arc::ptr_eq(outbox, &self.outbox));
+            if outboxes.is_empty() {
+                inner.by_credential.remove(&self.credential);
+            }
+        }
+        let known = inner.watched.get_mut(&self.channel.tenant_id);
+        if let Some(watched) = known.filter(|known| Arc::ptr_eq(&known.channel, &self.channel)) {
+            watched.watchers -= 1;
+            if watched.watchers == 0 {
+                self.channel.news.notify_one();
+            }
+        }
+    }
+}
