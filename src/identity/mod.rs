@@ -1,6 +1,7 @@
 //! Who somebody is: users and their passwords, sessions, access tokens, API keys.
 //!
-//! [`Identity`] composes it. What is asked with every request ([`Identity::identify`]) reads
+//! [`Identity`] composes it. What is asked with every request ([`Identity::authenticate_token`],
+//! [`Identity::authenticate_key`]) reads
 //! memory only; everything else may wait for a disk or compute for a while, and belongs on a
 //! thread that may.
 //!
@@ -82,35 +83,6 @@ impl IdentityError {
             Self::Signing(signing) => signing.is_transient(),
             Self::Password(_) => true,
             Self::Store(store) => store.is_transient(),
-        }
-    }
-}
-
-/// Why what somebody presents says nothing about who it is.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentifyError {
-    /// An access token that is not believed.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// An API key that is not let in.
-    #[error(transparent)]
-    ApiKey(#[from] ApiKeyError),
-}
-
-impl IdentifyError {
-    /// A stable word for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Token(token) => token.code(),
-            Self::ApiKey(key) => key.code(),
-        }
-    }
-
-    /// Whether the same call may succeed later without anybody's help.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Token(token) => token.is_transient(),
-            Self::ApiKey(key) => key.is_transient(),
         }
     }
 }
@@ -215,12 +187,14 @@ impl Identity {
         })
     }
 
-    /// Who presents `text`, an access token or an API key. Reads memory only.
-    pub fn identify(&self, text: &str, now_ms: TimeMs) -> Result<Principal, IdentifyError> {
-        if api_key::is_api_key(text) {
-            return Ok(self.api_keys.authenticate(text, now_ms)?);
-        }
+    /// Who presents the access token `text`. Reads memory only.
+    pub fn authenticate_token(&self, text: &str, now_ms: TimeMs) -> Result<Principal, TokenError> {
         Ok(self.verify(text, now_ms)?.principal.clone())
+    }
+
+    /// Who presents the API key `text`. Reads memory only.
+    pub fn authenticate_key(&self, text: &str, now_ms: TimeMs) -> Result<Principal, ApiKeyError> {
+        self.api_keys.authenticate(text, now_ms)
     }
 
     /// What the access token `text` says, if it is to be believed. Reads memory only.

@@ -1,0 +1,181 @@
+//! Signing in, and what an administrator does to users.
+
+use crate::world::{EMAIL, NOW_MS, PASSWORD, World, credentials};
+use emx::identity::account::AccountError;
+use emx::identity::email::Email;
+use emx::identity::login::{ChangePasswordError, Credentials, LoginError};
+use emx::identity::password::Password;
+use emx::identity::token::TokenError;
+use emx::tenancy::permission::Role;
+use emx::tenancy::scope::Principal;
+use std::net::IpAddr;
+
+fn attempt(world: &World, tenant: &str, email: &str, password: &str) -> Result<(), LoginError> {
+    let credentials = credentials(tenant, email, password);
+    world.identity.login(&world.tenancy, &credentials, NOW_MS).map(|_| ())
+}
+
+#[test]
+fn every_refusal_is_the_same_and_costs_the_same() {
+    let world = World::new();
+    let email = Email::parse("gone@example.org").unwrap();
+    let password = Password::choose(PASSWORD, &email).unwrap();
+    let gone = world.identity.create_user(&world.acme.id, &email, Role::Viewer, &password, NOW_MS);
+    world.identity.disable_user(&world.acme.id, &gone.unwrap().id, NOW_MS).unwrap();
+    let mut messages = Vec::new();
+    for (tenant, email, password) in [
+        ("acme", EMAIL, "wrong horse battery"),
+        ("acme", EMAIL, ""),
+        ("acme", "nobody@example.org", PASSWORD),
+        ("acme", "gone@example.org", PASSWORD),
+        ("nowhere", EMAIL, PASSWORD),
+        ("No Such Name!", EMAIL, PASSWORD),
+        ("acme", "not an address", PASSWORD),
+        ("", "", ""),
+    ] {
+        let before = world.identity.password_hashes();
+        let error = attempt(&world, tenant, email, password).unwrap_err();
+        assert_eq!(world.identity.password_hashes() - before, 1, "{tenant} {email}");
+        assert_eq!(error.code(), "invalid_credentials");
+        messages.push(error.to_string());
+    }
+    messages.dedup();
+    assert_eq!(messages.len(), 1);
+    let before = world.identity.password_hashes();
+    attempt(&world, "acme", &EMAIL.to_uppercase(), PASSWORD).unwrap();
+    assert_eq!(world.identity.password_hashes() - before, 1);
+}
+
+#[test]
+fn after_ten_failures_nothing_is_hashed_and_a_tenant_that_is_not_there_is_no_different() {
+    let world = World::new();
+    for tenant in ["acme", "nowhere"] {
+        for _ in 0..10 {
+            attempt(&world, tenant, EMAIL, "wrong horse battery").unwrap_err();
+        }
+        let before = world.identity.password_hashes();
+        let error = attempt(&world, tenant, EMAIL, PASSWORD).unwrap_err();
+        assert!(matches!(error, LoginError::TooManyAttempts { retry_after_s: 300 }), "{error}");
+        assert_eq!(error.code(), "too_many_attempts");
+        assert_eq!(world.identity.password_hashes(), before);
+    }
+    let later = credentials("acme", EMAIL, PASSWORD);
+    world.identity.login(&world.tenancy, &later, NOW_MS + 300_000).unwrap();
+}
+
+#[test]
+fn parallel_attempts_are_no_more_than_others() {
+    let world = World::new();
+    let before = world.identity.password_hashes();
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| attempt(&world, "acme", EMAIL, "wrong horse battery").unwrap_err());
+        }
+    });
+    assert_eq!(world.identity.password_hashes() - before, 10);
+}
+
+#[test]
+fn an_address_has_fifty_failures_whatever_it_tries() {
+    let world = World::new();
+    let address: Option<IpAddr> = Some("2001:db8::1".parse().unwrap());
+    let near: Option<IpAddr> = Some("2001:db8::2:1".parse().unwrap());
+    for n in 0..50 {
+        let email = format!("{n}@example.org");
+        let guess = Credentials { address, ..credentials("acme", &email, PASSWORD) };
+        world.identity.login(&world.tenancy, &guess, NOW_MS).unwrap_err();
+    }
+    let guess = |address| {
+        let right = Credentials { address, ..credentials("acme", EMAIL, PASSWORD) };
+        world.identity.login(&world.tenancy, &right, NOW_MS).map(|_| ())
+    };
+    assert_eq!(guess(near).unwrap_err().code(), "too_many_attempts");
+    guess(None).unwrap();
+    guess(Some("192.0.2.1".parse().unwrap())).unwrap();
+}
+
+#[test]
+fn a_new_password_is_the_only_one_and_ends_the_other_sessions() {
+    let world = World::new();
+    let (mine, elsewhere) = (world.sign_in(NOW_MS), world.sign_in(NOW_MS));
+    let me = world.identity.authenticate_token(&mine.access_token, NOW_MS).unwrap();
+    let change = |principal: &Principal, present: &str, chosen: &str| {
+        world.identity.change_password(principal, present, chosen, None, NOW_MS)
+    };
+    let wrong = change(&me, "wrong horse battery", "another fine day");
+    assert_eq!(wrong.unwrap_err().code(), "invalid_credentials");
+    assert_eq!(change(&me, PASSWORD, "short").unwrap_err().code(), "invalid_password");
+    let nobody = change(&Principal::LocalOperator, PASSWORD, "another fine day");
+    assert!(matches!(nobody, Err(ChangePasswordError::NoUser)));
+    attempt(&world, "acme", EMAIL, PASSWORD).unwrap();
+
+    change(&me, PASSWORD, "another fine day").unwrap();
+    let world = world.restarted();
+    attempt(&world, "acme", EMAIL, PASSWORD).unwrap_err();
+    attempt(&world, "acme", EMAIL, "another fine day").unwrap();
+    attempt(&world, "other", EMAIL, PASSWORD).unwrap();
+    world.identity.verify(&mine.access_token, NOW_MS).unwrap();
+    let ended = world.identity.verify(&elsewhere.access_token, NOW_MS);
+    assert_eq!(ended, Err(TokenError::Revoked));
+    assert!(world.identity.refresh(&elsewhere.refresh_token, NOW_MS).is_err());
+    world.identity.refresh(&mine.refresh_token, NOW_MS).unwrap();
+}
+
+#[test]
+fn whoever_is_kept_out_is_out_at_once_and_can_come_back() {
+    let world = World::new();
+    let tenant = &world.acme.id;
+    let email = Email::parse("second@example.org").unwrap();
+    let password = Password::choose(PASSWORD, &email).unwrap();
+    let create = || world.identity.create_user(tenant, &email, Role::Owner, &password, NOW_MS);
+    let second = create().unwrap();
+    assert!(matches!(create(), Err(AccountError::EmailTaken { .. })));
+    let list = world.identity.list_of(tenant).unwrap();
+    assert_eq!(list.iter().map(|u| u.email.as_str()).collect::<Vec<_>>(), [email.as_str(), EMAIL]);
+
+    let signed_in = world.sign_in(NOW_MS);
+    let elsewhere = world.identity.disable_user(&world.other.id, &signed_in.user.id, NOW_MS);
+    assert!(matches!(elsewhere, Err(AccountError::NotFound { .. })));
+    world.identity.disable_user(tenant, &signed_in.user.id, NOW_MS).unwrap();
+    let ended = world.identity.verify(&signed_in.access_token, NOW_MS);
+    assert_eq!(ended, Err(TokenError::Revoked));
+    attempt(&world, "acme", EMAIL, PASSWORD).unwrap_err();
+    let last = world.identity.disable_user(tenant, &second.id, NOW_MS);
+    assert!(matches!(last, Err(AccountError::LastOwner { .. })));
+
+    world.identity.enable_user(tenant, &signed_in.user.id, NOW_MS).unwrap();
+    let again = world.sign_in(NOW_MS);
+    let chosen = Password::choose("another fine day", &again.user.email).unwrap();
+    world.identity.set_password(tenant, &again.user.id, &chosen, NOW_MS).unwrap();
+    assert!(world.identity.verify(&again.access_token, NOW_MS).is_err());
+    assert!(world.identity.refresh(&again.refresh_token, NOW_MS).is_err());
+    let ingest = world.identity.create_user(tenant, &email, Role::Ingest, &password, NOW_MS);
+    assert!(matches!(ingest, Err(AccountError::Role { .. })));
+}
+
+#[test]
+fn a_password_that_was_hashed_otherwise_is_hashed_anew_when_it_is_typed() {
+    let world = World::new();
+    let id = world.sign_in(NOW_MS).user.id;
+    let stored = world.platform.get("users", id.as_bytes()).unwrap().unwrap();
+    let mut record: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    record["password"] = weak_hash(PASSWORD).into();
+    let write = emx::tenancy::record::put("users", id.as_bytes(), record.to_string().into_bytes());
+    world.platform.write(&[], &[write]).unwrap();
+    let kept = || {
+        let bytes = world.platform.get("users", id.as_bytes()).unwrap().unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    attempt(&world, "acme", EMAIL, "wrong horse battery").unwrap_err();
+    assert!(kept().contains("m=8192"));
+    attempt(&world, "acme", EMAIL, PASSWORD).unwrap();
+    assert!(kept().contains("m=19456,t=2,p=1"));
+    attempt(&world, "acme", EMAIL, PASSWORD).unwrap();
+}
+
+fn weak_hash(password: &str) -> String {
+    use argon2::password_hash::PasswordHasher;
+    let params = argon2::Params::new(8192, 1, 1, None).unwrap();
+    let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    argon2.hash_password(password.as_bytes()).unwrap().to_string()
+}

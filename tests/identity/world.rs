@@ -1,0 +1,163 @@
+//! An installation with two tenants and a user in each, on disk, and a hand that can forge.
+
+use aws_lc_rs::rsa::KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use emx::identity::email::Email;
+use emx::identity::login::Credentials;
+use emx::identity::password::Password;
+use emx::identity::secret::MasterKey;
+use emx::identity::{Identity, SignedIn};
+use emx::tenancy::permission::Role;
+use emx::tenancy::registry::{Completion, NewTenant, Tenancy};
+use emx::tenancy::slug::Slug;
+use emx::tenancy::tenant::Tenant;
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+use storage::embedded::{EmbeddedEngine, EngineSettings};
+use storage::engine::{Engine, Tables};
+use storage::row::TimeMs;
+use storage::volume::OsVolume;
+use tempfile::TempDir;
+
+/// When everything begins: 2026-11-26.
+pub(crate) const NOW_MS: TimeMs = 1_795_000_000_000;
+
+pub(crate) const EMAIL: &str = "you@example.org";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) platform: Arc<dyn Tables>,
+    pub(crate) tenancy: Tenancy,
+    pub(crate) identity: Identity,
+    pub(crate) acme: Arc<Tenant>,
+    pub(crate) other: Arc<Tenant>,
+}
+
+impl World {
+    /// Tenants `acme` and `other`, in each an owner with the same address and password.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (platform, tenancy, identity) = open(dir.path());
+        for name in ["acme", "other"] {
+            let new = NewTenant { slug: Slug::parse(name).unwrap(), time_zone: "UTC".into() };
+            let tenant = tenancy.create(new, NOW_MS, |_| Ok(Completion::default())).unwrap();
+            let email = Email::parse(EMAIL).unwrap();
+            let password = Password::choose(PASSWORD, &email).unwrap();
+            identity.create_user(&tenant.id, &email, Role::Owner, &password, NOW_MS).unwrap();
+        }
+        let [acme, other] = ["acme", "other"].map(|name| tenancy.named(name).unwrap());
+        Self { dir, platform, tenancy, identity, acme, other }
+    }
+
+    /// The same after the process ended and another began.
+    pub(crate) fn restarted(self) -> Self {
+        let Self { dir, platform, tenancy, identity, acme, other } = self;
+        drop((platform, tenancy, identity));
+        let (platform, tenancy, identity) = open(dir.path());
+        Self { dir, platform, tenancy, identity, acme, other }
+    }
+
+    pub(crate) fn sign_in(&self, now_ms: TimeMs) -> SignedIn {
+        self.identity.login(&self.tenancy, &credentials("acme", EMAIL, PASSWORD), now_ms).unwrap()
+    }
+
+    /// Whether `text` stands anywhere in the files of the data directory.
+    pub(crate) fn is_on_disk(&self, text: &str) -> bool {
+        fn any_file(dir: &Path, holds: &dyn Fn(&[u8]) -> bool) -> bool {
+            std::fs::read_dir(dir).unwrap().any(|entry| {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    any_file(&path, holds)
+                } else {
+                    holds(&std::fs::read(path).unwrap())
+                }
+            })
+        }
+        let text = text.as_bytes();
+        any_file(self.dir.path(), &|bytes| bytes.windows(text.len()).any(|window| window == text))
+    }
+}
+
+pub(crate) fn credentials<'a>(
+    tenant: &'a str,
+    email: &'a str,
+    password: &'a str,
+) -> Credentials<'a> {
+    Credentials { tenant, email, password, address: None }
+}
+
+fn open(dir: &Path) -> (Arc<dyn Tables>, Tenancy, Identity) {
+    let settings = EngineSettings { cache_bytes: 8 << 20, ..EngineSettings::default() };
+    let engine: Arc<dyn Engine> =
+        Arc::new(EmbeddedEngine::open(OsVolume::shared(dir), settings).unwrap());
+    let platform = engine.platform().unwrap();
+    let master = MasterKey::load_or_make(dir).unwrap();
+    let identity = Identity::start(platform.clone(), master, NOW_MS).unwrap();
+    (platform, Tenancy::start(engine).unwrap(), identity)
+}
+
+/// Somebody who got hold of the key that signs, and of a token to imitate.
+pub(crate) struct Forger {
+    pub(crate) pair: KeyPair,
+    pub(crate) kid: String,
+    pub(crate) claims: Value,
+}
+
+impl Forger {
+    pub(crate) fn of(world: &World, token: &str) -> Self {
+        let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap());
+        let header: Value = serde_json::from_slice(&parts.next().unwrap()).unwrap();
+        let claims = serde_json::from_slice(&parts.next().unwrap()).unwrap();
+        let kid = header["kid"].as_str().unwrap().to_owned();
+        let record = world.platform.get("signing_keys", kid.as_bytes()).unwrap().unwrap();
+        let record: Value = serde_json::from_slice(&record).unwrap();
+        let sealed = STANDARD.decode(record["sealed"].as_str().unwrap()).unwrap();
+        let private = world.identity.master_key().open(&format!("signing_key/{kid}"), &sealed);
+        Self { pair: KeyPair::from_pkcs8(&private.unwrap()).unwrap(), kid, claims }
+    }
+
+    pub(crate) fn header(&self) -> String {
+        format!(r#"{{"typ":"at+jwt","alg":"RS256","kid":"{}"}}"#, self.kid)
+    }
+
+    /// A token of these texts, rightly signed.
+    pub(crate) fn sign(&self, header: &[u8], claims: &[u8]) -> String {
+        let signed = unsigned(header, claims);
+        let encoding = &aws_lc_rs::signature::RSA_PKCS1_SHA256;
+        let signature = self.signature(encoding, &signed);
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    pub(crate) fn signature(
+        &self,
+        encoding: &'static dyn aws_lc_rs::signature::RsaEncoding,
+        signed: &str,
+    ) -> Vec<u8> {
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        self.pair.sign(encoding, &random, signed.as_bytes(), &mut signature).unwrap();
+        signature
+    }
+
+    /// A rightly signed token whose claims differ in one.
+    pub(crate) fn with(&self, claim: &str, value: Value) -> String {
+        let mut claims = self.claims.clone();
+        claims[claim] = value;
+        self.sign(self.header().as_bytes(), claims.to_string().as_bytes())
+    }
+
+    /// A rightly signed token that lacks a claim.
+    pub(crate) fn without(&self, claim: &str) -> String {
+        let mut claims = self.claims.clone();
+        claims.as_object_mut().unwrap().remove(claim).unwrap();
+        self.sign(self.header().as_bytes(), claims.to_string().as_bytes())
+    }
+}
+
+/// Header and claims with the dot between.
+pub(crate) fn unsigned(header: &[u8], claims: &[u8]) -> String {
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
+}
