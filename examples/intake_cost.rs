@@ -4,7 +4,7 @@
 use emx::intake::decode::{Body, DecodeLimits, Encoding, Format, Shape, decode};
 use emx::process::admit::Arrival;
 use emx::process::mask::mask;
-use emx::sample::{Profile, Workload};
+use emx::sample::{Workload, demo};
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -45,9 +45,13 @@ fn cpu_nanos() -> u64 {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let rich = Workload { profile: Profile::DEMO, ..workload() };
-    for (name, workload) in [("benchmark", workload()), ("rich", rich)] {
-        let calls = calls(&workload);
+    let rows = (ROWS * CALLS) as u64;
+    let mut lines = Workload::benchmark(rows, END_MS).lines();
+    let mut history = demo::history(1, END_MS, rows);
+    for (name, calls) in [
+        ("benchmark", calls(|call| lines.append_to(call))),
+        ("demo", calls(|call| history.append_to(call))),
+    ] {
         let bytes: usize = calls.iter().map(Vec::len).sum();
         println!("{name}: {} bytes a row", bytes / (ROWS * CALLS));
         measure_formats(&calls)?;
@@ -56,18 +60,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn workload() -> Workload {
-    Workload::benchmark((ROWS * CALLS) as u64, END_MS)
-}
-
-/// The workload's lines, [`ROWS`] a call.
-fn calls(workload: &Workload) -> Vec<Vec<u8>> {
-    let mut lines = workload.lines();
+/// Lines, [`ROWS`] a call.
+fn calls(mut append: impl FnMut(&mut Vec<u8>) -> bool) -> Vec<Vec<u8>> {
     (0..CALLS)
         .map(|_| {
             let mut call = Vec::new();
             for _ in 0..ROWS {
-                lines.append_to(&mut call);
+                append(&mut call);
             }
             call
         })

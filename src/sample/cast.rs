@@ -15,27 +15,8 @@ const OWN_PROJECT_FALLOFF: f64 = 0.55;
 /// How often a session works on a project of another team.
 const FOREIGN_PROJECT_SHARE: f64 = 0.08;
 
-/// How often a session is a job of continuous integration, and how often a coding agent's.
+/// How often a session is a job of continuous integration.
 const CI_SHARE: f64 = 0.2;
-const AGENT_SHARE: f64 = 0.12;
-
-/// Who runs the commands of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Actor {
-    Human,
-    Ci,
-    Agent,
-}
-
-impl Actor {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::Ci => "ci",
-            Self::Agent => "agent",
-        }
-    }
-}
 
 /// A stretch of work of one user on one machine for one project.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +26,6 @@ pub(super) struct Session {
     pub(super) user: usize,
     pub(super) host: usize,
     pub(super) project: usize,
-    pub(super) branch: usize,
-    pub(super) actor: Actor,
     /// Executions it still has to make.
     pub(super) left: u32,
     /// When it is over even if it has not made them.
@@ -95,18 +74,12 @@ impl Cast {
     pub(super) fn session(&self, now_ms: i64, rng: &mut Xoshiro256PlusPlus) -> Session {
         const SESSION_MS_MAX: i64 = 10 * 3_600_000; // nobody works longer at a stretch
         let user = self.activity.as_ref().map_or(0, |activity| activity.sample(rng));
-        let actor = match rng.random::<f64>() {
-            p if p < CI_SHARE => Actor::Ci,
-            p if p < CI_SHARE + AGENT_SHARE => Actor::Agent,
-            _ => Actor::Human,
-        };
+        let is_ci = rng.random::<f64>() < CI_SHARE;
         Session {
             id: rng.next_u64(),
             user,
-            host: self.host_of(user, actor, rng),
+            host: self.host_of(user, is_ci, rng),
             project: self.project_of(user, rng),
-            branch: rng.random_range(0..names::BRANCHES.len()),
-            actor,
             left: rng.random_range(1..2 * self.session_executions),
             over_ms: now_ms + SESSION_MS_MAX,
         }
@@ -120,12 +93,10 @@ impl Cast {
     }
 
     /// People have a machine of their own, jobs run on any build machine.
-    fn host_of(&self, user: usize, actor: Actor, rng: &mut Xoshiro256PlusPlus) -> usize {
-        let mut host =
-            if actor == Actor::Ci { rng.random_range(0..self.hosts.len()) } else { user * 7 };
-        let wanted = actor == Actor::Ci;
+    fn host_of(&self, user: usize, is_ci: bool, rng: &mut Xoshiro256PlusPlus) -> usize {
+        let mut host = if is_ci { rng.random_range(0..self.hosts.len()) } else { user * 7 };
         for _ in 0..4 {
-            if names::is_build_host(host % self.hosts.len()) == wanted {
+            if names::is_build_host(host % self.hosts.len()) == is_ci {
                 break;
             }
             host += 1;

@@ -1,16 +1,18 @@
-//! A workload like a software company's, made up from a seed: the sample that newcomers look at,
-//! and what every benchmark loads.
+//! Executions made up from a seed: [`demo`] is the company that newcomers look at, a [`Workload`]
+//! what every benchmark loads.
 //!
 //! The same [`Workload`] gives the same lines on every run. Lines are NDJSON with the contract's
 //! field names and come in time order but for the few that are late; users, commands, machines
 //! and hours are as uneven as in life. Nothing here reads a clock: the workload says when it ends.
+
+pub mod demo;
 
 mod cast;
 mod json;
 mod names;
 mod season;
 
-use cast::{Actor, Cast, Session};
+use cast::{Cast, Session};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_distr::weighted::WeightedAliasIndex;
@@ -53,9 +55,6 @@ pub struct Profile {
     pub late_share: f64,
     /// Share of executions that fail, 0..1.
     pub failure_share: f64,
-    /// Whether lines also have `actor`, `command_line`, `labels`, `values` and, where something
-    /// failed, `error`.
-    pub rich: bool,
 }
 
 impl Profile {
@@ -69,19 +68,6 @@ impl Profile {
         session_executions: 20,
         late_share: 0.02,
         failure_share: 0.03,
-        rich: false,
-    };
-
-    /// What newcomers look at: a company small enough to know everybody, with every field in use.
-    pub const DEMO: Self = Self {
-        users: 48,
-        teams: 6,
-        projects: 18,
-        hosts: 24,
-        commands: 80,
-        failure_share: 0.06,
-        rich: true,
-        ..Self::BENCHMARK
     };
 }
 
@@ -161,19 +147,28 @@ impl Workload {
         Lines::new(self.clone())
     }
 
-    /// Writes all lines to `out`. `out` should be buffered: it is called once for every 64 KiB or so.
+    /// Writes all lines to `out`; see [`write_lines`].
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        const FLUSH_BYTES: usize = 64 << 10; // large enough to make calls rare, small enough to stay in cache
         let mut lines = self.lines();
-        let mut buffer = Vec::with_capacity(FLUSH_BYTES + 4096);
-        while lines.append_to(&mut buffer) {
-            if buffer.len() >= FLUSH_BYTES {
-                out.write_all(&buffer)?;
-                buffer.clear();
-            }
-        }
-        out.write_all(&buffer)
+        write_lines(out, |buffer| lines.append_to(buffer))
     }
+}
+
+/// Writes lines to `out` until `append` has none left to append. `out` should be buffered: it is
+/// called once for every 64 KiB or so.
+pub fn write_lines(
+    out: &mut impl Write,
+    mut append: impl FnMut(&mut Vec<u8>) -> bool,
+) -> io::Result<()> {
+    const FLUSH_BYTES: usize = 64 << 10; // large enough to make calls rare, small enough to stay in cache
+    let mut buffer = Vec::with_capacity(FLUSH_BYTES + 4096);
+    while append(&mut buffer) {
+        if buffer.len() >= FLUSH_BYTES {
+            out.write_all(&buffer)?;
+            buffer.clear();
+        }
+    }
+    out.write_all(&buffer)
 }
 
 /// What is typical of a command, ready to draw from.
@@ -306,10 +301,6 @@ impl Lines {
             json::push_digits(out, rng.random_range(0..MANY), 5);
             out.extend_from_slice(b"\"}");
         }
-        if self.workload.profile.rich {
-            let project = &cast.projects[session.project];
-            push_details(out, session, project, &command.name, exit_code, rng);
-        }
         out.extend_from_slice(b"}\n");
     }
 }
@@ -337,33 +328,6 @@ fn failure(mut draw: f64) -> u64 {
         }
     }
     FAILURES[0].0
-}
-
-/// The fields that only rich lines have.
-fn push_details(
-    out: &mut Vec<u8>,
-    session: &Session,
-    project: &str,
-    command: &str,
-    exit_code: u64,
-    rng: &mut Xoshiro256PlusPlus,
-) {
-    json::push_word(out, b",\"actor\":\"", session.actor.as_str());
-    out.extend_from_slice(b",\"command_line\":\"cd ");
-    out.extend_from_slice(project.as_bytes());
-    json::push_word(out, b" && ", command);
-    json::push_word(out, b",\"labels\":{\"branch\":\"", names::BRANCHES[session.branch]);
-    out.extend_from_slice(b"},\"values\":{\"max_rss_bytes\":");
-    json::push_number(out, rng.random_range(256..262_144) * 4096);
-    if session.actor == Actor::Agent {
-        out.extend_from_slice(b",\"tokens\":");
-        json::push_number(out, rng.random_range(50..12_000));
-    }
-    out.push(b'}');
-    if exit_code != 0 {
-        let error = names::ERRORS[rng.random_range(0..names::ERRORS.len())];
-        json::push_word(out, b",\"error\":\"", error);
-    }
 }
 
 #[cfg(test)]

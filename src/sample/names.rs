@@ -262,19 +262,7 @@ const PROJECT_PARTS: [&str; 12] = [
     "models", "deploy",
 ];
 
-/// What failed commands print.
-pub(super) const ERRORS: [&str; 8] = [
-    "assertion failed: left == right",
-    "connection refused (os error 111)",
-    "could not compile: 2 errors emitted",
-    "permission denied while opening the lock file",
-    "no space left on device",
-    "module not found: check the import path",
-    "tests failed: 1 of 214",
-    "deadline exceeded while waiting for the pod",
-];
-
-/// What is appended to a branch's kind to name it.
+/// Branches, the usual ones more often.
 pub(super) const BRANCHES: [&str; 10] = [
     "main",
     "main",

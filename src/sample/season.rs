@@ -76,7 +76,7 @@ impl Season {
 }
 
 /// What the hour and the weekday of `ms` weigh.
-fn weight_at(ms: i64) -> f64 {
+pub(super) fn weight_at(ms: i64) -> f64 {
     let day = ms.div_euclid(DAY_MS);
     let hour = ms.rem_euclid(DAY_MS) / HOUR_MS;
     let weekday = (day + 3).rem_euclid(7); // day 0, 1970-01-01, was a Thursday

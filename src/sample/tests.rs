@@ -94,15 +94,3 @@ fn hard_shapes_are_hard_in_one_way() {
     let back = times.windows(2).filter(|pair| pair[1] < pair[0]).count();
     assert!((9_000..11_000).contains(&back), "{back}");
 }
-
-#[test]
-fn the_demo_uses_every_field() {
-    let profile = Profile::DEMO;
-    let rows = rows(&Workload { profile, ..Workload::benchmark(5_000, END_MS) });
-    let pointers = ["/actor", "/command_line", "/labels/branch", "/values/max_rss_bytes"];
-    for pointer in pointers {
-        assert!(rows.iter().all(|row| row.pointer(pointer).is_some()), "{pointer}");
-    }
-    assert!(rows.iter().any(|row| row.pointer("/values/tokens").is_some()));
-    assert!(rows.iter().all(|row| (row["exit_code"] != 0) == row["error"].is_string()));
-}
