@@ -138,7 +138,7 @@ fn sound(request: &Request) -> Result<(), Problem> {
     if let Some(fault) = request.arrived.host_fault {
         return Err(Problem::bad_request("invalid_host", fault));
     }
-    if request.arrived.host.is_none() {
+    if request.arrived.authority.is_none() {
         return Err(Problem::bad_request("invalid_host", "the request names no host"));
     }
     let length = request.path.len() + request.query.as_ref().map_or(0, String::len);

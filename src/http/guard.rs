@@ -6,7 +6,6 @@ use super::problem::Problem;
 use super::request::Request;
 use super::route::Access;
 use super::server::Server;
-use crate::identity::IdentifyError;
 use crate::identity::api_key::is_api_key;
 use crate::tenancy::scope::Principal;
 use storage::row::TimeMs;
@@ -55,11 +54,14 @@ pub(super) fn authenticate(
             let detail = "send either `Authorization` or `X-Api-Key`, not both";
             Err(Problem::bad_request("ambiguous_credentials", detail))
         }
-        (None, Some(key)) if !is_api_key(key) => {
+        (Some(text), None) | (None, Some(text)) if is_api_key(text) => {
+            Ok(server.identity.authenticate_key(text, now_ms)?)
+        }
+        (Some(token), None) => Ok(server.identity.authenticate_token(token, now_ms)?),
+        (None, Some(_)) => {
             let detail = "`X-Api-Key` takes an API key, which begins with `emx_`";
             Err(Problem::unauthorized("invalid_api_key", detail))
         }
-        (Some(text), None) | (None, Some(text)) => Ok(server.identity.identify(text, now_ms)?),
     }
 }
 
@@ -78,7 +80,7 @@ pub(super) fn until_ms(
     if is_api_key(text) {
         return Ok(None);
     }
-    let access = server.identity.verify(text, now_ms).map_err(IdentifyError::from)?;
+    let access = server.identity.verify(text, now_ms)?;
     Ok(Some(access.until_ms))
 }
 
@@ -99,7 +101,7 @@ pub(super) fn named_tenant(
     principal: &Principal,
 ) -> Result<Option<Box<str>>, Problem> {
     let header = request.text_header("x-tenant")?.map(str::trim);
-    let subdomain = request.arrived.host.as_deref().and_then(|host| server.tenant_of_host(host));
+    let subdomain = request.arrived.host().and_then(|host| server.tenant_of_host(host));
     let named = match (header, subdomain) {
         (Some(header), Some(subdomain)) if header != subdomain => return Err(mismatch()),
         (header, subdomain) => header.or(subdomain),

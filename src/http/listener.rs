@@ -17,6 +17,7 @@ use super::stream::{Activity, UntilSent, Watched};
 use crate::runtime::tasks::Tasks;
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap};
+use hyper::http::uri::Authority;
 use hyper::{Request, Response, Uri, server::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::collections::HashMap;
@@ -338,12 +339,12 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> 
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let under_way = self.activity.begin_request();
-        let (host, host_fault) = match host_of(request.uri(), request.headers()) {
-            Ok(host) => (host, None),
+        let (authority, host_fault) = match authority_of(request.uri(), request.headers()) {
+            Ok(authority) => (authority, None),
             Err(fault) => (None, Some(fault)),
         };
         let local = self.held.0.is_none();
-        let arrived = Arrived { peer: self.peer, local, host, host_fault };
+        let arrived = Arrived { peer: self.peer, local, authority, host_fault };
         request.extensions_mut().insert(arrived);
         request.extensions_mut().insert(self.held.clone());
         let answer = self.service.clone().call(request);
@@ -354,33 +355,31 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> 
     }
 }
 
-/// The host that a request names (RFC 9110 §7.2, RFC 9112 §3.2): its target's, which wins, and one
-/// `Host`, which must not disagree.
-fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Box<str>>, &'static str> {
+/// The authority that a request names (RFC 9110 §7.2, RFC 9112 §3.2), lower case: its target's, which
+/// wins, or its one `Host`, which must not name another host.
+fn authority_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, &'static str> {
     let mut hosts = headers.get_all(HOST).iter();
     let header = hosts.next();
     if hosts.next().is_some() {
         return Err("the request has more than one `Host`");
     }
+    let lower = |text: &str| text.to_ascii_lowercase().parse::<Authority>();
     let header = match header {
         None => None,
         Some(value) => {
             let text = value.to_str().map_err(|_| "the `Host` is not plain text")?;
-            let authority: hyper::http::uri::Authority =
-                text.parse().map_err(|_| "the `Host` is not a host and a port")?;
-            Some(authority)
+            Some(lower(text).map_err(|_| "the `Host` is not a host and a port")?)
         }
     };
-    let named = [uri.authority(), header.as_ref()];
-    if named.iter().flatten().any(|authority| authority.as_str().contains('@')) {
+    let target = uri.authority().and_then(|authority| lower(authority.as_str()).ok());
+    if [&target, &header].into_iter().flatten().any(|authority| authority.as_str().contains('@')) {
         return Err("the host must not have a user in it");
     }
-    let hosts = named.map(|authority| authority.map(|a| a.host().to_ascii_lowercase()));
-    match hosts {
-        [Some(target), Some(host)] if target != host => {
+    match (target, header) {
+        (Some(target), Some(host)) if target.host() != host.host() => {
             Err("the request's target and its `Host` name different hosts")
         }
-        [target, host] => Ok(target.or(host).map(String::into_boxed_str)),
+        (target, host) => Ok(target.or(host)),
     }
 }
 
@@ -409,8 +408,9 @@ mod tests {
         for host in hosts {
             headers.append(HOST, host.parse().unwrap());
         }
-        let found = host_of(&uri.parse().unwrap(), &headers).map_err(|_| ());
-        assert_eq!(found.as_ref().map(|host| host.as_deref()), expected.as_ref().map(|h| *h));
+        let found = authority_of(&uri.parse().unwrap(), &headers).map_err(|_| ());
+        let found = found.as_ref().map(|authority| authority.as_ref().map(Authority::host));
+        assert_eq!(found, expected.as_ref().map(|host| *host));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod tls;
 
 mod dispatch;
 mod guard;
+mod origin;
 mod request;
 mod route;
 

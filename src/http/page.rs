@@ -111,6 +111,7 @@ fn content_type_of(name: &str) -> Option<&'static str> {
         "woff2" => "font/woff2",
         "json" | "webmanifest" => "application/json",
         "txt" => "text/plain; charset=utf-8",
+        "md" => "text/markdown; charset=utf-8",
         _ => return None,
     })
 }

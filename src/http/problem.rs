@@ -10,7 +10,9 @@ use crate::query::QueryError;
 use crate::runtime::pool::PoolError;
 use crate::tenancy::registry::TenancyError;
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use hyper::header::{
+    ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+};
 use serde::Serialize;
 use std::borrow::Cow;
 use storage::ask::AskError;

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use hyper::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -32,8 +33,8 @@ pub(super) struct Arrived {
     pub(super) peer: SocketAddr,
     /// It is the person at the machine, by the socket in the data directory.
     pub(super) local: bool,
-    /// The host that was asked for, lower case, without its port; `None` if there is none.
-    pub(super) host: Option<Box<str>>,
+    /// The host, and perhaps the port, that was asked for, lower case; `None` if there is none.
+    pub(super) authority: Option<Authority>,
     /// What is wrong with how the host was named.
     pub(super) host_fault: Option<&'static str>,
 }
@@ -53,6 +54,13 @@ type Chunk = Result<Bytes, warp::Error>;
 
 /// What comes after the headers.
 struct Body(Pin<Box<dyn Stream<Item = Chunk> + Send + Sync>>);
+
+impl Arrived {
+    /// The host that was asked for, without its port.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.authority.as_ref().map(Authority::host)
+    }
+}
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

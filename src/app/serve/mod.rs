@@ -1,5 +1,6 @@
 //! The server as a process: what it opens, in which order it starts and stops, and what it says.
 
+mod demo;
 mod first_start;
 
 use super::output;
@@ -56,6 +57,12 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
         .build()
         .context("cannot start threads")?;
     let (server, greeting) = open(plan, session)?;
+    if plan.demo {
+        if !session.json {
+            eprintln!("making up three months of executions");
+        }
+        demo::begin(&server)?;
+    }
     let outcome = runtime.block_on(serve(plan, session, &server, &greeting));
     let settings = &session.settings().server;
     runtime.block_on(server.tasks.end(settings.stop_time_max.0));
@@ -159,6 +166,9 @@ async fn serve(
     let address = endpoint.address;
     stop_when_told(server)?;
     let accepting = http::serve(Arc::clone(server), endpoint);
+    if plan.demo {
+        demo::go_on(server);
+    }
     say_ready(plan, session, server, address, greeting)?;
     accepting.await?;
     if !session.json {

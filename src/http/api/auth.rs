@@ -6,6 +6,7 @@
 
 use crate::http::call::Call;
 use crate::http::openapi::{Operation, schema};
+use crate::http::origin;
 use crate::http::problem::Problem;
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
@@ -13,7 +14,8 @@ use crate::http::route::{Access, Answer, Route, handler};
 use crate::identity::api_key::ApiKeyError;
 use crate::identity::login::{Credentials, LoginError};
 use crate::identity::session::SessionError;
-use crate::identity::{IdentifyError, RefreshError, SignedIn};
+use crate::identity::token::TokenError;
+use crate::identity::{RefreshError, SignedIn};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::Permission;
 use crate::tenancy::scope::Principal;
@@ -234,12 +236,8 @@ fn own_origin(request: &Request) -> Result<(), Problem> {
         return Err(foreign());
     }
     let Some(origin) = request.headers.get(ORIGIN) else { return Ok(()) };
-    let origin = origin.to_str().map_err(|_| foreign())?;
-    let named = request.text_header("host")?.or(request.arrived.host.as_deref());
-    match (origin.strip_prefix("https://"), named) {
-        (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
-        _ => Err(foreign()),
-    }
+    let own = origin.to_str().is_ok_and(|text| origin::is_servers_own(request, text));
+    if own { Ok(()) } else { Err(foreign()) }
 }
 
 fn cookie_of(request: &Request) -> Option<String> {
@@ -290,9 +288,9 @@ fn session_problem(error: SessionError) -> Problem {
     }
 }
 
-impl From<IdentifyError> for Problem {
-    fn from(error: IdentifyError) -> Self {
-        tracing::debug!(%error, "a caller is not known");
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        tracing::debug!(%error, "a token is not believed");
         Self::unauthorized(error.code(), error.to_string())
     }
 }

@@ -94,7 +94,10 @@ pub(super) struct Reader {
 
 impl Channel {
     /// A channel whose feed nobody follows yet.
-    pub(super) fn new(tenant_id: TenantId, keyspace: Arc<dyn Keyspace>) -> Option<(Arc<Self>, Reader)> {
+    pub(super) fn new(
+        tenant_id: TenantId,
+        keyspace: Arc<dyn Keyspace>,
+    ) -> Option<(Arc<Self>, Reader)> {
         let members = Arc::new(Mutex::new(Members::default()));
         let first_turn = Arc::clone(&members).try_lock_owned().ok()?;
         let channel = Arc::new(Self {

@@ -114,7 +114,8 @@ impl Desk {
 
     /// Says that binary messages mean nothing here.
     pub(super) fn heard_binary<S: AsyncRead + AsyncWrite + Unpin>(&self, wire: &mut Wire<S>) {
-        let problem = Problem::bad_request("binary_message", "send text messages, each one JSON object");
+        let problem =
+            Problem::bad_request("binary_message", "send text messages, each one JSON object");
         self.say(wire, None, "error", &protocol::error_data(&problem), None);
     }
 
@@ -128,7 +129,8 @@ impl Desk {
             Err(Refusal { id: Some(wish.id.clone()), problem })
         };
         if self.subscriptions.iter().any(|known| *known.id == *wish.id) {
-            let detail = "this connection has a subscription with that id: end it, or use another id";
+            let detail =
+                "this connection has a subscription with that id: end it, or use another id";
             return refuse("duplicate_id", detail.into());
         }
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {

@@ -195,7 +195,9 @@ impl Hub {
         let mut inner = self.lock();
         let watched = inner.watched.get(&channel.tenant_id);
         match watched {
-            Some(watched) if Arc::ptr_eq(&watched.channel, channel) && watched.watchers > 0 => false,
+            Some(watched) if Arc::ptr_eq(&watched.channel, channel) && watched.watchers > 0 => {
+                false
+            }
             _ => {
                 self.remove(&mut inner, channel);
                 true

@@ -21,7 +21,6 @@ mod catch_up;
 mod channel;
 mod desk;
 mod hub;
-mod origin;
 mod outbox;
 mod protocol;
 mod session;

@@ -215,8 +215,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let seconds = self.counted_at.elapsed().as_secs();
         if seconds > 0 {
             self.counted_at += Duration::from_secs(seconds);
-            let earned = u32::try_from(seconds).unwrap_or(u32::MAX).saturating_mul(MESSAGES_PER_S_MAX);
-            self.messages_left = self.messages_left.saturating_add(earned).min(MESSAGES_AT_ONCE_MAX);
+            let earned =
+                u32::try_from(seconds).unwrap_or(u32::MAX).saturating_mul(MESSAGES_PER_S_MAX);
+            self.messages_left =
+                self.messages_left.saturating_add(earned).min(MESSAGES_AT_ONCE_MAX);
         }
         let may = self.messages_left > 0;
         self.messages_left = self.messages_left.saturating_sub(1);

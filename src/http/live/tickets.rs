@@ -3,8 +3,8 @@
 //! *Invariants*: a ticket lets its owner in once, within [`TICKET_S`] seconds, into the tenant it was
 //! made for. Only its hash is kept, in memory. There is a bounded number, of each owner too.
 
-use super::hub::Credential;
 use super::super::call::Caller;
+use super::hub::Credential;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

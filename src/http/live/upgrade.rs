@@ -3,6 +3,7 @@
 use super::super::call::{Call, Caller};
 use super::super::guard;
 use super::super::listener::Held;
+use super::super::origin;
 use super::super::problem::Problem;
 use super::super::reply::{self, Reply};
 use super::super::request::Request;
@@ -11,7 +12,6 @@ use super::super::server::Server;
 use super::channel::Means;
 use super::desk::Desk;
 use super::hub::Watcher;
-use super::origin;
 use super::protocol::PROTOCOL;
 use super::session::{Pass, Session};
 use super::tickets::{Admitted, TICKET_S};
@@ -21,7 +21,8 @@ use crate::tenancy::scope::TenantScope;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{
-    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    UPGRADE,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, StatusCode};
@@ -64,7 +65,11 @@ pub(in crate::http) const ROUTES: &[Route] = &[
                 "expires_in": { "const": TICKET_S },
             });
             operation
-                .answer(200, "The ticket, and for how many seconds it is good", openapi::schema::object(ticket))
+                .answer(
+                    200,
+                    "The ticket, and for how many seconds it is good",
+                    openapi::schema::object(ticket),
+                )
                 .refuses(&[429])
         },
     },
@@ -82,7 +87,10 @@ async fn ticket(call: Call) -> Answer {
         return Err(Problem::unauthorized("unauthorized", "sign in, or send an API key"));
     };
     let server = &call.server;
-    let admitted = Admitted { caller, until_ms: guard::until_ms(server, &call.request, server.clock.now_ms())? };
+    let admitted = Admitted {
+        caller,
+        until_ms: guard::until_ms(server, &call.request, server.clock.now_ms())?,
+    };
     let ticket = server.live.tickets.issue(admitted, server.clock.instant());
     let ticket = ticket
         .map_err(|error| Problem::too_many("too_many_tickets", error.to_string(), TICKET_S))?;
@@ -108,7 +116,8 @@ pub(in crate::http) async fn upgrade(
         tasks: server.tasks.clone(),
     };
     let (caller, until_ms) = (admitted.caller, admitted.until_ms);
-    let call = Call { server: Arc::clone(server), request, caller: Some(caller), params: Vec::new() };
+    let call =
+        Call { server: Arc::clone(server), request, caller: Some(caller), params: Vec::new() };
     let scope = call.scope().await?;
     let watcher = server.live.watch(&scope, &means);
     let watcher = watcher
@@ -215,9 +224,13 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
         let detail = "send either a ticket or a header, not both";
         return Err(Problem::bad_request("ambiguous_credentials", detail));
     }
-    let admitted = server.live.tickets.redeem(&ticket, server.clock.instant()).ok_or_else(|| {
-        Problem::unauthorized("invalid_ticket", "the ticket is unknown, used or too old: get another")
-    })?;
+    let admitted =
+        server.live.tickets.redeem(&ticket, server.clock.instant()).ok_or_else(|| {
+            Problem::unauthorized(
+                "invalid_ticket",
+                "the ticket is unknown, used or too old: get another",
+            )
+        })?;
     let Caller { principal, tenant } = &admitted.caller;
     // Where the request names a tenant, it is the ticket's.
     let named = guard::named_tenant(server, request, principal)?;

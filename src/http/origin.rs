@@ -1,20 +1,31 @@
-//! Which pages may open a WebSocket. A browser lets every page try, and says only which page it was.
+//! Which pages may open a WebSocket or use the server's cookie. A browser lets every page try, and says
+//! only which page it was.
 
-use super::super::problem::Problem;
-use super::super::request::Request;
+use super::problem::Problem;
+use super::request::Request;
 use hyper::Uri;
 
 /// Fails unless the request comes from the server's own page, or from one of `allowed`, or, where
 /// `may_be_absent`, from no page at all.
-pub(super) fn check(request: &Request, allowed: &[String], may_be_absent: bool) -> Result<(), Problem> {
-    let host = request.text_header("host")?;
+pub(super) fn check(
+    request: &Request,
+    allowed: &[String],
+    may_be_absent: bool,
+) -> Result<(), Problem> {
     let Some(origin) = request.text_header("origin")? else {
         return if may_be_absent { Ok(()) } else { Err(refused("the request has no `Origin`")) };
     };
-    if is_own(origin, host) || allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+    if is_servers_own(request, origin)
+        || allowed.iter().any(|known| known.eq_ignore_ascii_case(origin))
+    {
         return Ok(());
     }
     Err(refused("pages of that origin may not watch: add it to the setting `server.origins`"))
+}
+
+/// Whether `origin` is a page of the server, by the name that it was asked by.
+pub(super) fn is_servers_own(request: &Request, origin: &str) -> bool {
+    is_own(origin, request.arrived.authority.as_ref().map(|authority| authority.as_str()))
 }
 
 fn refused(detail: &str) -> Problem {

@@ -1,0 +1,103 @@
+//! The tenant of `--demo`: three months of a made-up company, and what it does from then on.
+
+use super::first_start::DEMO_TENANT;
+use crate::http::Server;
+use crate::intake::batch::prepare;
+use crate::intake::decode::{Body, DecodeLimits, Encoding, Format, Shape, decode};
+use crate::process::admit::Arrival;
+use crate::sample::demo::{self, Live};
+use crate::tenancy::scope::{Principal, TenantScope};
+use anyhow::{Context, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::row::TimeMs;
+
+/// The same company everywhere.
+const SEED: u64 = 1;
+
+/// Rows that are stored together while the history is made.
+const BATCH_ROWS: usize = 5_000;
+
+/// How often new executions come.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Where the rows come from.
+const ORIGIN: &str = "demo";
+
+/// Gives the tenant its history, unless it has rows already. Gives how many were stored.
+pub(super) fn begin(server: &Server) -> Result<u64> {
+    let scope = server.tenancy.enter(&Principal::LocalOperator, DEMO_TENANT)?;
+    if scope.keyspace().stats()?.rows > 0 {
+        return Ok(0);
+    }
+    let now_ms = server.clock.now_ms();
+    let mut history = demo::history(SEED, now_ms, demo::ROWS);
+    let (mut lines, mut rows, mut stored) = (Vec::new(), 0, 0);
+    loop {
+        let more = history.append_to(&mut lines);
+        rows += usize::from(more);
+        if rows == BATCH_ROWS || (!more && rows > 0) {
+            stored += store(server, &scope, &lines, now_ms)?;
+            lines.clear();
+            rows = 0;
+        }
+        if !more {
+            return Ok(stored);
+        }
+    }
+}
+
+/// Keeps the company at work until the server stops.
+pub(super) fn go_on(server: &Arc<Server>) {
+    let working = Arc::clone(server);
+    server.tasks.spawn(async move {
+        let mut work = demo::live(SEED, working.clock.now_ms(), demo::ROWS_LIVELY);
+        let mut tick = tokio::time::interval(EVERY);
+        loop {
+            tokio::select! {
+                () = working.tasks.stopping() => return,
+                _ = tick.tick() => {}
+            }
+            let server = Arc::clone(&working);
+            let step = working.threads.run(move || {
+                let happened = happen(&server, &mut work);
+                (work, happened)
+            });
+            match step.await {
+                Ok((next, happened)) => {
+                    work = next;
+                    if let Err(error) = happened {
+                        tracing::warn!(%error, "the demo's executions were not stored");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the demo ends");
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// Stores what happened since the last time.
+fn happen(server: &Server, work: &mut Live) -> Result<()> {
+    let now_ms = server.clock.now_ms();
+    let mut lines = Vec::new();
+    if work.append_until(now_ms, &mut lines) == 0 {
+        return Ok(());
+    }
+    let scope = server.tenancy.enter(&Principal::LocalOperator, DEMO_TENANT)?;
+    store(server, &scope, &lines, now_ms)?;
+    Ok(())
+}
+
+fn store(server: &Server, scope: &TenantScope, lines: &[u8], now_ms: TimeMs) -> Result<u64> {
+    let body = Body { format: Format::Ndjson, encoding: Encoding::Identity, shape: Shape::Many };
+    let arrival = Arrival { received_ms: now_ms, origin: ORIGIN, retention_ms: None };
+    let decoded = decode(lines, body, arrival, &DecodeLimits::default())?;
+    let prepared = prepare(decoded, arrival, false)?;
+    let keyspace = Arc::clone(scope.keyspace());
+    let appended = server.writers.append(scope.id().as_arc(), keyspace, prepared.append)?;
+    let report = prepared.ledger.settle(&appended).context("the demo's rows")?;
+    Ok(report.accepted as u64)
+}
