@@ -1,7 +1,7 @@
 # What one can do here:
 #
-#   make ui       the page that the binary embeds; needs Node 20 and npm, nothing else does
-#   make run      build it, load a sample, ask a first question
+#   make ui       the page that the binary embeds; needs Node 20 and npm
+#   make run      build it and serve a demo: a made-up company at work
 #   make test     every test
 #   make check    formatting, lints, licences, documentation, the floors of ARCHITECTURE.md;
 #                 installs cargo-deny the first time
@@ -30,36 +30,27 @@ $(UI)/dist/index.html: $(UI_SOURCES)
 	cd $(UI) && npm ci --no-progress && npm run --silent build
 	@touch $@
 
-run:
+run: ui
 	$(CARGO) build --locked --profile quick --bin emx
 	@mkdir -p run
-	@$(EMX) tenant list >/dev/null 2>&1 || { set -x; \
-	    $(EMX) init --tenant demo --admin you@example.org </dev/null; }
-	@[ -s run/sample.ndjson ] || { set -x; \
-	    $(EMX) sample --rows 50000 --seed 1 >run/sample.part && mv run/sample.part run/sample.ndjson; }
-	$(EMX) import run/sample.ndjson --tenant demo
-	@printf '\nWhich commands cost this company the most time, and how often do they fail?\n\n'
-	$(EMX) query --tenant demo --group-by command --metric count --metric success_rate \
-	    --metric 'p50(duration_ms)' --metric 'p95(duration_ms)' --metric 'sum(duration_ms)' \
-	    --order-by 'sum(duration_ms):desc' --limit 10
-	@printf '%s\n' '' 'The data stays in run/data (`make clean-run` forgets it). Try next:' '' \
+	@printf '%s\n' '' 'The data stays in run/data (`make clean-run` forgets it). In another terminal:' '' \
 	    "  alias emx='$(EMX)'" \
-	    "  emx query --tenant demo --bucket week --group-by team_id --metric success_rate" \
-	    "  emx query --tenant demo --filter status=failure --group-by host --metric count" \
-	    "  emx export --tenant demo --format csv --output run/executions.csv" \
-	    "  emx help query" ''
+	    "  emx query --tenant demo --from -7d --group-by command --metric count --metric success_rate" \
+	    "  emx help" ''
+	exec $(EMX) serve --demo
 
 clean-run:
 	rm -rf run
 
-test:
+test: ui
 	@tests/run default
 	$(CARGO) test $(ALL) --doc
 
-soak:
+soak: ui
 	@EMX_SOAK=1 tests/run soak --nothing-skipped
 
-check: check-advisories
+check: check-advisories ui
+	cd $(UI) && npm run --silent check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(ALL) --all-targets -- -D warnings
 	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
@@ -80,3 +71,4 @@ check-advisories:
 
 bench:
 	$(CARGO) bench --locked --bench store -- all
+	$(CARGO) bench --locked --bench server -- all

@@ -7,6 +7,7 @@
 //! makes it comparable: ratios within one run, medians with their extremes.
 
 mod child;
+mod duckdb;
 mod ingest;
 mod latency;
 mod measure;

@@ -1,50 +1,29 @@
 //! Seven questions, asked of this engine and of DuckDB in turn.
 
 use crate::child::{Running, Task};
+use crate::duckdb::{Peer, Question, THREADS, questions};
 use crate::ingest::{TENANT, measure_load};
 use crate::measure::{Spread, now, peak_memory};
 use crate::system::{System, Table, table};
 use crate::workload::{Calls, directory};
 use crate::{Options, child};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use emx::query::Answer;
 use emx::query::answer::source_word;
 use emx::sample::Shape;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
-/// What DuckDB is compared with: pinned, for a figure is worth nothing without its version.
-const DUCKDB: &str = "duckdb==2.0.0";
 
 /// Times each question is asked after it was asked once.
 const RUNS: usize = 15;
-
-/// Processors that either engine may use.
-const THREADS: usize = 2;
 
 /// Largest relative difference of a percentile, of which one of the two is exact.
 const PERCENTILE_ERROR: f64 = 0.01;
 
 /// Largest relative difference of means and sums, whose order of addition differs.
 const ROUNDING: f64 = 1e-9;
-
-/// A question in both languages.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Question {
-    /// What is asked.
-    pub(crate) name: String,
-    /// As the contract's `POST /query` takes it.
-    pub(crate) question: Value,
-}
-
-/// The questions, in `benches/questions.json` for both sides.
-pub(crate) fn questions() -> Result<Vec<Question>> {
-    Ok(serde_json::from_str(include_str!("../questions.json"))?)
-}
 
 /// Asks every question of a directory that is loaded.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -79,78 +58,6 @@ fn timed(system: &System, question: &Question) -> Result<(f64, Answer)> {
     let start = now();
     let answer = system.ask(TENANT, &question.question)?;
     Ok((start.elapsed().as_secs_f64() * 1000.0, answer))
-}
-
-/// DuckDB in a process of its own.
-#[derive(Debug)]
-struct Peer {
-    process: Child,
-    into: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    /// Starts it and has it load `executions`.
-    fn start(executions: &Path) -> Result<Self> {
-        let benches = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
-        let mut process = Command::new(python()?)
-            .arg(benches.join("duckdb_questions.py"))
-            .arg(benches.join("questions.json"))
-            .arg(executions)
-            .arg(THREADS.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let into = process.stdin.take().context("DuckDB has no input")?;
-        let from = BufReader::new(process.stdout.take().context("DuckDB has no output")?);
-        Ok(Self { process, into, from })
-    }
-
-    /// The next line it prints.
-    fn answer(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        if self.from.read_line(&mut line)? == 0 {
-            bail!("DuckDB ended early");
-        }
-        Ok(serde_json::from_str(&line)?)
-    }
-
-    /// Asks question `n`; milliseconds.
-    fn ask(&mut self, n: usize) -> Result<f64> {
-        writeln!(self.into, "run {n}")?;
-        self.answer()?["ms"].as_f64().context("DuckDB gave no time")
-    }
-
-    /// The rows of question `n`.
-    fn rows(&mut self, n: usize) -> Result<Vec<Vec<Value>>> {
-        writeln!(self.into, "rows {n}")?;
-        Ok(serde_json::from_value(self.answer()?["rows"].take())?)
-    }
-
-    fn stop(mut self) -> Result<()> {
-        drop(self.into);
-        self.process.wait()?;
-        Ok(())
-    }
-}
-
-/// The Python of a virtual environment with DuckDB in it, made if it is not there.
-fn python() -> Result<PathBuf> {
-    let home = directory("duckdb")?.join(DUCKDB.replace('=', "-"));
-    let python = home.join("bin/python");
-    let installed = home.join("installed");
-    if installed.exists() {
-        return Ok(python);
-    }
-    let run = |command: &mut Command| -> Result<()> {
-        let status = command.stdout(Stdio::null()).status()?;
-        ensure!(status.success(), "`{command:?}` failed: it needs Python 3 and the internet");
-        Ok(())
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", DUCKDB]))?;
-    std::fs::write(installed, "")?;
-    Ok(python)
 }
 
 /// Prints the table of both, and fails if they do not agree.

@@ -2,9 +2,10 @@
 
 use crate::Options;
 use crate::child::{Running, Task, measure};
+use crate::duckdb::questions;
 use crate::ingest::{LoadTask, Loaded, TENANT, measure_load, measure_parse};
 use crate::measure::{mib, now, peak_memory};
-use crate::questions::{Asked, measure_questions, questions};
+use crate::questions::{Asked, measure_questions};
 use crate::system::{System, table};
 use crate::workload::{Calls, directory, fresh_directory};
 use anyhow::{Context, Result, ensure};

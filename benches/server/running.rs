@@ -1,0 +1,115 @@
+//! The real server in a process of its own, and what it costs.
+
+use crate::client::{Client, Trust};
+use crate::workload::fresh_directory;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long a server may take to start, and to become idle.
+const START_LOOKS_MAX: usize = 600;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Rows are sealed after five idle seconds: a server is idle that has not worked for longer.
+const IDLE: Duration = Duration::from_secs(7);
+/// Processor time of an idle server in that time.
+const IDLE_CPU: Duration = Duration::from_millis(50);
+const IDLE_LOOKS_MAX: usize = 60;
+
+/// A server with one tenant, its address and a key for it.
+pub(crate) struct Running {
+    process: Child,
+    pub(crate) trust: Trust,
+    pub(crate) key: String,
+    pub(crate) directory: PathBuf,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _gone = self.process.wait();
+    }
+}
+
+impl Running {
+    /// Starts one in the empty directory `name`.
+    pub(crate) fn start(name: &str) -> Result<Self> {
+        let directory = fresh_directory(name)?;
+        let ready = directory.join("ready.json");
+        let data = directory.join("data");
+        let process = Command::new(env!("CARGO_BIN_EXE_emx"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--ready-file"])
+            .arg(&ready)
+            .arg("--data-dir")
+            .arg(&data)
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        let mut looks = 0;
+        while !ready.exists() {
+            ensure!(looks < START_LOOKS_MAX, "the server does not start");
+            looks += 1;
+            crate::measure::wait_until(crate::measure::now() + LOOK_EVERY);
+        }
+        let told: Value = serde_json::from_slice(&std::fs::read(&ready)?)?;
+        let trust = Trust::of(
+            told["url"].as_str().context("no address")?,
+            told["ca_file"].as_str().context("no authority")?,
+        )?;
+        let mut running = Self { process, trust, key: String::new(), directory };
+        running.key = running.make_key(&data)?;
+        Ok(running)
+    }
+
+    /// Signs in with the first password and makes a key that may do everything.
+    fn make_key(&self, data: &std::path::Path) -> Result<String> {
+        let told = std::fs::read_to_string(data.join("first-password.txt"))?;
+        let password = told.lines().nth(1).context("no password")?;
+        let login =
+            json!({ "tenant": "default", "email": "admin@localhost", "password": password });
+        let mut client = self.client("")?;
+        let session = client.json("POST", "/api/v1/auth/login", login.to_string().as_bytes())?;
+        let token = session["access_token"].as_str().context("not signed in")?;
+        let key = json!({ "name": "benchmark", "role": "owner" });
+        let mut client = self.client(token)?;
+        let made = client.json("POST", "/api/v1/api-keys", key.to_string().as_bytes())?;
+        Ok(made["key"].as_str().context("no key")?.to_owned())
+    }
+
+    /// A connection that presents `key`.
+    pub(crate) fn client(&self, key: &str) -> Result<Client> {
+        Client::connect(&self.trust, key)
+    }
+
+    /// User and system time of the server until now (proc_pid_stat(5); ticks of 10 ms).
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        const TICK: Duration = Duration::from_millis(10);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let fields: Vec<&str> =
+            stat.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |n: usize| -> Result<u32> { Ok(fields.get(n).context("no time")?.parse()?) };
+        Ok(TICK * (ticks(11)? + ticks(12)?))
+    }
+
+    /// A size of the server's memory, bytes: `VmHWM` (the most) or `VmRSS` (now).
+    pub(crate) fn memory(&self, name: &str) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find(|line| line.starts_with(name)).context("no such size")?;
+        let kib: u64 = line.split_whitespace().nth(1).context("no size")?.parse()?;
+        Ok(kib << 10)
+    }
+
+    /// Waits until the server has nothing left to do.
+    pub(crate) fn settle(&self) -> Result<()> {
+        for _ in 0..IDLE_LOOKS_MAX {
+            let before = self.cpu()?;
+            crate::measure::wait_until(crate::measure::now() + IDLE);
+            if self.cpu()? - before <= IDLE_CPU {
+                return Ok(());
+            }
+        }
+        bail!("the server does not become idle");
+    }
+}
