@@ -17,6 +17,9 @@ use tokio_rustls::TlsAcceptor;
 /// How often files of certificates are looked at, and due renewals are made.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 
+/// How often it is stored when API keys were used last.
+const USES_EVERY: Duration = Duration::from_secs(60);
+
 /// Where the server listens.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -49,6 +52,7 @@ pub async fn serve(server: Arc<Server>, endpoint: Endpoint) -> Result<(), TlsErr
     let tls = TlsAcceptor::from(server_config(&server.certificates)?);
     let filter = dispatch::filter(&server);
     watch_certificates(&server);
+    remember_uses(&server);
     let service = warp::service(filter);
     accept(server, endpoint, tls, service).await;
     Ok(())
@@ -75,6 +79,27 @@ pub async fn reload(server: &Arc<Server>) {
         Ok(Err(error)) => tracing::error!(%error, "the certificate was not taken into use"),
         Err(error) => tracing::error!(%error, "the certificate was not read"),
     }
+}
+
+/// Stores now and then when API keys were used last.
+fn remember_uses(server: &Arc<Server>) {
+    let remembering = Arc::clone(server);
+    server.tasks.spawn(async move {
+        let mut tick = tokio::time::interval(USES_EVERY);
+        let mut is_last = false;
+        while !is_last {
+            tokio::select! {
+                () = remembering.tasks.stopping() => is_last = true,
+                _ = tick.tick() => {}
+            }
+            let (identity, now_ms) =
+                (Arc::clone(&remembering.identity), remembering.clock.now_ms());
+            let stored = remembering.threads.run(move || identity.api_keys().flush_used(now_ms));
+            if let Ok(Err(error)) = stored.await {
+                tracing::warn!(%error, "when API keys were used last is not stored");
+            }
+        }
+    });
 }
 
 /// Takes new certificates into use, and keeps the old where the new ones are bad.

@@ -31,6 +31,8 @@ pub struct WriterSettings {
     /// Bytes that the appends of a lane may hold until they are answered. A single larger one is
     /// taken when the lane is empty.
     pub lane_bytes_max: usize,
+    /// Rows that the appends of a lane may have until they are answered; else as with bytes.
+    pub lane_rows_max: usize,
     /// Rows after which a commit takes no further append.
     pub commit_rows_max: usize,
     /// Bytes after which a commit takes no further append.
@@ -44,6 +46,7 @@ impl Default for WriterSettings {
             threads: 4,
             lane_appends_max: 1024,
             lane_bytes_max: 64 << 20,
+            lane_rows_max: 100_000,
             // A sealed block's worth: larger commits only make everybody in them wait longer.
             commit_rows_max: 64 << 10,
             commit_bytes_max: 32 << 20,
@@ -115,7 +118,7 @@ pub struct Writers {
 
 struct Lane {
     queue: Sender<Submission>,
-    held_bytes: Arc<AtomicUsize>,
+    held: Arc<Held>,
     /// Sleeps while the queue is empty: whoever puts something in wakes it.
     writer: Thread,
     /// Held by whoever writes for this lane.
@@ -134,11 +137,19 @@ struct Submission {
     answer: Answer,
 }
 
+/// What the appends of a lane hold until they are answered.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: AtomicUsize,
+    rows: AtomicUsize,
+}
+
 /// Gives the answer, or says that there is none when it is dropped.
 struct Answer {
     call: Option<OnWritten>,
     bytes: usize,
-    held_bytes: Arc<AtomicUsize>,
+    rows: usize,
+    held: Arc<Held>,
 }
 
 impl Answer {
@@ -163,7 +174,8 @@ impl Answer {
 
     /// Before the call, so that whoever is told finds the room that became free.
     fn release(&mut self) {
-        self.held_bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::AcqRel);
+        self.held.bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::AcqRel);
+        self.held.rows.fetch_sub(std::mem::take(&mut self.rows), Ordering::AcqRel);
     }
 }
 
@@ -190,7 +202,7 @@ impl Writers {
                     drop(writers_end);
                 })?;
             let writer = thread.thread().clone();
-            lanes.push(Lane { queue, held_bytes: Arc::default(), writer, right, end });
+            lanes.push(Lane { queue, held: Arc::default(), writer, right, end });
             threads.push(thread);
         }
         let (lanes, threads) = (RwLock::new(Some(lanes)), Mutex::new(threads));
@@ -210,11 +222,14 @@ impl Writers {
         let Some(lanes) = lanes.as_ref() else { return Err(WriteError::Stopping) };
         let lane = lane_of(lanes, tenant);
         let busy = WriteError::Busy { retry_after: RETRY_AFTER };
-        let bytes = bytes_of(&append);
-        let held_before = lane.held_bytes.fetch_add(bytes, Ordering::AcqRel);
-        let held_bytes = lane.held_bytes.clone();
-        let answer = Answer { call: Some(on_written), bytes, held_bytes };
-        if held_before > 0 && held_before.saturating_add(bytes) > self.settings.lane_bytes_max {
+        let (bytes, rows) = (bytes_of(&append), append.rows.len);
+        let held_bytes = lane.held.bytes.fetch_add(bytes, Ordering::AcqRel);
+        let held_rows = lane.held.rows.fetch_add(rows, Ordering::AcqRel);
+        let held = Arc::clone(&lane.held);
+        let answer = Answer { call: Some(on_written), bytes, rows, held };
+        let is_over = held_bytes.saturating_add(bytes) > self.settings.lane_bytes_max
+            || held_rows.saturating_add(rows) > self.settings.lane_rows_max;
+        if held_bytes > 0 && is_over {
             answer.defuse();
             return Err(busy);
         }
@@ -297,7 +312,7 @@ impl Writers {
     /// Bytes held by appends that are not answered yet.
     pub fn held_bytes(&self) -> usize {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().flatten().map(|lane| lane.held_bytes.load(Ordering::Acquire)).sum()
+        lanes.iter().flatten().map(|lane| lane.held.bytes.load(Ordering::Acquire)).sum()
     }
 }
 

@@ -13,6 +13,7 @@ mod query;
 mod sample;
 mod serve;
 mod tenant;
+mod top;
 
 /// Every command.
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,8 @@ pub(super) enum Command {
     Tenant(tenant::Command),
     /// Ask: counts, rates, percentiles, by whatever there is
     Query(Box<query::Flags>),
+    /// Watch what is going on, in the terminal
+    Top(top::Flags),
     /// Take files in: job logs (SWF), CSV, TSV, JSON, NDJSON
     Import(import::Flags),
     /// Give rows out, as CSV or NDJSON
@@ -46,6 +49,7 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Init(flags) => init::run(&flags, session),
         Command::Tenant(command) => tenant::run(&command, session),
         Command::Query(flags) => query::run(&flags, session),
+        Command::Top(flags) => top::run(&flags, session),
         Command::Import(flags) => import::run(&flags, session),
         Command::Export(flags) => export::run(&flags, session),
         Command::Check(flags) => check::run(&flags, session),

@@ -140,7 +140,7 @@ fn open(plan: &Plan, session: &Session) -> Result<(Arc<Server>, Greeting)> {
 fn writer_settings(settings: &Settings) -> WriterSettings {
     WriterSettings {
         threads: settings.performance.writer_threads,
-        commit_rows_max: settings.performance.queue_rows_max.min(64 << 10),
+        lane_rows_max: settings.performance.queue_rows_max,
         ..WriterSettings::default()
     }
 }
