@@ -56,12 +56,13 @@ const DAY_MS: i64 = 86_400_000;
 const CA_LIFE_MS: i64 = 3650 * DAY_MS;
 
 /// The authority's certificate is made anew when less is left: no certificate it issues has to end
-/// earlier for it, and clients have a year to fetch the new one.
+/// earlier for it, and clients have two years to fetch the new one.
 const CA_LEFT_MS: i64 = 2 * LEAF_LIFE_MS;
 
-/// How long the server's certificate is valid. Browsers refuse longer ones of public authorities
-/// (CA/Browser Forum Baseline Requirements 6.3.2: 398 days), and some of any.
-const LEAF_LIFE_MS: i64 = 397 * DAY_MS;
+/// How long the server's certificate is valid. Browsers refuse more than 398 days of public
+/// authorities (CA/Browser Forum Baseline Requirements 6.3.2), and Mozilla's recommended server
+/// configuration asks for 366 at most of any.
+const LEAF_LIFE_MS: i64 = 365 * DAY_MS;
 
 /// It is renewed when one part in so many of its life is left: four months, in which somebody sees
 /// that renewing fails.

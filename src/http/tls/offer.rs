@@ -39,9 +39,11 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 ///
 /// Sessions are resumed by tickets alone. Their keys are made in memory, never stored, replaced
 /// every 6 hours and forgotten after 12, so that neither a backup nor a stolen disk opens a recorded
-/// connection (RFC 9325 §3.4); the server keeps no list of sessions, which clients could fill. TLS
-/// 1.2 needs the extended master secret (RFC 7627), without which resuming is not safe; clients of
-/// the last ten years have it.
+/// connection (RFC 9325 §3.4); the server keeps no list of sessions, which clients could fill.
+///
+/// The extended master secret (RFC 7627) is used by whoever has it and not demanded: OpenSSL 1.0.2
+/// has not, and machines that live on it run builds. What it prevents needs client certificates or
+/// renegotiation, and there is neither.
 ///
 /// The provider is named: a second one in the binary, brought in by another library, would
 /// otherwise make the choice fail at run time.
@@ -62,6 +64,5 @@ pub fn server_config(certificates: &Arc<Certificates>) -> Result<Arc<ServerConfi
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0; // early data can be replayed (RFC 8446 §8)
     config.send_half_rtt_data = false;
-    config.require_ems = true;
     Ok(Arc::new(config))
 }
