@@ -1,5 +1,6 @@
 //! The server's certificate from the first start to its replacement under load: the local
 //! authority's files, the customer's own, what is offered in a handshake, and power cuts.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 #[path = "../storage/tests/support/sim_volume.rs"]
 #[allow(unused_imports, reason = "every test that includes it uses another part")]

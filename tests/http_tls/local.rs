@@ -82,7 +82,7 @@ fn certificates_say_what_they_are_for() {
         assert_eq!(leaf.key_usage().unwrap().unwrap().value.flags, 1);
         let usage = leaf.extended_key_usage().unwrap().unwrap().value;
         assert!(usage.server_auth && !usage.client_auth && !usage.any);
-        assert_eq!(days(leaf), 397);
+        assert_eq!(days(leaf), 365);
         assert!(leaf.raw_serial().len() == 16 && leaf.raw_serial()[0] < 0x80);
     });
 }
@@ -123,7 +123,7 @@ fn a_certificate_is_renewed_when_a_third_of_its_life_is_left() {
     let certificates = open_local(dir.path(), &[], NOW_MS).unwrap();
     let (root, first, before) =
         (certificates.ca_pem().unwrap(), certificates.info(), contents(dir.path()));
-    let due_ms = first.not_after_ms - 397 * DAY_MS / 3;
+    let due_ms = first.not_after_ms - 365 * DAY_MS / 3;
     assert!(!certificates.renew_if_due(due_ms).unwrap());
     assert!(changed(&before, dir.path()).is_empty());
     let config = emx::http::tls::server_config(&certificates).unwrap();
