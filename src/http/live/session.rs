@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::row::TimeMs;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
@@ -117,21 +117,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let Self { mut wire, desk, .. } = self;
         desk.leave().await;
         match end {
-            End::Gone => {}
-            End::TheirClose => {
-                wire.drop_unsent();
-                linger(&mut wire, CLOSE_MAX).await;
-            }
-            End::Saying(farewell) => {
-                wire.close(farewell.code, farewell.reason);
-                let time = if farewell == Farewell::STOPPING { STOP_MAX } else { CLOSE_MAX };
-                // What is still being read until the other end has understood is of no interest.
-                wire.refill(BYTES_PER_LOOK_MAX);
-                tokio::select! {
-                    () = linger(&mut wire, time) => {}
-                    () = stopping => linger(&mut wire, STOP_MAX).await,
-                }
-            }
+            End::Gone => return,
+            End::TheirClose => wire.drop_unsent(),
+            End::Saying(farewell) => wire.close(farewell.code, farewell.reason),
+        }
+        // What still comes until the other end has understood is of no interest.
+        wire.refill(BYTES_PER_LOOK_MAX);
+        let hurry = async {
+            stopping.await;
+            tokio::time::sleep(STOP_MAX).await;
+        };
+        tokio::select! {
+            () = linger(&mut wire) => {}
+            () = tokio::time::sleep(CLOSE_MAX) => {}
+            () = hurry => {}
         }
     }
 
@@ -245,12 +244,9 @@ fn is_reset(error: &tokio_tungstenite::tungstenite::error::ProtocolError) -> boo
     matches!(error, ProtocolError::ResetWithoutClosingHandshake)
 }
 
-/// Sends what there is to send, and waits until the other end has understood, for so long at most.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, time: Duration) {
-    let ending = async {
-        wire.flush().await;
-        while !matches!(wire.event().await, Event::Ended(_)) {}
-        wire.finish().await;
-    };
-    let _closed_in_time = timeout(time, ending).await;
+/// Sends what there is to send, and waits until the other end has understood and gone.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) {
+    wire.flush().await;
+    while !matches!(wire.event().await, Event::Ended(_)) {}
+    wire.finish().await;
 }
