@@ -126,7 +126,7 @@ impl Desk {
     ) -> Result<(), Refusal> {
         let refuse = |code, detail: String| {
             let problem = Problem::new(StatusCode::CONFLICT, code, detail);
-            Err(Refusal { id: Some(wish.id.clone()), problem })
+            Err(Refusal { id: Some(wish.id.clone()), problem: problem.into() })
         };
         if self.subscriptions.iter().any(|known| *known.id == *wish.id) {
             let detail =
@@ -162,7 +162,7 @@ impl Desk {
         let Some(at) = self.subscriptions.iter().position(|known| *known.id == *id) else {
             let detail = "this connection has no subscription with that id";
             let problem = Problem::new(StatusCode::NOT_FOUND, "unknown_id", detail);
-            return Err(Refusal { id: Some(id), problem });
+            return Err(Refusal { id: Some(id), problem: problem.into() });
         };
         let registration = self.subscriptions.swap_remove(at).journey.registration;
         self.end(registration).await;

@@ -73,15 +73,15 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) id: Option<String>,
-    pub(super) problem: Problem,
+    pub(super) problem: Box<Problem>,
 }
 
 /// Reads what a client said.
 pub(super) fn read(text: &str) -> Result<Said, Refusal> {
     let message = read_json::<Message>(text.as_bytes());
-    let message = message.map_err(|problem| Refusal { id: id_in(text), problem })?;
+    let message = message.map_err(|problem| Refusal { id: id_in(text), problem: problem.into() })?;
     let id = message.id.clone();
-    understood(message).map_err(|problem| Refusal { id, problem })
+    understood(message).map_err(|problem| Refusal { id, problem: problem.into() })
 }
 
 /// The `id` in a message that says something wrong elsewhere.

@@ -44,7 +44,10 @@ async fn what_cannot_be_done_is_said_and_the_connection_goes_on() {
 
     client.say(json!({ "type": "ping", "id": "p" })).await;
     let pong = client.hear().await;
-    assert_eq!((&pong["type"], &pong["id"], &pong["seq"]), (&json!("pong"), &json!("p"), &json!(0)));
+    assert_eq!(
+        (&pong["type"], &pong["id"], &pong["seq"]),
+        (&json!("pong"), &json!("p"), &json!(0))
+    );
     assert_eq!(pong["tenant_id"], house.scope.id().as_str());
 }
 
@@ -102,14 +105,15 @@ async fn answer(house: &House, bytes: &[u8]) -> Vec<u8> {
 async fn what_is_no_websocket_is_told_so_and_closed() {
     let house = House::new();
     let mask = [0; 4];
-    let frame = |first: u8, length: u8, body: &[u8]| [&[first, 0x80 | length], &mask[..], body].concat();
+    let frame =
+        |first: u8, length: u8, body: &[u8]| [&[first, 0x80 | length], &mask[..], body].concat();
     for (bytes, code) in [
-        (vec![0x81, 1, b'x'], 1002),                     // not masked
-        (frame(0xC1, 1, b"x"), 1002),                    // a reserved bit
-        (frame(0x83, 0, b""), 1002),                     // a reserved opcode
-        (frame(0x80, 1, b"x"), 1002),                    // a continuation of nothing
-        (frame(0x09, 0, b""), 1002),                     // a ping in pieces
-        (frame(0x81, 2, b"\xC3\x28"), 1007),             // not UTF-8
+        (vec![0x81, 1, b'x'], 1002),                              // not masked
+        (frame(0xC1, 1, b"x"), 1002),                             // a reserved bit
+        (frame(0x83, 0, b""), 1002),                              // a reserved opcode
+        (frame(0x80, 1, b"x"), 1002),                             // a continuation of nothing
+        (frame(0x09, 0, b""), 1002),                              // a ping in pieces
+        (frame(0x81, 2, b"\xC3\x28"), 1007),                      // not UTF-8
         ([&frame(0x89, 126, &[]), &[0, 200][..]].concat(), 1002), // a long ping
         (vec![0x81, 0xFF, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0], 1009), // 16 MiB
     ] {
@@ -190,7 +194,7 @@ async fn who_reads_nothing_at_all_is_closed() {
         client.say(json!({ "type": "ping" })).await;
     }
     let before = tokio::time::Instant::now();
-    while house.means.tasks.len() > 0 {
+    while !house.means.tasks.is_empty() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert!(before.elapsed() < Duration::from_secs(60), "{:?}", before.elapsed());

@@ -49,7 +49,8 @@ async fn every_watcher_is_told_all_that_passes_and_nothing_else() {
             *sum = (sum.0 + passes, sum.1 + passes * fails);
         }
     }
-    for (client, expected) in [&mut all, &mut some, &mut red, &mut nobody].into_iter().zip(expected) {
+    for (client, expected) in [&mut all, &mut some, &mut red, &mut nobody].into_iter().zip(expected)
+    {
         let mut follower = Follower::from(11);
         follower.until(last, client).await;
         assert_eq!((follower.count, follower.failures), expected);
@@ -102,8 +103,7 @@ async fn what_is_removed_or_replaced_keeps_the_ranges_joined() {
     let mut client = house.connect(ROOMY);
     assert_eq!(client.subscribe("x", json!([]), None).await, 7);
     let removed = house.run(|keyspace| {
-        let selection =
-            Selection { predicates: only_team("blue").to_vec(), ..Selection::all() };
+        let selection = Selection { predicates: only_team("blue").to_vec(), ..Selection::all() };
         keyspace.remove(&selection).unwrap()
     });
     assert_eq!(removed.await, 3);

@@ -88,7 +88,10 @@ async fn what_the_feed_does_not_have_is_refused() {
     }
     for from in [last + 2, Seq::MAX] {
         let refused = refusal(&house, from).await;
-        assert_eq!((&refused["code"], &refused["next_seq"]), (&json!("seq_ahead"), &json!(last + 1)));
+        assert_eq!(
+            (&refused["code"], &refused["next_seq"]),
+            (&json!("seq_ahead"), &json!(last + 1))
+        );
     }
     for from in [first, last, last + 1] {
         let mut client = house.connect(ROOMY);
@@ -126,7 +129,7 @@ async fn the_keyspace_is_let_go_with_the_last_watcher_and_taken_again_with_the_n
         house.store(round as usize, &[Status::Success]).await;
         Follower::from(from).until(from, &mut client).await;
         drop(client);
-        while house.means.tasks.len() > 0 {
+        while !house.means.tasks.is_empty() {
             tokio::task::yield_now().await;
         }
         assert!(house.hub.is_empty());
