@@ -3,6 +3,7 @@
 
 use super::call::Call;
 use super::guard;
+use super::listener::HttpService;
 use super::live;
 use super::page;
 use super::problem::Problem;
@@ -11,15 +12,18 @@ use super::request::{Arrived, Request, TARGET_BYTES_MAX, is_well_encoded};
 use super::route::{Answer, Found, NotFound, Routes};
 use super::server::Server;
 use bytes::Buf;
+use futures_util::future::Either;
 use futures_util::{FutureExt, Stream};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, StatusCode};
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
-use warp::filters::BoxedFilter;
+use tower_service::Service;
 use warp::path::FullPath;
 use warp::ws::Ws;
 use warp::{Filter, Rejection};
@@ -44,35 +48,71 @@ const ALWAYS: [(HeaderName, HeaderValue); 3] = [
 /// Of what is no page.
 const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// Everything that is answered, as one filter.
-pub(super) fn filter(server: &Arc<Server>) -> BoxedFilter<(Reply,)> {
+/// What answers requests. warp takes each apart; one that would have its connection be something else
+/// goes the longer way, where warp judges the handshake first.
+#[derive(Clone, Debug)]
+pub(super) struct Dispatch<A, U> {
+    ask: A,
+    upgrade: U,
+}
+
+impl<A, U, B> Service<hyper::Request<Incoming>> for Dispatch<A, U>
+where
+    A: Service<hyper::Request<Incoming>, Response = hyper::Response<B>, Error = Infallible>,
+    U: Service<hyper::Request<Incoming>, Response = hyper::Response<B>, Error = Infallible>,
+{
+    type Response = hyper::Response<B>;
+    type Error = Infallible;
+    type Future = Either<A::Future, U::Future>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: hyper::Request<Incoming>) -> Self::Future {
+        match request.headers().contains_key(UPGRADE) {
+            false => Either::Left(self.ask.call(request)),
+            true => Either::Right(self.upgrade.call(request)),
+        }
+    }
+}
+
+/// The service that `server` answers with.
+pub(super) fn service(server: &Arc<Server>) -> impl HttpService {
     let routes = Arc::new(Routes::new());
-    let (watching, server) = (Arc::clone(server), Arc::clone(server));
-    // warp judges the handshake. The connection is taken over without its `Ws`, which has the WebSocket
-    // allocate 128 KiB at once: see `live::wire`.
+    let watching = Arc::clone(server);
+    // The connection is taken over without warp's `Ws`, which has the WebSocket allocate 128 KiB at
+    // once: see `live::wire`.
     let watch = warp::path!("api" / "v1" / "ws")
         .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::ws().map(|_: Ws| ()).untuple_one())
         .and(target())
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::get::<Arrived>())
-        .and(warp::ext::get::<super::listener::Held>())
-        .then(move |on_upgrade, target, headers, arrived, held| {
+        .and(warp::ext::get::<Arc<Arrived>>())
+        .then(move |on_upgrade, target, arrived| {
             let server = Arc::clone(&watching);
             let body = futures_util::stream::empty::<Result<bytes::Bytes, warp::Error>>();
-            let request = request_of(&server, target, headers, arrived, body);
-            async move { watched(server, request, on_upgrade, held).await }
+            let request = request_of(&server, target, arrived, body);
+            async move { watched(server, request, on_upgrade).await }
         });
-    let ask = target()
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::get::<Arrived>())
-        .and(warp::body::stream())
-        .then(move |target, headers, arrived, body| {
+    let upgrade = watch.or(ask(server, &routes)).unify().boxed();
+    let (ask, upgrade) = (warp::service(ask(server, &routes)), warp::service(upgrade));
+    Dispatch { ask, upgrade }
+}
+
+/// Takes apart any request and has it answered.
+fn ask(
+    server: &Arc<Server>,
+    routes: &Arc<Routes>,
+) -> impl Filter<Extract = (Reply,), Error = Rejection, Future: Send> + Clone + Send + Sync + use<>
+{
+    let (server, routes) = (Arc::clone(server), Arc::clone(routes));
+    target().and(warp::ext::get::<Arc<Arrived>>()).and(warp::body::stream()).then(
+        move |target, arrived, body| {
             let (server, routes) = (Arc::clone(&server), Arc::clone(&routes));
-            let request = request_of(&server, target, headers, arrived, body);
+            let request = request_of(&server, target, arrived, body);
             async move { answered(server, &routes, request).await }
-        });
-    watch.or(ask).unify().recover(unreachable_rejection).unify().boxed()
+        },
+    )
 }
 
 type Target = (Method, FullPath, Option<String>);
@@ -85,21 +125,16 @@ fn target() -> impl Filter<Extract = (Target,), Error = Infallible> + Copy {
         .map(|method, path, query| (method, path, query))
 }
 
-/// The filter takes everything, so only its own faults come here.
-async fn unreachable_rejection(rejection: Rejection) -> Result<Reply, Infallible> {
-    Ok(Problem::internal(&format!("{rejection:?}")).into_reply(""))
-}
-
 fn request_of<B: Buf>(
     server: &Server,
     target: Target,
-    headers: HeaderMap,
-    arrived: Arrived,
+    arrived: Arc<Arrived>,
     body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
 ) -> Request {
-    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_sane_id(id));
+    let given = arrived.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let given = given.filter(|id| is_sane_id(id));
     let id = given.map_or_else(|| server.measures.next_request_id(), Into::into);
-    Request::new(target, headers, arrived, id, body)
+    Request::new(target, arrived, id, body)
 }
 
 fn is_sane_id(id: &str) -> bool {
@@ -173,16 +208,11 @@ fn without_body(reply: Reply) -> Reply {
 }
 
 /// Lets somebody watch, who may.
-async fn watched(
-    server: Arc<Server>,
-    request: Request,
-    on_upgrade: Option<OnUpgrade>,
-    held: super::listener::Held,
-) -> Reply {
+async fn watched(server: Arc<Server>, request: Request, on_upgrade: Option<OnUpgrade>) -> Reply {
     let started = server.clock.instant();
     let (id, path) = (request.id.clone(), request.path.clone());
     let answer = match sound(&request) {
-        Ok(()) => live::upgrade(&server, request, on_upgrade, held).await,
+        Ok(()) => live::upgrade(&server, request, on_upgrade).await,
         Err(problem) => Err(problem),
     };
     let reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));

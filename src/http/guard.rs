@@ -20,7 +20,7 @@ pub(super) fn admit(
     match access {
         Access::Public => return Ok(None),
         // Nobody else learns that there is such an address.
-        Access::Local if !request.arrived.local => return Err(Problem::not_found("this address")),
+        Access::Local if !request.is_local() => return Err(Problem::not_found("this address")),
         _ => {}
     }
     let principal = authenticate(server, request, now_ms)?;
@@ -40,7 +40,7 @@ pub(super) fn authenticate(
     request: &Request,
     now_ms: TimeMs,
 ) -> Result<Principal, Problem> {
-    if request.arrived.local {
+    if request.is_local() {
         return Ok(Principal::LocalOperator);
     }
     let bearer = match request.text_header("authorization")? {
@@ -72,7 +72,7 @@ pub(super) fn until_ms(
     request: &Request,
     now_ms: TimeMs,
 ) -> Result<Option<TimeMs>, Problem> {
-    if request.arrived.local {
+    if request.is_local() {
         return Ok(None);
     }
     let Some(value) = request.text_header("authorization")? else { return Ok(None) };

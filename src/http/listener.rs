@@ -13,10 +13,10 @@
 //! stay in between by being silent.
 
 use super::request::Arrived;
-use super::stream::{Activity, UntilSent, Watched};
+use super::stream::{Activity, Answering, UntilSent, Watched};
 use crate::runtime::tasks::Tasks;
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderMap};
+use hyper::header::{HOST, HeaderMap, UPGRADE};
 use hyper::http::uri::Authority;
 use hyper::{Request, Response, Uri, server::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -230,6 +230,13 @@ pub(super) async fn accept_local<S: HttpService>(listener: UnixListener, service
 #[derive(Clone, Debug)]
 pub(super) struct Held(Option<Arc<Admission>>);
 
+impl Held {
+    /// Whether the connection is the local one of the person at the machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 async fn serve<S: HttpService>(
     tcp: TcpStream,
     peer: SocketAddr,
@@ -335,7 +342,7 @@ struct Attached<S> {
 impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> {
     type Response = Response<UntilSent<S::Body>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answering<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let under_way = self.activity.begin_request();
@@ -343,15 +350,15 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> 
             Ok(authority) => (authority, None),
             Err(fault) => (None, Some(fault)),
         };
-        let local = self.held.0.is_none();
-        let arrived = Arrived { peer: self.peer, local, authority, host_fault };
-        request.extensions_mut().insert(arrived);
-        request.extensions_mut().insert(self.held.clone());
-        let answer = self.service.clone().call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            Ok(answer.map(|body| UntilSent::new(body, under_way)))
-        })
+        // An upgrade is warp's, which reads the headers itself; else they are moved, not copied.
+        let headers = match request.headers().contains_key(UPGRADE) {
+            true => request.headers().clone(),
+            false => std::mem::take(request.headers_mut()),
+        };
+        let held = self.held.clone();
+        let arrived = Arrived { peer: self.peer, held, authority, host_fault, headers };
+        request.extensions_mut().insert(Arc::new(arrived));
+        Answering::new(self.service.clone().call(request), under_way)
     }
 }
 

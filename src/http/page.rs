@@ -51,7 +51,7 @@ pub(super) fn answer(_: &Server, request: &Request) -> Answer {
     }
     let last = path.rsplit('/').next().unwrap_or_default();
     let name = if last.contains('.') { path } else { INDEX };
-    match file(name, &request.headers) {
+    match file(name, request.headers()) {
         Some(reply) => Ok(reply),
         None if name == INDEX => {
             let body = NOT_BUILT.as_bytes();

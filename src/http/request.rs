@@ -1,6 +1,7 @@
 //! A request, taken apart once: who is at the other end, what was asked, and a body that is read
 //! only up to a bound and only for so long.
 
+use super::listener::Held;
 use super::problem::Problem;
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest path and query together, bytes. The longest honest ones are questions with many filters.
@@ -26,13 +28,14 @@ const BODY_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Longest body of an ordinary request, bytes: a question, a login, a key's name.
 pub(super) const JSON_BYTES_MAX: usize = 256 << 10;
 
-/// What the connection knows of a request.
-#[derive(Clone, Debug)]
+/// What the connection knows of a request, and its headers.
+#[derive(Debug)]
 pub(super) struct Arrived {
     /// The other end.
     pub(super) peer: SocketAddr,
-    /// It is the person at the machine, by the socket in the data directory.
-    pub(super) local: bool,
+    /// The connection's place among all.
+    pub(super) held: Held,
+    pub(super) headers: HeaderMap,
     /// The host, and perhaps the port, that was asked for, lower case; `None` if there is none.
     pub(super) authority: Option<Authority>,
     /// What is wrong with how the host was named.
@@ -44,8 +47,7 @@ pub(super) struct Request {
     pub(super) method: Method,
     pub(super) path: Box<str>,
     pub(super) query: Option<String>,
-    pub(super) headers: HeaderMap,
-    pub(super) arrived: Arrived,
+    pub(super) arrived: Arc<Arrived>,
     pub(super) id: Box<str>,
     body: Body,
 }
@@ -71,20 +73,29 @@ impl fmt::Debug for Request {
 impl Request {
     pub(super) fn new<B: Buf>(
         (method, path, query): (Method, warp::path::FullPath, Option<String>),
-        headers: HeaderMap,
-        arrived: Arrived,
+        arrived: Arc<Arrived>,
         id: Box<str>,
         body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
     ) -> Self {
         let chunks =
             body.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
         let path = path.as_str().into();
-        Self { method, path, query, headers, arrived, id, body: Body(Box::pin(chunks)) }
+        Self { method, path, query, arrived, id, body: Body(Box::pin(chunks)) }
+    }
+
+    /// The headers.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.arrived.headers
+    }
+
+    /// Whether it is the person at the machine, by the socket in the data directory.
+    pub(super) fn is_local(&self) -> bool {
+        self.arrived.held.is_local()
     }
 
     /// The header `name` as text; an error if it is there more than once, or is no text.
     pub(super) fn text_header(&self, name: &'static str) -> Result<Option<&str>, Problem> {
-        let mut values = self.headers.get_all(name).iter();
+        let mut values = self.headers().get_all(name).iter();
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
             let detail = format!("the header `{name}` is there more than once: send it once");
@@ -116,7 +127,7 @@ impl Request {
     /// The whole body, of at most `bytes_max`.
     pub(super) async fn bytes(&mut self, bytes_max: usize) -> Result<Bytes, Problem> {
         let announced =
-            self.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+            self.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: u64| length > bytes_max as u64) {
             return Err(too_large(bytes_max));
         }

@@ -50,10 +50,9 @@ impl Endpoint {
 /// way are ended. Returns when no new connection is taken any more.
 pub async fn serve(server: Arc<Server>, endpoint: Endpoint) -> Result<(), TlsError> {
     let tls = TlsAcceptor::from(server_config(&server.certificates)?);
-    let filter = dispatch::filter(&server);
+    let service = dispatch::service(&server);
     watch_certificates(&server);
     remember_uses(&server);
-    let service = warp::service(filter);
     accept(server, endpoint, tls, service).await;
     Ok(())
 }

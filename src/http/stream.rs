@@ -1,6 +1,10 @@
 //! A socket that remembers whether its peer takes what is written, and whether it asks anything.
 
+use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -137,16 +141,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 }
 
-/// A body that keeps its request under way until it has been sent.
-#[derive(Debug)]
-pub(super) struct UntilSent<B> {
-    body: Pin<Box<B>>,
-    _under_way: UnderWay,
-}
-
-impl<B> UntilSent<B> {
-    pub(super) fn new(body: B, under_way: UnderWay) -> Self {
-        Self { body: Box::pin(body), _under_way: under_way }
+pin_project! {
+    /// A body that keeps its request under way until it has been sent.
+    #[derive(Debug)]
+    pub(super) struct UntilSent<B> {
+        #[pin]
+        body: B,
+        under_way: Option<UnderWay>,
     }
 }
 
@@ -155,10 +156,10 @@ impl<B: Body> Body for UntilSent<B> {
     type Error = B::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.body.as_mut().poll_frame(cx)
+        self.project().body.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -167,6 +168,36 @@ impl<B: Body> Body for UntilSent<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// A request that is being answered.
+    pub(super) struct Answering<F> {
+        #[pin]
+        answer: F,
+        under_way: Option<UnderWay>,
+    }
+}
+
+impl<F> Answering<F> {
+    pub(super) fn new(answer: F, under_way: UnderWay) -> Self {
+        Self { answer, under_way: Some(under_way) }
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+{
+    type Output = Result<Response<UntilSent<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.answer.poll(cx).map_ok(|reply| {
+            let under_way = this.under_way.take();
+            reply.map(|body| UntilSent { body, under_way })
+        })
     }
 }
 

@@ -104,5 +104,5 @@ async fn ca(call: Call) -> Answer {
 
 async fn contract(call: Call) -> Answer {
     let text = serde_json::to_vec(openapi::document()).map_err(|e| Problem::internal(&e))?;
-    Ok(reply::tagged(&call.request.headers, reply::JSON, text))
+    Ok(reply::tagged(call.request.headers(), reply::JSON, text))
 }

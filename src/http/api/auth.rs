@@ -11,17 +11,19 @@ use crate::http::problem::Problem;
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
 use crate::http::route::{Access, Answer, Route, handler};
+use crate::identity::account::Account;
 use crate::identity::api_key::ApiKeyError;
 use crate::identity::login::{Credentials, LoginError};
 use crate::identity::session::SessionError;
 use crate::identity::token::TokenError;
 use crate::identity::{RefreshError, SignedIn};
 use crate::tenancy::id::TenantId;
-use crate::tenancy::permission::Permission;
+use crate::tenancy::permission::{Permission, Role};
 use crate::tenancy::scope::Principal;
+use crate::tenancy::tenant::Tenant;
 use hyper::header::{COOKIE, HeaderValue, ORIGIN, SET_COOKIE};
 use hyper::{Method, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -156,12 +158,14 @@ async fn refresh(mut call: Call) -> Answer {
 /// What somebody gets who signed in.
 fn told(call: &Call, signed_in: SignedIn, cookie: bool) -> Answer {
     let SignedIn { access_token, expires_in_s, refresh_token, user, session } = signed_in;
+    let gone = || Problem::unauthorized("session_ended", "the tenant is not here any more");
+    let tenant = call.server.tenancy.with_id(&session.tenant_id).ok_or_else(gone)?;
     let mut answer = json!({
         "access_token": access_token,
         "token_type": "Bearer",
         "expires_in": expires_in_s,
-        "user": { "id": user.id, "email": user.email, "role": user.role, "platform": user.platform },
-        "tenant": tenant_of(call, &session.tenant_id)?,
+        "user": user_of(&user),
+        "tenant": OfTenant::of(&tenant),
     });
     if !cookie {
         answer["refresh_token"] = refresh_token.into();
@@ -171,12 +175,6 @@ fn told(call: &Call, signed_in: SignedIn, cookie: bool) -> Answer {
     let mut reply = reply::json(StatusCode::OK, &answer);
     set_cookie(&mut reply, &refresh_token, left_s);
     Ok(reply)
-}
-
-fn tenant_of(call: &Call, id: &TenantId) -> Result<Value, Problem> {
-    let gone = || Problem::unauthorized("session_ended", "the tenant is not here any more");
-    let tenant = call.server.tenancy.with_id(id).ok_or_else(gone)?;
-    Ok(json!({ "id": tenant.id, "slug": tenant.slug, "time_zone": tenant.time_zone }))
 }
 
 async fn logout(call: Call) -> Answer {
@@ -192,31 +190,54 @@ async fn logout(call: Call) -> Answer {
     Ok(reply)
 }
 
+/// Who is asking.
+#[derive(Serialize)]
+struct Me<'a> {
+    user: Value,
+    tenant: OfTenant<'a>,
+    role: Role,
+    permissions: Vec<&'static str>,
+}
+
+/// What a client needs of a tenant.
+#[derive(Serialize)]
+struct OfTenant<'a> {
+    id: &'a TenantId,
+    slug: &'a str,
+    time_zone: &'a str,
+}
+
+impl<'a> OfTenant<'a> {
+    fn of(tenant: &'a Tenant) -> Self {
+        Self { id: &tenant.id, slug: tenant.slug.as_str(), time_zone: &tenant.time_zone }
+    }
+}
+
 async fn me(call: Call) -> Answer {
-    let principal = call.principal()?.clone();
-    let id = call.scope().await?.id().clone();
-    let tenant = tenant_of(&call, &id)?;
-    let user = match &principal {
+    let principal = call.principal()?;
+    let scope = call.scope().await?;
+    let user = match principal {
         Principal::User { user_id, tenant_id, .. } => {
             let (server, user_id) = (Arc::clone(&call.server), Arc::clone(user_id));
             let tenant_id = tenant_id.clone();
             let user = call.server.threads.run(move || server.identity.user(&tenant_id, &user_id));
             let user = user.await?.map_err(|error| Problem::internal(&error))?;
-            json!({ "id": user.id, "email": user.email, "role": user.role, "platform": user.platform })
+            user_of(&user)
         }
         _ => Value::Null,
     };
     let permissions = Permission::all().filter(|permission| principal.permits(*permission));
-    let permissions: Vec<Permission> = permissions.collect();
-    Ok(reply::json(
-        StatusCode::OK,
-        &json!({
-            "user": user,
-            "tenant": tenant,
-            "role": principal.role(),
-            "permissions": permissions,
-        }),
-    ))
+    let me = Me {
+        user,
+        tenant: OfTenant::of(scope.tenant()),
+        role: principal.role(),
+        permissions: permissions.map(Permission::as_str).collect(),
+    };
+    Ok(reply::json(StatusCode::OK, &me))
+}
+
+fn user_of(user: &Account) -> Value {
+    json!({ "id": user.id, "email": user.email, "role": user.role, "platform": user.platform })
 }
 
 async fn jwks(call: Call) -> Answer {
@@ -235,13 +256,13 @@ fn own_origin(request: &Request) -> Result<(), Problem> {
     {
         return Err(foreign());
     }
-    let Some(origin) = request.headers.get(ORIGIN) else { return Ok(()) };
+    let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
     let own = origin.to_str().is_ok_and(|text| origin::is_servers_own(request, text));
     if own { Ok(()) } else { Err(foreign()) }
 }
 
 fn cookie_of(request: &Request) -> Option<String> {
-    let values = request.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let values = request.headers().get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut cookies =
         values.flat_map(|text| text.split(';')).filter_map(|c| c.trim().split_once('='));
     cookies.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value.to_owned())

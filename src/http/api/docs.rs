@@ -25,7 +25,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[Route {
 async fn page(call: Call) -> Answer {
     static PAGE: LazyLock<String> = LazyLock::new(|| html(openapi::document()));
     let content_type = "text/html; charset=utf-8";
-    let mut reply = reply::tagged(&call.request.headers, content_type, PAGE.clone().into_bytes());
+    let mut reply = reply::tagged(call.request.headers(), content_type, PAGE.clone().into_bytes());
     let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \

@@ -270,7 +270,7 @@ async fn list(call: Call) -> Answer {
             Ok::<_, QueryError>(text)
         })
         .await??;
-    Ok(reply::tagged(&call.request.headers, reply::JSON, text))
+    Ok(reply::tagged(call.request.headers(), reply::JSON, text))
 }
 
 async fn get(call: Call) -> Answer {
@@ -294,5 +294,5 @@ async fn get(call: Call) -> Answer {
         })
         .await??;
     let text = text.ok_or_else(|| Problem::not_found("an execution with this id"))?;
-    Ok(reply::tagged(&call.request.headers, reply::JSON, text))
+    Ok(reply::tagged(call.request.headers(), reply::JSON, text))
 }

@@ -1,5 +1,6 @@
 //! API keys (contract §5).
 
+use super::PageParams;
 use crate::http::call::Call;
 use crate::http::openapi::{Operation, schema};
 use crate::http::problem::Problem;
@@ -64,29 +65,15 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     },
 ];
 
-const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
 
 async fn list(call: Call) -> Answer {
-    let (mut limit, mut after) = (PAGE_DEFAULT, None);
-    for (name, value) in call.request.params()? {
-        match name.as_str() {
-            "limit" => limit = super::limit_param(&value, PAGE_MAX)?,
-            "cursor" => after = Some(value),
-            name => return Err(Problem::unknown_param(name)),
-        }
-    }
+    let params = PageParams::of(&call.request, PAGE_MAX)?;
     let scope = call.scope().await?;
     let keys = call.server.identity.api_keys().list(scope.id());
-    let start = match &after {
-        None => 0,
-        Some(id) => {
-            let invalid =
-                || Problem::invalid("/cursor", "invalid_cursor", "is none of this list's");
-            keys.iter().position(|key| key.id == *id).ok_or_else(invalid)? + 1
-        }
-    };
-    let page: Vec<&ApiKey> = keys[start..].iter().take(limit).collect();
+    let after = params.after(|id| keys.iter().position(|key| key.id == id))?;
+    let start = after.map_or(0, |at| at + 1);
+    let page: Vec<&ApiKey> = keys[start..].iter().take(params.limit).collect();
     let more = start + page.len() < keys.len();
     let next_cursor = page.last().filter(|_| more).map(|key| key.id.clone());
     let items: Vec<Value> = page.into_iter().map(shown).collect();

@@ -14,9 +14,40 @@ pub(super) mod control;
 pub(super) mod docs;
 
 use super::problem::Problem;
+use super::request::Request;
 
-/// Reads the parameter `limit` of a list.
-fn limit_param(text: &str, most: usize) -> Result<usize, Problem> {
+/// Which page of a list is wanted.
+struct PageParams {
+    limit: usize,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Items of a page unless the caller says otherwise.
+const PAGE_DEFAULT: usize = 100;
+
+impl PageParams {
+    /// The parameters of a list whose pages have at most `limit_max` items.
+    fn of(request: &Request, limit_max: usize) -> Result<Self, Problem> {
+        let mut page = Self { limit: PAGE_DEFAULT.min(limit_max), cursor: None };
+        for (name, value) in request.params()? {
+            match name.as_str() {
+                "limit" => page.limit = limit(&value, limit_max)?,
+                "cursor" => page.cursor = Some(value),
+                name => return Err(Problem::unknown_param(name)),
+            }
+        }
+        Ok(page)
+    }
+
+    /// What `read` makes of the cursor, which must be one of the list's.
+    fn after<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+        let invalid = || Problem::invalid("/cursor", "invalid_cursor", "is none of this list's");
+        self.cursor.as_deref().map(|cursor| read(cursor).ok_or_else(invalid)).transpose()
+    }
+}
+
+fn limit(text: &str, most: usize) -> Result<usize, Problem> {
     match text.parse::<usize>() {
         Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
         Ok(_) => {

@@ -1,5 +1,6 @@
 //! What could not be accepted: seen, tried again, thrown away (contract §3).
 
+use super::PageParams;
 use crate::http::call::Call;
 use crate::http::openapi::{Operation, schema};
 use crate::http::problem::Problem;
@@ -52,22 +53,11 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     },
 ];
 
-const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
 
 async fn list(call: Call) -> Answer {
-    let (mut limit, mut after) = (PAGE_DEFAULT, None);
-    for (name, value) in call.request.params()? {
-        match name.as_str() {
-            "limit" => limit = super::limit_param(&value, PAGE_MAX)?,
-            "cursor" => {
-                let invalid =
-                    || Problem::invalid("/cursor", "invalid_cursor", "is none of this list's");
-                after = Some(EntryId::parse(&value).ok_or_else(invalid)?);
-            }
-            name => return Err(Problem::unknown_param(name)),
-        }
-    }
+    let params = PageParams::of(&call.request, PAGE_MAX)?;
+    let (limit, after) = (params.limit, params.after(EntryId::parse)?);
     let keyspace = Arc::clone(call.scope().await?.keyspace());
     let entries = call.server.threads.run(move || quarantine::list(&*keyspace, after, limit + 1));
     let mut entries = entries.await??;

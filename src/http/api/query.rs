@@ -76,12 +76,12 @@ fn told(call: &Call, answer: &query::Answer) -> reply::Reply {
     let mut text = Vec::new();
     // Writing to memory does not fail.
     let _written = write_json(&mut text, answer);
-    reply::tagged(&call.request.headers, reply::JSON, text)
+    reply::tagged(call.request.headers(), reply::JSON, text)
 }
 
 /// What the caller's `Cache-Control` (RFC 9111 §5.2.1) says of kept answers.
 fn freshness(call: &Call) -> Freshness {
-    let values = call.request.headers.get_all(CACHE_CONTROL).iter();
+    let values = call.request.headers().get_all(CACHE_CONTROL).iter();
     let mut directives =
         values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     let bypass = directives.any(|directive| {

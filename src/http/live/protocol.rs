@@ -79,7 +79,8 @@ pub(super) struct Refusal {
 /// Reads what a client said.
 pub(super) fn read(text: &str) -> Result<Said, Refusal> {
     let message = read_json::<Message>(text.as_bytes());
-    let message = message.map_err(|problem| Refusal { id: id_in(text), problem: problem.into() })?;
+    let message =
+        message.map_err(|problem| Refusal { id: id_in(text), problem: problem.into() })?;
     let id = message.id.clone();
     understood(message).map_err(|problem| Refusal { id, problem: problem.into() })
 }

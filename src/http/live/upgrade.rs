@@ -104,8 +104,8 @@ pub(in crate::http) async fn upgrade(
     server: &Arc<Server>,
     request: Request,
     on_upgrade: Option<OnUpgrade>,
-    held: Held,
 ) -> Result<Reply, Problem> {
+    let held = request.arrived.held.clone();
     let accept = accept_key(&request)?;
     let protocol = chosen_protocol(&request)?;
     let on_upgrade = on_upgrade.ok_or_else(Problem::upgrade_required)?;
@@ -184,7 +184,7 @@ fn accept_key(request: &Request) -> Result<HeaderValue, Problem> {
 /// The protocol that is agreed on: ours where it is offered, none where none is.
 fn chosen_protocol(request: &Request) -> Result<Option<HeaderValue>, Problem> {
     let mut offered = false;
-    for value in request.headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
+    for value in request.headers().get_all(SEC_WEBSOCKET_PROTOCOL) {
         for protocol in value.as_bytes().split(|&b| b == b',').map(<[u8]>::trim_ascii) {
             if protocol == PROTOCOL.as_bytes() {
                 return Ok(Some(HeaderValue::from_static(PROTOCOL)));
@@ -211,7 +211,7 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
             _ => return Err(Problem::unknown_param(&name)),
         }
     }
-    let by_cookie = request.headers.contains_key(hyper::header::COOKIE);
+    let by_cookie = request.headers().contains_key(hyper::header::COOKIE);
     origin::check(request, &server.origins, ticket.is_none() && !by_cookie)?;
     let now_ms = server.clock.now_ms();
     let Some(ticket) = ticket else {
@@ -220,7 +220,9 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
         let caller = caller.ok_or_else(nobody)?;
         return Ok(Admitted { caller, until_ms: guard::until_ms(server, request, now_ms)? });
     };
-    if request.headers.contains_key("authorization") || request.headers.contains_key("x-api-key") {
+    if request.headers().contains_key("authorization")
+        || request.headers().contains_key("x-api-key")
+    {
         let detail = "send either a ticket or a header, not both";
         return Err(Problem::bad_request("ambiguous_credentials", detail));
     }
