@@ -19,7 +19,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (8, &["app"]),
     (7, &["config"]),
     (6, &["http"]),
-    (5, &["transfer"]),
+    (5, &["backup", "transfer"]),
     (4, &["identity", "intake", "query"]),
     (3, &["tenancy"]),
     (2, &["runtime", "process", "sample"]),

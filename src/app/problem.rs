@@ -1,5 +1,6 @@
 //! What went wrong, in words for a person or as a problem object (RFC 9457) for a program.
 
+use crate::backup::BackupError;
 use crate::config::load::ConfigError;
 use crate::identity::email::EmailError;
 use crate::identity::password::PasswordError;
@@ -165,6 +166,11 @@ impl Problem {
                 return Some(Self::mistyped(error.code(), detail));
             }
             error.code()
+        } else if let Some(error) = cause.downcast_ref::<BackupError>() {
+            match error {
+                BackupError::Store(store) => store_code(store),
+                other => other.code(),
+            }
         } else if cause.is::<PasswordError>() {
             "invalid_password"
         } else if cause.is::<EmailError>() {

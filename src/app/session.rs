@@ -17,17 +17,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::embedded::{EmbeddedEngine, EngineSettings};
-use storage::engine::Engine;
+use storage::embedded::{EmbeddedEngine, EngineSettings, PLATFORM_FILE, TENANTS};
 use storage::error::StoreError;
 use storage::volume::OsVolume;
 use tracing::level_filters::LevelFilter;
-
-/// The platform's file: where it is, there is an installation.
-const PLATFORM_FILE: &str = "platform.redb";
-
-/// The directory of the tenants' keyspaces.
-const KEYSPACES_DIR: &str = "tenants";
 
 /// How often it is tried to open data that another process uses, and how long is waited in
 /// between: together five seconds.
@@ -44,7 +37,7 @@ pub(super) struct Session {
 
 /// The opened data directory. Nobody else can open it at the same time.
 pub(super) struct Data {
-    pub(super) engine: Arc<dyn Engine>,
+    pub(super) engine: Arc<EmbeddedEngine>,
     pub(super) tenancy: Tenancy,
 }
 
@@ -142,15 +135,15 @@ impl Session {
 
     fn open_once(&self) -> Result<Data> {
         let volume = OsVolume::shared(self.data_dir());
-        let engine: Arc<dyn Engine> =
-            Arc::new(EmbeddedEngine::open(volume, engine_settings(self.settings()))?);
-        Ok(Data { tenancy: Tenancy::start(Arc::clone(&engine))?, engine })
+        let engine = Arc::new(EmbeddedEngine::open(volume, engine_settings(self.settings()))?);
+        let tenancy = Tenancy::start(Arc::<EmbeddedEngine>::clone(&engine))?;
+        Ok(Data { engine, tenancy })
     }
 
     /// What it means that no tenant is known: nobody has begun here, or a file is lost.
     fn nothing_there(&self) -> Result<Failure> {
         let dir = self.data_dir();
-        let has_keyspaces = match std::fs::read_dir(dir.join(KEYSPACES_DIR)) {
+        let has_keyspaces = match std::fs::read_dir(dir.join(TENANTS)) {
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             entries => entries?.next().is_some(),
         };

@@ -3,6 +3,7 @@
 
 mod emx;
 
+mod backup;
 mod config;
 mod export;
 mod import;

@@ -4,7 +4,9 @@ use super::session::Session;
 use anyhow::Result;
 use clap::Subcommand;
 
+mod backup;
 mod check;
+mod completions;
 mod config;
 mod export;
 mod import;
@@ -35,11 +37,16 @@ pub(super) enum Command {
     Export(export::Flags),
     /// Verify everything that is stored
     Check(check::Flags),
+    /// Make, verify and restore backups
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Check and show the settings
     #[command(subcommand)]
     Config(config::Command),
     /// Print made-up executions, to look around with
     Sample(sample::Flags),
+    /// Print the completions of a shell
+    Completions(completions::Flags),
 }
 
 /// Runs `command`.
@@ -53,7 +60,9 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Import(flags) => import::run(&flags, session),
         Command::Export(flags) => export::run(&flags, session),
         Command::Check(flags) => check::run(&flags, session),
+        Command::Backup(command) => backup::run(&command, session),
         Command::Config(command) => config::run(&command, session),
         Command::Sample(flags) => sample::run(&flags, session),
+        Command::Completions(flags) => completions::run(&flags),
     }
 }

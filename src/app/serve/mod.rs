@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use storage::engine::Engine;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Questions and large bodies that may wait for a processor, for each of them.

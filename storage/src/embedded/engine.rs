@@ -91,9 +91,12 @@ struct Inner {
 }
 
 const PLATFORM: &str = "platform";
-const PLATFORM_FILE: &str = "platform.redb";
-const TENANTS: &str = "tenants";
-const KEYSPACE_FILE: &str = "metrics.redb";
+/// The platform's file in the data directory.
+pub const PLATFORM_FILE: &str = "platform.redb";
+/// The directory of the keyspaces in the data directory; each has a directory of its name there.
+pub const TENANTS: &str = "tenants";
+/// The file of a keyspace in its directory.
+pub const KEYSPACE_FILE: &str = "metrics.redb";
 
 /// Longest name of a keyspace.
 const NAME_BYTES_MAX: usize = 64;
@@ -145,6 +148,28 @@ impl EmbeddedEngine {
     /// A full disk by its name, any other error as it is.
     fn full_or(&self, error: StoreError) -> StoreError {
         classify(error, &*self.inner.volume)
+    }
+}
+
+/// The platform's file as a whole.
+impl EmbeddedEngine {
+    /// Writes a consistent copy of the platform's tables into the new file `to` while others write.
+    pub fn snapshot_platform(&self, to: &Path) -> Result<(), StoreError> {
+        self.with_platform(|platform| platform.snapshot(to))
+    }
+
+    /// Reads and verifies the platform's tables. Gives the findings, none if all is well.
+    pub fn check_platform(&self) -> Result<Vec<String>, StoreError> {
+        self.with_platform(|platform| platform.check())
+    }
+
+    fn with_platform<R>(
+        &self,
+        f: impl FnOnce(&dyn Keyspace) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        self.platform()?; // opens it
+        let closed = || StoreError::NotFound { name: PLATFORM.to_owned() };
+        f(&*self.inner.find_open(PLATFORM).ok_or_else(closed)?)
     }
 }
 

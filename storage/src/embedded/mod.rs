@@ -26,4 +26,5 @@ mod tables;
 mod tail;
 mod upkeep;
 
-pub use engine::{EmbeddedEngine, EngineSettings};
+pub use engine::{EmbeddedEngine, EngineSettings, KEYSPACE_FILE, PLATFORM_FILE, TENANTS};
+pub use rewrite::suspect_path;

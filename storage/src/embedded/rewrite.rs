@@ -181,7 +181,8 @@ pub(super) fn is_suspect(volume: &dyn Volume, path: &Path) -> Result<bool, Store
     volume.exists(&suspect_path(path)).map_err(io)
 }
 
-fn suspect_path(path: &Path) -> PathBuf {
+/// The marker beside the file `path` that says so.
+pub fn suspect_path(path: &Path) -> PathBuf {
     with_ending(path, ".suspect")
 }
 

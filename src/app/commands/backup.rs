@@ -1,0 +1,195 @@
+//! `emx backup`: a copy of everything in one file, and back.
+
+use crate::app::output;
+use crate::app::problem::Failure;
+use crate::app::session::Session;
+use crate::app::table::{Side, TextTable, printable};
+use crate::backup::{self, Manifest, Progress, Source, Verified};
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// What to do with backups.
+#[derive(Debug, Subcommand)]
+pub(in crate::app) enum Command {
+    /// Make one: all tenants, the platform's tables, keys and certificates
+    Create(CreateFlags),
+    /// Read and verify everything in one, and say what is in it
+    Verify(VerifyFlags),
+    /// Put one back into an empty data directory
+    Restore(RestoreFlags),
+}
+
+/// Where to make it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    emx backup create --to /backups\n  \
+    emx backup create --to before-upgrade.tar --data-dir /var/lib/emx")]
+pub(in crate::app) struct CreateFlags {
+    /// The file to make, or a directory in which it is named by the time
+    #[arg(long, value_name = "FILE_OR_DIR")]
+    to: PathBuf,
+}
+
+/// What to verify.
+#[derive(Debug, Args)]
+#[command(after_help = "It is unpacked beside the file for that, and removed again.\n\n\
+    Example:\n  emx backup verify /backups/emx-2026-04-01T02-00-00Z.tar")]
+pub(in crate::app) struct VerifyFlags {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// What to put back.
+#[derive(Debug, Args)]
+#[command(after_help = "The data directory (`--data-dir`) must be empty or not there.\n\n\
+    Example:\n  emx backup restore /backups/emx-2026-04-01T02-00-00Z.tar --data-dir /var/lib/emx-restored")]
+pub(in crate::app) struct RestoreFlags {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
+    match command {
+        Command::Create(flags) => create(flags, session),
+        Command::Verify(flags) => verify(flags, session),
+        Command::Restore(flags) => restore(flags, session),
+    }
+}
+
+fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
+    let data = session.open()?;
+    let bar = Bar::new();
+    let source = Source {
+        engine: &data.engine,
+        data_dir: session.data_dir(),
+        installation_id: None,
+        now_ms: session.clock.now_ms(),
+    };
+    let made = backup::create(&source, &flags.to, &mut |progress| bar.show(progress))?;
+    drop(bar);
+    if session.json {
+        return output::json(&about(&made.path, &made.manifest));
+    }
+    let (tenants, bytes) = (made.manifest.tenants().count(), made.manifest.bytes());
+    let mut text = format!("made `{}`: {tenants} tenants, {bytes} bytes\n", made.path.display());
+    if made.manifest.has_secrets() {
+        text += "it has private keys in it: keep it where only you can read it\n";
+    }
+    text += &format!("`emx backup verify {}` reads it again\n", made.path.display());
+    Ok(output::text(&text)?)
+}
+
+fn verify(flags: &VerifyFlags, session: &Session) -> Result<()> {
+    let bar = Bar::new();
+    let verified = backup::verify(&flags.file, &mut |progress| bar.show(progress))?;
+    drop(bar);
+    if session.json {
+        output::json(&contents(&flags.file, &verified))?;
+    } else {
+        output::text(&as_text(&flags.file, &verified))?;
+    }
+    if verified.is_sound() {
+        return Ok(());
+    }
+    Err(Failure::new("damage_found", "not everything in the backup is as it was written")
+        .help("take an earlier one; `emx check` tells whether the data itself is damaged")
+        .into())
+}
+
+fn restore(flags: &RestoreFlags, session: &Session) -> Result<()> {
+    let bar = Bar::new();
+    let dir = session.data_dir();
+    let restored = backup::restore(&flags.file, dir, &mut |progress| bar.show(progress))?;
+    drop(bar);
+    if session.json {
+        let mut answer = contents(&flags.file, &restored);
+        answer["data_dir"] = dir.display().to_string().into();
+        return output::json(&answer);
+    }
+    let dir = dir.display();
+    let mut text = as_text(&flags.file, &restored);
+    text += &format!("restored into `{dir}`\n");
+    if rustix::process::geteuid().is_root() {
+        text += &format!("give it to whom the server runs as first: chown -R emx: {dir}\n");
+    }
+    text += &format!("start it with `emx serve --data-dir {dir}`\n");
+    Ok(output::text(&text)?)
+}
+
+fn about(path: &Path, manifest: &Manifest) -> Value {
+    json!({
+        "path": path.display().to_string(), "created_at": manifest.created_at,
+        "emx": manifest.emx, "installation_id": manifest.installation_id,
+        "tenants": manifest.tenants().count(), "bytes": manifest.bytes(),
+        "has_secrets": manifest.has_secrets(), "files": manifest.files,
+    })
+}
+
+fn contents(path: &Path, verified: &Verified) -> Value {
+    let mut answer = about(path, &verified.manifest);
+    answer["ok"] = verified.is_sound().into();
+    answer["tenants"] = json!(verified.tenants);
+    answer["findings"] = json!(verified.findings);
+    answer
+}
+
+fn as_text(path: &Path, verified: &Verified) -> String {
+    let manifest = &verified.manifest;
+    let mut text = format!(
+        "{}: made {} by emx {}, {} bytes\n",
+        printable(&path.display().to_string()),
+        printable(&manifest.created_at),
+        printable(&manifest.emx),
+        manifest.bytes(),
+    );
+    let mut table = TextTable::new(&[
+        ("tenant", Side::Left),
+        ("id", Side::Left),
+        ("rows", Side::Right),
+        ("", Side::Left),
+    ]);
+    for tenant in &verified.tenants {
+        let state = if tenant.findings.is_empty() { "sound" } else { "DAMAGED" };
+        table.push([tenant.tenant.as_str(), tenant.id.as_str(), &tenant.rows.to_string(), state]);
+    }
+    text += &table.render();
+    let of_tenants = verified.tenants.iter().flat_map(|tenant| &tenant.findings);
+    for finding in verified.findings.iter().chain(of_tenants) {
+        text += &format!("  {}\n", printable(finding));
+    }
+    if manifest.has_secrets() {
+        text += "with private keys\n";
+    }
+    text
+}
+
+/// Progress on a terminal; gone when it is dropped.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        if !output::shows_progress() {
+            return Self(ProgressBar::hidden());
+        }
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}");
+        let bar = ProgressBar::new(0);
+        Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+    }
+
+    fn show(&self, progress: Progress<'_>) {
+        self.0.set_length(progress.total as u64);
+        self.0.set_position(progress.done as u64);
+        self.0.set_message(printable(progress.name));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
