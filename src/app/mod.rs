@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`command_line`] is what can be typed; [`session`] is what every command
 //! has (settings, clock, data); [`commands`] has one file a command; [`problem`] turns errors
-//! into words and exit statuses; [`output`], [`table`] and [`answer_table`] write answers.
+//! into words and exit statuses; [`doctor`] finds what is wrong with an installation; [`output`],
+//! [`table`] and [`answer_table`] write answers.
 
 mod command_line;
 mod session;
@@ -10,6 +11,7 @@ mod session;
 mod act;
 mod answer_table;
 mod commands;
+mod doctor;
 mod import_report;
 mod output;
 mod panics;
@@ -44,8 +46,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command_line: CommandLine) -> anyhow::Result<()> {
-    let session = Session::start(&command_line.global)?;
-    commands::run(command_line.command, &session)
+    match Session::start(&command_line.global) {
+        Ok(session) => commands::run(command_line.command, &session),
+        // Wrong settings are what it is asked for.
+        Err(error) if matches!(command_line.command, commands::Command::Doctor(_)) => {
+            commands::doctor::without_settings(&error, command_line.global.json)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Answers arguments that are not a command: with help if that was asked for, else with why.

@@ -181,7 +181,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
 }
 
 /// Whether another process has the data open.
-fn is_in_use(error: &anyhow::Error) -> bool {
+pub(super) fn is_in_use(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(StoreError::InUse))
             || matches!(cause.downcast_ref(), Some(TenancyError::Store(StoreError::InUse)))

@@ -5,6 +5,7 @@ mod emx;
 
 mod backup;
 mod config;
+mod doctor;
 mod export;
 mod import;
 mod init;

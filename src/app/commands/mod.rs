@@ -8,6 +8,7 @@ mod backup;
 mod check;
 mod completions;
 mod config;
+pub(super) mod doctor;
 mod export;
 mod import;
 mod init;
@@ -37,6 +38,8 @@ pub(super) enum Command {
     Export(export::Flags),
     /// Verify everything that is stored
     Check(check::Flags),
+    /// Say what is wrong with this installation, and what to do
+    Doctor(doctor::Flags),
     /// Make, verify and restore backups
     #[command(subcommand)]
     Backup(backup::Command),
@@ -60,6 +63,7 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Import(flags) => import::run(&flags, session),
         Command::Export(flags) => export::run(&flags, session),
         Command::Check(flags) => check::run(&flags, session),
+        Command::Doctor(flags) => doctor::run(&flags, session),
         Command::Backup(command) => backup::run(&command, session),
         Command::Config(command) => config::run(&command, session),
         Command::Sample(flags) => sample::run(&flags, session),
