@@ -8,12 +8,15 @@
 #   make bench    the benchmarks, with DuckDB beside them
 #   make clean-run  forget what `make run` made
 #   make soak     the long versions of the long tests; nothing may be skipped
+#   make package  a Debian package in target/package; needs the page, and installs cargo-deb the
+#                 first time
+#   make test-package  installs, upgrades, removes and purges it in a clean Debian; needs root
 #
 # Everything is written below target/, run/ and, for the page, web-assets/dist.
 
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := run
-.PHONY: ui run clean-run test soak check check-advisories bench
+.PHONY: ui run clean-run test soak check check-advisories bench package test-package
 
 CARGO := cargo
 # One package set and one feature set everywhere, so that nothing is built twice.
@@ -72,3 +75,22 @@ check-advisories:
 bench:
 	$(CARGO) bench --locked --bench store -- all
 	$(CARGO) bench --locked --bench server -- all
+
+# The version that the package was tried with: another one may lay files out otherwise.
+CARGO_DEB_VERSION := 3.8.0
+
+package:
+	@[ -s web-assets/dist/index.html ] || { echo 'refused: without web-assets/dist/index.html the' \
+	    'binary would have no page; `make ui` makes it' >&2; exit 1; }
+	@$(CARGO) deb --version 2>/dev/null | grep -qwF '$(CARGO_DEB_VERSION)' || \
+	    $(CARGO) install --locked --version '=$(CARGO_DEB_VERSION)' cargo-deb
+	$(CARGO) build --locked --release --bin emx
+	@mkdir -p target/package
+	target/release/emx completions bash >target/package/emx.bash
+	target/release/emx completions zsh >target/package/_emx
+	target/release/emx completions fish >target/package/emx.fish
+	@rm -f target/package/*.deb
+	$(CARGO) deb --locked --no-build --output target/package/
+
+test-package:
+	packaging/test target/package/*.deb
