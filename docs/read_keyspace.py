@@ -561,7 +561,8 @@ class Keyspace:
         for key, value in self.tables["tables"].items():
             digest += xxh3(value, xxh3(key))
             (table, place), payload = key.split(b"\0", 1), self.payload(value, 8, "tables", key).rest()
-            if table in (b"tenants", b"users", b"quarantine"):
+            if table in (b"tenants", b"users", b"installation", b"signing_keys", b"families", b"refresh_tokens",
+                         b"denied_families", b"api_keys", b"quarantine"):
                 payload = json.loads(payload)
                 need(table == b"quarantine" or payload["version"] == 1, "a newer record")
             elif table == b"feed_cursors":

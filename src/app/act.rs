@@ -1,6 +1,7 @@
 //! Acts of administration. A command performs one on the data itself or, where a server has the
 //! data open, has the server perform it: the same act, with the same answer.
 
+use super::commands::{KeyAct, UserAct};
 use super::problem::Problem;
 use super::table::instant;
 use crate::identity::Identity;
@@ -26,6 +27,10 @@ pub(super) enum Act {
     },
     /// Lists all tenants.
     TenantList,
+    /// Something to be done with users.
+    User(UserAct),
+    /// Something to be done with API keys.
+    Key(KeyAct),
 }
 
 /// What acts are performed on.
@@ -47,7 +52,10 @@ impl Acts {
 
     /// Performs `act`.
     pub(super) fn perform(&self, act: Act) -> Result<Value> {
+        let (identity, tenancy) = (&*self.identity, &*self.tenancy);
         match act {
+            Act::User(act) => act.perform(identity, tenancy, self.clock.now_ms()),
+            Act::Key(act) => act.perform(identity, tenancy, self.clock.now_ms()),
             Act::TenantCreate { slug, time_zone } => {
                 let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
                 let now_ms = self.clock.now_ms();
@@ -68,4 +76,35 @@ fn tenant_as_json(tenant: &Tenant) -> Value {
         "id": tenant.id, "slug": tenant.slug, "state": tenant.state,
         "time_zone": tenant.time_zone, "created_at": instant(tenant.created_ms),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_is_the_same_after_the_way_to_the_server() {
+        for text in [
+            r#"{"act":"tenant_list"}"#,
+            r#"{"act":"user","user_act":"list","tenant":"acme"}"#,
+            r#"{"act":"key","key_act":"revoke","tenant":"acme","id":"x"}"#,
+        ] {
+            let act: Act = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&act).unwrap(), text);
+        }
+        for bad in [
+            r#"{"act":"user"}"#,
+            r#"{"act":"user","user_act":"list"}"#,
+            r#"{"act":"user","user_act":"list","tenant":"acme","more":1}"#,
+            r#"{"act":"everything"}"#,
+        ] {
+            assert!(serde_json::from_str::<Act>(bad).is_err(), "{bad}");
+        }
+        let secret = UserAct::SetPassword {
+            tenant: "acme".into(),
+            email: "you@example.org".into(),
+            password: "correct horse".into(),
+        };
+        assert!(!format!("{:?}", Act::User(secret)).contains("horse"));
+    }
 }

@@ -2,8 +2,14 @@
 
 use crate::backup::BackupError;
 use crate::config::load::ConfigError;
+use crate::identity::IdentityError;
+use crate::identity::account::AccountError;
+use crate::identity::api_key::ApiKeyError;
 use crate::identity::email::EmailError;
 use crate::identity::password::PasswordError;
+use crate::identity::secret::SecretError;
+use crate::identity::session::SessionError;
+use crate::identity::signing::SigningError;
 use crate::query::{self, QueryError};
 use crate::tenancy::registry::TenancyError;
 use crate::tenancy::slug::SlugError;
@@ -171,6 +177,8 @@ impl Problem {
                 BackupError::Store(store) => store_code(store),
                 other => other.code(),
             }
+        } else if let Some(code) = identity_code(cause) {
+            code
         } else if cause.is::<PasswordError>() {
             "invalid_password"
         } else if cause.is::<EmailError>() {
@@ -261,6 +269,33 @@ pub(super) fn sentence(error: &anyhow::Error) -> String {
         }
     }
     sentence
+}
+
+/// What an error of the identities is called.
+fn identity_code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = cause.downcast_ref::<AccountError>() {
+        return Some(match error {
+            AccountError::Store(store) | AccountError::Session(SessionError::Store(store)) => {
+                store_code(store)
+            }
+            other => other.code(),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ApiKeyError>() {
+        return Some(match error {
+            ApiKeyError::Store(store) => store_code(store),
+            other => other.code(),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<IdentityError>() {
+        return Some(match error {
+            IdentityError::Store(store) | IdentityError::Signing(SigningError::Store(store)) => {
+                store_code(store)
+            }
+            other => other.code(),
+        });
+    }
+    cause.downcast_ref::<SecretError>().map(SecretError::code)
 }
 
 fn store_code(error: &StoreError) -> &'static str {

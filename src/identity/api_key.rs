@@ -1,27 +1,14 @@
 //! API keys: what programs present instead of signing in, `emx_<id>_<secret>`.
 //!
-//! *Invariants*: every key is in memory, so that letting one in reads no store; a change is stored
-//! before it counts, and counts for every call that begins after it returns. Only the hash of a
-//! secret is kept, and it is compared in constant time. A key is never more than whoever made it.
+//! *Invariant*: the whole of a key is there once, in the hands of whoever made it.
 
-use super::opaque::{self, NoRandomness, SECRET_CHARS, SecretHash};
-use super::revocation::{Revocations, Revoked};
-use crate::tenancy::id::{TenantId, random_word};
+use super::opaque::{NoRandomness, SECRET_CHARS};
+use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::Role;
-use crate::tenancy::record::{self, absent, delete, put, write_surely};
-use crate::tenancy::scope::Principal;
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use storage::engine::Tables;
-use storage::error::{Corrupt, StoreError};
+use storage::error::StoreError;
 use storage::row::TimeMs;
-
-/// Keys by id.
-const API_KEYS: &str = "api_keys";
 
 /// Keys of one tenant, those that ended included: they are all in memory, some 500 bytes each.
 pub const KEYS_PER_TENANT_MAX: usize = 1_000;
@@ -32,17 +19,11 @@ pub const NAME_CHARS_MAX: usize = 128;
 /// How often the time of a key's last use is stored at most: it is worth one write a minute.
 pub const FLUSH_EVERY_MS: TimeMs = 60_000;
 
-/// How many last uses are stored in one transaction.
-const FLUSH_MAX: usize = 256;
-
 /// What keys begin with, so that scanners for secrets know them.
 pub const PREFIX: &str = "emx_";
 
 /// Length of a key's id.
-const ID_CHARS: usize = 16;
-
-/// Of a key that was never used, or whose use was never stored.
-const NEVER: TimeMs = TimeMs::MIN;
+pub(super) const ID_CHARS: usize = 16;
 
 /// Why a key was not made, changed or let in.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +102,7 @@ pub struct ApiKey {
     pub role: Role,
     /// When it was made.
     pub created_ms: TimeMs,
-    /// Who made it, as [`Principal::subject`].
+    /// Who made it, as [`Principal::subject`](crate::tenancy::scope::Principal::subject).
     pub created_by: String,
     /// From when on it is not let in.
     pub expires_ms: Option<TimeMs>,
@@ -157,292 +138,20 @@ impl fmt::Debug for MadeApiKey {
     }
 }
 
-/// A key as it is stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Record {
-    #[serde(flatten)]
-    key: ApiKey,
-    /// The secret's SHA-256 in base64url.
-    hash: String,
-}
-
-/// A key in memory.
-struct Known {
-    record: Record,
-    hash: SecretHash,
-    principal: Principal,
-    last_used_ms: AtomicI64,
-}
-
-impl Known {
-    fn of(record: Record) -> Result<Self, StoreError> {
-        let hash = opaque::read_hash(&record.hash)
-            .ok_or_else(|| Corrupt::new(format!("{API_KEYS}/{}", record.key.id)))?;
-        let principal = Principal::ApiKey {
-            key_id: record.key.id.as_str().into(),
-            tenant_id: record.key.tenant_id.clone(),
-            role: record.key.role,
-        };
-        let last_used_ms = AtomicI64::new(record.key.last_used_ms.unwrap_or(NEVER));
-        Ok(Self { record, hash, principal, last_used_ms })
-    }
-
-    fn last_used_ms(&self) -> Option<TimeMs> {
-        Some(self.last_used_ms.load(Ordering::Relaxed)).filter(|ms| *ms != NEVER)
-    }
-
-    /// The key with its last use as it is known in memory.
-    fn key(&self) -> ApiKey {
-        ApiKey { last_used_ms: self.last_used_ms(), ..self.record.key.clone() }
-    }
-
-    fn is_over(&self, now_ms: TimeMs) -> bool {
-        let key = &self.record.key;
-        key.revoked_ms.is_some() || key.expires_ms.is_some_and(|expires_ms| now_ms >= expires_ms)
-    }
-
-    fn is_to_flush(&self, now_ms: TimeMs) -> bool {
-        let stored_ms = self.record.key.last_used_ms;
-        let due = stored_ms.is_none_or(|ms| now_ms >= ms.saturating_add(FLUSH_EVERY_MS));
-        due && self.last_used_ms() > stored_ms
-    }
-}
-
-/// The API keys of this installation.
-pub struct ApiKeys {
-    platform: Arc<dyn Tables>,
-    revocations: Arc<Revocations>,
-    known: RwLock<HashMap<Box<str>, Arc<Known>>>,
-    /// Held while a key is changed.
-    change: Mutex<()>,
-}
-
-impl fmt::Debug for ApiKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiKeys").finish_non_exhaustive()
-    }
-}
-
-impl ApiKeys {
-    pub(super) fn load(
-        platform: Arc<dyn Tables>,
-        revocations: Arc<Revocations>,
-    ) -> Result<Self, StoreError> {
-        let mut known = HashMap::new();
-        for (key, bytes) in record::all(&*platform, API_KEYS, b"")? {
-            let what = format!("{API_KEYS}/{}", String::from_utf8_lossy(&key));
-            let record: Record = record::decode(&what, &bytes)?;
-            if record.key.id.as_bytes() != key {
-                return Err(Corrupt::new(what).into());
-            }
-            known.insert(record.key.id.as_str().into(), Arc::new(Known::of(record)?));
-        }
-        Ok(Self { platform, revocations, known: RwLock::new(known), change: Mutex::new(()) })
-    }
-
-    /// Who presents the key `text`. Reads memory only, some 300 ns.
-    pub fn authenticate(&self, text: &str, now_ms: TimeMs) -> Result<Principal, ApiKeyError> {
-        let (id, secret) = parts(text).ok_or(ApiKeyError::Invalid)?;
-        let presented = opaque::hash(secret);
-        let known = self.find(id).ok_or(ApiKeyError::Invalid)?;
-        let fits = verify_slices_are_equal(&presented, &known.hash).is_ok();
-        if !fits || known.is_over(now_ms) {
-            return Err(ApiKeyError::Invalid);
-        }
-        known.last_used_ms.fetch_max(now_ms, Ordering::Relaxed);
-        Ok(known.principal.clone())
-    }
-
-    /// Makes a key of `tenant_id` in the name of `by`.
-    pub fn create(
-        &self,
-        tenant_id: &TenantId,
-        new: NewApiKey,
-        by: &Principal,
-        now_ms: TimeMs,
-    ) -> Result<MadeApiKey, ApiKeyError> {
-        let NewApiKey { name, role, expires_ms } = new;
-        check_name(&name)?;
-        if !by.may_enter(tenant_id) || !(by.is_platform() || by.role().covers(role)) {
-            return Err(ApiKeyError::Role { role });
-        }
-        if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-            return Err(ApiKeyError::Expiry);
-        }
-        let secret = opaque::random_secret()?;
-        let key = ApiKey {
-            id: random_word(),
-            tenant_id: tenant_id.clone(),
-            name,
-            role,
-            created_ms: now_ms,
-            created_by: by.subject(),
-            expires_ms,
-            revoked_ms: None,
-            last_used_ms: None,
-        };
-        let text = format!("{PREFIX}{}_{secret}", key.id);
-        let hash = opaque::hash_text(&opaque::hash(&secret));
-        let record = Record { key: key.clone(), hash };
-        let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let replaced = self.room(tenant_id, now_ms)?;
-        let mut writes = vec![put(API_KEYS, key.id.as_bytes(), record::encode(&record)?)];
-        writes.extend(replaced.iter().map(|id| delete(API_KEYS, id.as_bytes())));
-        if !write_surely(&*self.platform, &[absent(API_KEYS, key.id.as_bytes())], &writes)? {
-            return Err(ApiKeyError::Conflict);
-        }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(replaced) = replaced {
-            known.remove(replaced.as_str());
-        }
-        known.insert(key.id.as_str().into(), Arc::new(Known::of(record)?));
-        Ok(MadeApiKey { key, text })
-    }
-
-    /// The keys of a tenant, oldest first.
-    pub fn list(&self, tenant_id: &TenantId) -> Vec<ApiKey> {
-        let mut keys: Vec<ApiKey> = self.of_tenant(tenant_id).iter().map(|k| k.key()).collect();
-        keys.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
-        keys
-    }
-
-    /// The key of `tenant_id` called `id`.
-    pub fn get(&self, tenant_id: &TenantId, id: &str) -> Result<ApiKey, ApiKeyError> {
-        Ok(self.of(tenant_id, id)?.key())
-    }
-
-    /// Gives a key another name.
-    pub fn rename(
-        &self,
-        tenant_id: &TenantId,
-        id: &str,
-        name: &str,
-    ) -> Result<ApiKey, ApiKeyError> {
-        check_name(name)?;
-        self.change(tenant_id, id, |key| key.name = name.into())
-    }
-
-    /// Ends a key at once. One that was revoked before keeps its time.
-    pub fn revoke(
-        &self,
-        tenant_id: &TenantId,
-        id: &str,
-        now_ms: TimeMs,
-    ) -> Result<ApiKey, ApiKeyError> {
-        let revoke = |key: &mut ApiKey| {
-            key.revoked_ms.get_or_insert(now_ms);
-        };
-        let outcome = self.change(tenant_id, id, revoke);
-        if let Err(ApiKeyError::Store(_)) = outcome {
-            // Where it may or may not be stored, refusing is the safe side.
-            let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut record = self.of(tenant_id, id)?.record.clone();
-            revoke(&mut record.key);
-            self.replace(record)?;
-        }
-        if !matches!(outcome, Err(ApiKeyError::NotFound { .. })) {
-            self.revocations.tell(&Revoked::ApiKey { key_id: id.into() });
-        }
-        outcome
-    }
-
-    /// Stores when keys were used last, where that is a minute newer than what is stored. To be
-    /// called now and then, and at the end. Gives how many were stored.
-    pub fn flush_used(&self, now_ms: TimeMs) -> Result<usize, ApiKeyError> {
-        let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let due: Vec<Arc<Known>> = {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            known.values().filter(|known| known.is_to_flush(now_ms)).cloned().collect()
-        };
-        for some in due.chunks(FLUSH_MAX) {
-            let records =
-                some.iter().map(|known| Record { key: known.key(), ..known.record.clone() });
-            let records: Vec<Record> = records.collect();
-            let mut writes = Vec::new();
-            for record in &records {
-                writes.push(put(API_KEYS, record.key.id.as_bytes(), record::encode(record)?));
-            }
-            self.platform.write(&[], &writes)?;
-            for record in records {
-                self.replace(record)?;
-            }
-        }
-        Ok(due.len())
-    }
-
-    fn change(
-        &self,
-        tenant_id: &TenantId,
-        id: &str,
-        change: impl FnOnce(&mut ApiKey),
-    ) -> Result<ApiKey, ApiKeyError> {
-        let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.of(tenant_id, id)?;
-        let mut record = Record { key: known.key(), ..known.record.clone() };
-        change(&mut record.key);
-        let write = put(API_KEYS, id.as_bytes(), record::encode(&record)?);
-        write_surely(&*self.platform, &[], &[write])?;
-        let key = record.key.clone();
-        self.replace(record)?;
-        Ok(key)
-    }
-
-    /// Puts `record` in the place of what was known of the key, whose uses meanwhile are kept.
-    fn replace(&self, record: Record) -> Result<(), StoreError> {
-        let changed = Known::of(record)?;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = known.get(changed.record.key.id.as_str()) {
-            let used_ms = before.last_used_ms.load(Ordering::Relaxed);
-            changed.last_used_ms.fetch_max(used_ms, Ordering::Relaxed);
-        }
-        known.insert(changed.record.key.id.as_str().into(), Arc::new(changed));
-        Ok(())
-    }
-
-    /// Which key has to go so that there can be another: nothing while there is room.
-    fn room(&self, tenant_id: &TenantId, now_ms: TimeMs) -> Result<Option<String>, ApiKeyError> {
-        let keys = self.of_tenant(tenant_id);
-        if keys.len() < KEYS_PER_TENANT_MAX {
-            return Ok(None);
-        }
-        let over = keys.iter().filter(|known| known.is_over(now_ms)).map(|known| &known.record.key);
-        let oldest = over.min_by_key(|key| (key.created_ms, key.id.clone()));
-        oldest.map(|key| Some(key.id.clone())).ok_or(ApiKeyError::TooMany)
-    }
-
-    fn find(&self, id: &str) -> Option<Arc<Known>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-    }
-
-    fn of(&self, tenant_id: &TenantId, id: &str) -> Result<Arc<Known>, ApiKeyError> {
-        self.find(id)
-            .filter(|known| known.record.key.tenant_id == *tenant_id)
-            .ok_or_else(|| ApiKeyError::NotFound { id: id.chars().take(2 * ID_CHARS).collect() })
-    }
-
-    fn of_tenant(&self, tenant_id: &TenantId) -> Vec<Arc<Known>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.values().filter(|known| known.record.key.tenant_id == *tenant_id).cloned().collect()
-    }
-}
-
 /// Whether `text` is meant to be an API key.
 pub fn is_api_key(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
 
 /// The id and the secret of a key.
-fn parts(text: &str) -> Option<(&str, &str)> {
+pub(super) fn parts(text: &str) -> Option<(&str, &str)> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?; // an id has no `_`
     (id.len() == ID_CHARS && secret.len() == SECRET_CHARS).then_some((id, secret))
 }
 
-fn check_name(name: &str) -> Result<(), ApiKeyError> {
+/// Refuses a name that is empty, too long or unprintable.
+pub(super) fn check_name(name: &str) -> Result<(), ApiKeyError> {
     let printable = !name.chars().any(char::is_control);
     let length = (1..=NAME_CHARS_MAX).contains(&name.chars().count());
     if printable && length && !name.trim().is_empty() { Ok(()) } else { Err(ApiKeyError::Name) }
 }
-
-#[cfg(test)]
-#[path = "api_key_tests.rs"]
-mod tests;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// The one algorithm (RFC 7518 §3.3).
-pub(super) const ALG: &str = "RS256";
+const ALG: &str = "RS256";
 
 /// The type of access tokens (RFC 9068 §2.1).
 pub(super) const TYP: &str = "at+jwt";

@@ -1,9 +1,8 @@
 //! Who somebody is: users and their passwords, sessions, access tokens, API keys.
 //!
 //! [`Identity`] composes it. What is asked with every request ([`Identity::authenticate_token`],
-//! [`Identity::authenticate_key`]) reads
-//! memory only; everything else may wait for a disk or compute for a while, and belongs on a
-//! thread that may.
+//! [`Identity::authenticate_key`]) reads memory only; everything else may wait for a disk or
+//! compute for a while, and belongs on a thread that may.
 //!
 //! *Invariants*: everything that a crash must not separate is one transaction; nothing that opens
 //! a door is stored in the clear; whoever is kept out is kept out of every call that begins later.
@@ -23,6 +22,7 @@ pub mod session;
 
 pub mod account;
 pub mod api_key;
+pub mod key_ring;
 pub mod login;
 pub mod throttle;
 
@@ -32,8 +32,9 @@ use crate::tenancy::id::random_word;
 use crate::tenancy::record::{self, absent, put, write_surely};
 use crate::tenancy::scope::Principal;
 use account::Account;
-use api_key::{ApiKeyError, ApiKeys};
+use api_key::ApiKeyError;
 use family::Family;
+use key_ring::ApiKeys;
 use login::Passwords;
 use password::PasswordError;
 use revocation::{Listener, Revocations};

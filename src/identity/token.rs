@@ -6,7 +6,7 @@
 //! others. A token that was verified is remembered, for a signature costs more than a whole
 //! request may; what is remembered is still asked for its time, its session and its key.
 
-use super::jws::{ALG, Parts, TYP};
+use super::jws::{Parts, TYP};
 use super::revocation::Revocations;
 use super::signing::{SigningError, SigningKeys};
 use crate::tenancy::id::{TenantId, random_word};
@@ -29,8 +29,8 @@ pub const ACCESS_MS: TimeMs = 900_000;
 /// one may arrive. All tokens come from this process, so there is no other clock to agree with.
 pub const LEEWAY_MS: TimeMs = 5_000;
 
-/// Longest token in bytes: those made here have about 1,700, of which 340 are the signature and
-/// 700 the permissions.
+/// Longest token in bytes: those made here have about 1,300, of which 342 are the signature and
+/// 600 the permissions.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
 /// How much memory verified tokens take at most: some 8,000 people at work at the same time.
@@ -197,7 +197,6 @@ impl AccessTokens {
         };
         let text = self.keys.sign(|kid, key| {
             let mut header = Header::new(Algorithm::RS256);
-            debug_assert_eq!(format!("{:?}", header.alg), ALG);
             header.typ = Some(TYP.into());
             header.kid = Some(kid.into());
             jsonwebtoken::encode(&header, &claims, key)
@@ -206,8 +205,8 @@ impl AccessTokens {
         Ok((text, exp - iat))
     }
 
-    /// Who presents `text`, if it is to be believed at `now_ms`. Reads memory only: some 20 µs for
-    /// a token that is seen for the first time, well under one for others.
+    /// Who presents `text`, if it is to be believed at `now_ms`. Reads memory only: some 25 µs for
+    /// a token that is seen for the first time, 300 ns for others.
     pub(super) fn verify(&self, text: &str, now_ms: TimeMs) -> Result<Arc<Access>, TokenError> {
         if text.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Malformed);

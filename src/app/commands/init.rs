@@ -15,6 +15,7 @@ use serde_json::json;
 use std::fs::{self, DirBuilder};
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
 
 /// What to begin with.
 #[derive(Debug, Args)]
@@ -49,6 +50,8 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         .create(dir)
         .with_context(|| format!("cannot make the directory `{}`", dir.display()))?;
     let data = session.open_or_make()?;
+    let tenancy = Arc::new(data.tenancy);
+    session.acts(&tenancy)?; // makes the keys
     // Before the user exists: a password that nobody can be told is worse than one of nobody.
     let on_terminal = io::stdout().is_terminal() && !session.json;
     let file = match chosen.made_up && !on_terminal {
@@ -57,7 +60,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     };
     let now_ms = session.clock.now_ms();
     let new = NewTenant { slug, time_zone: flags.time_zone.clone() };
-    let tenant = data.tenancy.create(new, now_ms, |tenant| {
+    let tenant = tenancy.create(new, now_ms, |tenant| {
         let owner = Owner { email: email.clone(), password: hash, platform: true };
         User::owner(tenant.id.clone(), owner, now_ms).creation()
     });

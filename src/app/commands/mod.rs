@@ -1,5 +1,8 @@
 //! One file a command: its flags, and what it does.
 
+pub(super) use self::key::KeyAct;
+pub(super) use self::user::UserAct;
+
 use super::session::Session;
 use anyhow::Result;
 use clap::Subcommand;
@@ -12,11 +15,13 @@ pub(super) mod doctor;
 mod export;
 mod import;
 mod init;
+mod key;
 mod query;
 mod sample;
 mod serve;
 mod tenant;
 mod top;
+mod user;
 
 /// Every command.
 #[derive(Debug, Subcommand)]
@@ -28,6 +33,12 @@ pub(super) enum Command {
     /// Make and list tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Make, list and keep out users
+    #[command(subcommand)]
+    User(user::Command),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::Command),
     /// Ask: counts, rates, percentiles, by whatever there is
     Query(Box<query::Flags>),
     /// Watch what is going on, in the terminal
@@ -58,6 +69,8 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Serve(flags) => serve::run(&flags, session),
         Command::Init(flags) => init::run(&flags, session),
         Command::Tenant(command) => tenant::run(&command, session),
+        Command::User(command) => user::run(&command, session),
+        Command::Key(command) => key::run(&command, session),
         Command::Query(flags) => query::run(&flags, session),
         Command::Top(flags) => top::run(&flags, session),
         Command::Import(flags) => import::run(&flags, session),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::tenancy::fake::{Death, FakeEngine};
+use crate::tenancy::permission::Role;
 
 struct World {
     engine: FakeEngine,
