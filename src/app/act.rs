@@ -4,6 +4,7 @@
 use super::commands::{KeyAct, UserAct};
 use super::problem::Problem;
 use super::table::instant;
+use crate::backup::{self, Created, Manifest, Progress, Source};
 use crate::identity::Identity;
 use crate::runtime::clock::Clock;
 use crate::tenancy::registry::{Completion, NewTenant, Tenancy};
@@ -12,7 +13,9 @@ use crate::tenancy::tenant::Tenant;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use storage::embedded::EmbeddedEngine;
 
 /// Something to be done.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -27,6 +30,11 @@ pub(super) enum Act {
     },
     /// Lists all tenants.
     TenantList,
+    /// Makes a backup.
+    BackupCreate {
+        /// The file to make, or the directory to make it in: an absolute path.
+        to: PathBuf,
+    },
     /// Something to be done with users.
     User(UserAct),
     /// Something to be done with API keys.
@@ -36,6 +44,8 @@ pub(super) enum Act {
 /// What acts are performed on.
 #[derive(Clone, Debug)]
 pub(super) struct Acts {
+    pub(super) engine: Arc<EmbeddedEngine>,
+    pub(super) data_dir: PathBuf,
     pub(super) tenancy: Arc<Tenancy>,
     pub(super) identity: Arc<Identity>,
     pub(super) clock: Clock,
@@ -62,6 +72,10 @@ impl Acts {
                 let made = self.tenancy.create(new, now_ms, |_| Ok(Completion::default()))?;
                 Ok(tenant_as_json(&made))
             }
+            Act::BackupCreate { to } => {
+                let made = self.back_up(&to, &mut |_| {})?;
+                Ok(backup_as_json(&made.path, &made.manifest))
+            }
             Act::TenantList => {
                 let tenants = self.tenancy.list()?;
                 let items: Vec<Value> = tenants.iter().map(tenant_as_json).collect();
@@ -69,6 +83,33 @@ impl Acts {
             }
         }
     }
+}
+
+impl Acts {
+    /// Makes a backup at `to`, while everything else goes on.
+    pub(super) fn back_up(
+        &self,
+        to: &Path,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Created> {
+        let source = Source {
+            engine: &self.engine,
+            data_dir: &self.data_dir,
+            installation_id: Some(self.identity.installation_id()),
+            now_ms: self.clock.now_ms(),
+        };
+        Ok(backup::create(&source, to, progress)?)
+    }
+}
+
+/// What one is told of a backup.
+pub(super) fn backup_as_json(path: &Path, manifest: &Manifest) -> Value {
+    json!({
+        "path": path.display().to_string(), "created_at": manifest.created_at,
+        "emx": manifest.emx, "installation_id": manifest.installation_id,
+        "tenants": manifest.tenants().count(), "bytes": manifest.bytes(),
+        "has_secrets": manifest.has_secrets(), "files": manifest.files,
+    })
 }
 
 fn tenant_as_json(tenant: &Tenant) -> Value {

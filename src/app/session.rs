@@ -121,16 +121,16 @@ impl Session {
             let act = serde_json::to_vec(&act)?;
             return server.ask(Ask::post("/control/act", None, act));
         }
-        let data = self.open()?;
-        self.acts(&Arc::new(data.tenancy))?.perform(act)
+        self.acts(self.open()?)?.perform(act)
     }
 
-    /// What acts on `tenancy` need.
-    pub(super) fn acts(&self, tenancy: &Arc<Tenancy>) -> Result<Acts> {
-        let (tenancy, clock) = (Arc::clone(tenancy), self.clock.clone());
+    /// What acts on `data` need.
+    pub(super) fn acts(&self, data: Data) -> Result<Acts> {
+        let (tenancy, clock) = (Arc::new(data.tenancy), self.clock.clone());
+        let (engine, data_dir) = (data.engine, self.data_dir().to_owned());
         let master = MasterKey::load_or_make(self.data_dir())?;
         let identity = Arc::new(Identity::start(tenancy.platform(), master, clock.now_ms())?);
-        Ok(Acts { tenancy, identity, clock })
+        Ok(Acts { engine, data_dir, tenancy, identity, clock })
     }
 
     fn open_once(&self) -> Result<Data> {

@@ -1,10 +1,11 @@
 //! `emx backup`: a copy of everything in one file, and back.
 
+use crate::app::act::{Act, backup_as_json};
 use crate::app::output;
 use crate::app::problem::Failure;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable, printable};
-use crate::backup::{self, Manifest, Progress, Source, Verified};
+use crate::backup::{self, Progress, Verified};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -62,25 +63,26 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
 }
 
 fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
-    let data = session.open()?;
-    let bar = Bar::new();
-    let source = Source {
-        engine: &data.engine,
-        data_dir: session.data_dir(),
-        installation_id: None,
-        now_ms: session.clock.now_ms(),
+    // The server, which may make it, stands elsewhere.
+    let to = std::path::absolute(&flags.to)?;
+    let made = match session.server()? {
+        Some(_) => session.perform(Act::BackupCreate { to })?,
+        None => {
+            let acts = session.acts(session.open()?)?;
+            let bar = Bar::new();
+            let made = acts.back_up(&to, &mut |progress| bar.show(progress))?;
+            backup_as_json(&made.path, &made.manifest)
+        }
     };
-    let made = backup::create(&source, &flags.to, &mut |progress| bar.show(progress))?;
-    drop(bar);
     if session.json {
-        return output::json(&about(&made.path, &made.manifest));
+        return output::json(&made);
     }
-    let (tenants, bytes) = (made.manifest.tenants().count(), made.manifest.bytes());
-    let mut text = format!("made `{}`: {tenants} tenants, {bytes} bytes\n", made.path.display());
-    if made.manifest.has_secrets() {
+    let path = made["path"].as_str().unwrap_or_default();
+    let mut text = format!("made `{path}`: {} tenants, {} bytes\n", made["tenants"], made["bytes"]);
+    if made["has_secrets"] == true {
         text += "it has private keys in it: keep it where only you can read it\n";
     }
-    text += &format!("`emx backup verify {}` reads it again\n", made.path.display());
+    text += &format!("`emx backup verify {path}` reads it again\n");
     Ok(output::text(&text)?)
 }
 
@@ -121,17 +123,8 @@ fn restore(flags: &RestoreFlags, session: &Session) -> Result<()> {
     Ok(output::text(&text)?)
 }
 
-fn about(path: &Path, manifest: &Manifest) -> Value {
-    json!({
-        "path": path.display().to_string(), "created_at": manifest.created_at,
-        "emx": manifest.emx, "installation_id": manifest.installation_id,
-        "tenants": manifest.tenants().count(), "bytes": manifest.bytes(),
-        "has_secrets": manifest.has_secrets(), "files": manifest.files,
-    })
-}
-
 fn contents(path: &Path, verified: &Verified) -> Value {
-    let mut answer = about(path, &verified.manifest);
+    let mut answer = backup_as_json(path, &verified.manifest);
     answer["ok"] = verified.is_sound().into();
     answer["tenants"] = json!(verified.tenants);
     answer["findings"] = json!(verified.findings);

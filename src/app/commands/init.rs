@@ -15,7 +15,6 @@ use serde_json::json;
 use std::fs::{self, DirBuilder};
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::DirBuilderExt;
-use std::sync::Arc;
 
 /// What to begin with.
 #[derive(Debug, Args)]
@@ -49,9 +48,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         .mode(0o700)
         .create(dir)
         .with_context(|| format!("cannot make the directory `{}`", dir.display()))?;
-    let data = session.open_or_make()?;
-    let tenancy = Arc::new(data.tenancy);
-    session.acts(&tenancy)?; // makes the keys
+    let tenancy = session.acts(session.open_or_make()?)?.tenancy; // makes the keys
     // Before the user exists: a password that nobody can be told is worse than one of nobody.
     let on_terminal = io::stdout().is_terminal() && !session.json;
     let file = match chosen.made_up && !on_terminal {

@@ -95,7 +95,7 @@ fn open(plan: &Plan, session: &Session) -> Result<(Arc<Server>, Greeting)> {
     first_start::make_directory(session.data_dir())?;
     let data = session.open_or_make()?;
     let now_ms = clock.now_ms();
-    let acts = session.acts(&Arc::new(data.tenancy))?;
+    let acts = session.acts(data)?;
     let (tenancy, identity) = (Arc::clone(&acts.tenancy), Arc::clone(&acts.identity));
     let first = first_start::run(&tenancy, plan.demo, session)?;
     let source = match (&*settings.server.certificate.0, &*settings.server.key.0) {
@@ -111,7 +111,7 @@ fn open(plan: &Plan, session: &Session) -> Result<(Arc<Server>, Greeting)> {
     let certificates = Certificates::open(session.data_dir(), source, &names, now_ms)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let live = Arc::new(Hub::new());
-    data.engine.listen(live.listener());
+    acts.engine.listen(live.listener());
     identity.on_revoked(live.revoker());
     let server = Server::new(Parts {
         control: Arc::new(move |act| acts.perform_text(act)),
