@@ -6,7 +6,7 @@ use crate::http::reply;
 use crate::http::request::JSON_BYTES_MAX;
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::query::render::write_json;
-use crate::query::{self, Freshness, Question};
+use crate::query::{self, Freshness, QueryError, Question};
 use crate::runtime::clock::Clock;
 use crate::tenancy::permission::Permission;
 use hyper::Method;
@@ -53,30 +53,41 @@ async fn get(call: Call) -> Answer {
     answer(call, question).await
 }
 
+/// Cells of an answer that is written where it was asked for: more take too long for an async thread.
+const INLINE_CELLS_MAX: usize = 500;
+
 async fn answer(call: Call, question: Question) -> Answer {
     let scope = call.scope().await?;
     let freshness = freshness(&call);
     let server = Arc::clone(&call.server);
+    let mut kept = None;
     if freshness == Freshness::Cached {
-        let kept = server.answers.kept(&asked(&scope), &question, &|| server.clock.instant())?;
-        if let Some(kept) = kept {
-            return Ok(told(&call, &kept));
+        kept = server.answers.kept(&asked(&scope), &question, &|| server.clock.instant())?;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.table.cells.len() <= INLINE_CELLS_MAX)
+        {
+            return Ok(reply::tagged(call.request.headers(), reply::JSON, text_of(kept)));
         }
     }
     let budget = server.query.budget(server.clock.instant());
-    let computed = call.compute(budget, move |budget| {
+    let text = call.compute(budget, move |budget| -> Result<Vec<u8>, QueryError> {
+        if let Some(kept) = kept {
+            return Ok(text_of(&kept));
+        }
         let clock: &Clock = &server.clock;
-        server.answers.ask(&asked(&scope), &question, budget, &|| clock.instant(), freshness)
+        let answers = &server.answers;
+        let answer =
+            answers.ask(&asked(&scope), &question, budget, &|| clock.instant(), freshness)?;
+        Ok(text_of(&answer))
     });
-    let computed = computed.await??;
-    Ok(told(&call, &computed))
+    let text = text.await??;
+    Ok(reply::tagged(call.request.headers(), reply::JSON, text))
 }
 
-fn told(call: &Call, answer: &query::Answer) -> reply::Reply {
+fn text_of(answer: &query::Answer) -> Vec<u8> {
     let mut text = Vec::new();
     // Writing to memory does not fail.
     let _written = write_json(&mut text, answer);
-    reply::tagged(call.request.headers(), reply::JSON, text)
+    text
 }
 
 /// What the caller's `Cache-Control` (RFC 9111 §5.2.1) says of kept answers.
