@@ -133,7 +133,8 @@ fn the_data_directory_may_hold_the_file_but_not_send_elsewhere() {
     std::fs::write(&path, "[import]\nbatch_rows = 7\n").unwrap();
     let loaded = load(&sources).unwrap();
     assert_eq!(loaded.settings.import.batch_rows, 7);
-    assert_eq!(loaded.shown()[0].origin, Origin::Flag { flag: "--data-dir" });
+    let shown = loaded.shown().into_iter().find(|s| s.key == "storage.data_dir").unwrap();
+    assert_eq!(shown.origin, Origin::Flag { flag: "--data-dir" });
 
     std::fs::write(&path, "\n[storage]\ndata_dir = \"elsewhere\"\n").unwrap();
     let message = load(&sources).unwrap_err().to_string();
