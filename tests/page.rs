@@ -1,5 +1,6 @@
 //! The page, in a browser, against the real server and its demo: `web-assets/e2e` has the steps.
 
+#[cfg(test)]
 #[path = "support/binary.rs"]
 mod binary;
 
@@ -75,8 +76,9 @@ fn url_of(ready: &Path) -> String {
     let clock = Clock::system();
     for _ in 0..READY_LOOKS_MAX {
         if let Ok(text) = std::fs::read_to_string(ready) {
-            let ready: serde_json::Value = serde_json::from_str(&text).unwrap();
-            return ready["url"].as_str().unwrap().to_owned();
+            let ready: serde_json::Value =
+                serde_json::from_str(&text).expect("the ready file is JSON");
+            return ready["url"].as_str().expect("it names the address").to_owned();
         }
         clock.pause(READY_PAUSE);
     }

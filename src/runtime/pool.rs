@@ -91,6 +91,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
+    #[expect(clippy::disallowed_methods, reason = "the test itself sees to their end")]
     #[tokio::test]
     async fn more_than_the_bound_is_told_at_once_and_what_runs_keeps_its_place() {
         for pool in [Pool::of_threads(1, 1), Pool::of_processors(1, 1)] {

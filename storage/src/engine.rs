@@ -128,7 +128,10 @@ pub struct Append {
 
 /// Entries that say what became of an [`Append`], made once that is decided and before it is stored.
 #[derive(Clone)]
-pub struct Receipt(pub Arc<dyn Fn(&Appended) -> Vec<TableWrite> + Send + Sync>);
+pub struct Receipt(pub Arc<WriteReceipt>);
+
+/// Makes the entries of a [`Receipt`].
+pub type WriteReceipt = dyn Fn(&Appended) -> Vec<TableWrite> + Send + Sync;
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,7 @@
 //! What is agreed on in a handshake, and that replacing the certificate fails none.
 
+#![allow(clippy::disallowed_methods, reason = "tests see to the end of their own tasks")]
+
 use crate::support::{DAY_MS, Foreign, NOW_MS, client, connect, files_in, open_local};
 use emx::http::tls::{Certificates, server_config};
 use rustls::version::{TLS12, TLS13};
