@@ -1,7 +1,7 @@
 //! A copy of everything in one file, made while the tenants go on writing, and put back.
 //!
 //! In reading order: [`manifest`] is what the file says of itself; [`archive`] is how it is
-//! written, [`listing`] how it is read; [`create`], [`verify`] and [`restore`] are what can be done.
+//! written, [`listing`] how it is read; [`create()`], [`verify()`] and [`restore()`] are what can be done.
 //!
 //! The file is an uncompressed tar archive (POSIX.1-1988 `ustar`), so that in need any machine can
 //! unpack it: keyspaces are compressed already, and nothing in it can grow when it is read. Its

@@ -10,8 +10,8 @@
 //!    drops, and the subscription goes on by itself: [`catch_up`] reads the feed for it alone until it
 //!    is where the others are. A `from_seq` begins in the same way.
 //!
-//! And a client in: [`upgrade`] knows who it is, by a header or by one of [`tickets`], and from which
-//! [`origin`]; [`protocol`] reads what it says, and [`desk`] does it.
+//! And a client in: [`mod@upgrade`] knows who it is, by a header or by one of [`tickets`], and from which
+//! [`origin`](super::origin); [`protocol`] reads what it says, and [`desk`] does it.
 //!
 //! *Invariants*: nobody who is slow slows anybody else. A subscription's ranges of seqs join, without a
 //! gap and without a repeat, whatever happens between. What a connection and a tenant's watchers cost
