@@ -8,8 +8,8 @@
 use super::desk::Desk;
 use super::outbox::Closing;
 use super::wire::{Event, Wire};
-use std::future::Future;
-use std::pin::Pin;
+use crate::runtime::tasks::Tasks;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::row::TimeMs;
@@ -110,10 +110,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Runs it until it ends, or `stopping` does.
-    pub(super) async fn run(mut self, stopping: impl Future<Output = ()>) {
-        let mut stopping = std::pin::pin!(stopping);
-        let end = self.live(stopping.as_mut()).await;
+    /// Runs it until it ends, or `tasks` are told to stop.
+    pub(super) async fn run(mut self, tasks: &Tasks) {
+        let end = self.live(tasks).await;
         let Self { mut wire, desk, .. } = self;
         desk.leave().await;
         match end {
@@ -124,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         // What still comes until the other end has understood is of no interest.
         wire.refill(BYTES_PER_LOOK_MAX);
         let hurry = async {
-            stopping.await;
+            tasks.stopping().await;
             tokio::time::sleep(STOP_MAX).await;
         };
         tokio::select! {
@@ -134,7 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    async fn live(&mut self, mut stopping: Pin<&mut impl Future<Output = ()>>) -> End {
+    async fn live(&mut self, tasks: &Tasks) -> End {
+        let mut stopping = pin!(tasks.stopping());
         let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let outbox = Arc::clone(self.desk.outbox());

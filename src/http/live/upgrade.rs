@@ -148,7 +148,7 @@ fn serve(server: &Arc<Server>, on_upgrade: OnUpgrade, held: Held, watching: Watc
         if let Ok(Ok(upgraded)) = upgraded {
             let desk = Desk::new(watcher, policy, means);
             let session = Session::new(TokioIo::new(upgraded), desk, pass).await;
-            session.run(tasks.stopping()).await;
+            session.run(&tasks).await;
         }
         drop(held);
     });

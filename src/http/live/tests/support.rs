@@ -99,7 +99,7 @@ impl House {
         let tasks = self.means.tasks.clone();
         self.means.tasks.spawn(async move {
             let session = Session::new(near, desk, Pass { until_ms: None, stands }).await;
-            session.run(tasks.stopping()).await;
+            session.run(&tasks).await;
         });
         Client { stream: Some(far), socket: None }
     }

@@ -1,0 +1,130 @@
+//! Watching the real server over TLS: the handshake, who is let in and from where, tickets, what is
+//! told, and how it ends.
+
+#[path = "support/binary.rs"]
+mod binary;
+#[path = "live/client.rs"]
+mod client;
+
+use client::{Server, Watch, status};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+#[tokio::test]
+async fn who_may_watch_is_told_what_happens() {
+    let server = Server::start();
+    let token = server.sign_in().await;
+    let bearer = format!("Bearer {token}");
+
+    let mut watch = server.watch("", &[("authorization", &bearer)]).await.unwrap();
+    assert_eq!(watch.protocol.as_deref(), Some("emx.v1"));
+    watch.say(json!({ "type": "subscribe", "id": "a", "topics": ["metrics_update"] })).await;
+    let told = watch.hear().await;
+    assert_eq!((&told["type"], &told["data"]["seq"]), (&json!("subscribed"), &json!(1)));
+    server.store(&token, "one").await;
+    let told = watch.hear().await;
+    assert_eq!(
+        (&told["type"], &told["id"], &told["seq"]),
+        (&json!("metrics_update"), &json!("a"), &json!(1))
+    );
+    assert_eq!(told["data"]["executions"][0]["id"], "one");
+
+    // A key that may watch, by either header, from the beginning.
+    let key = server.make_key(&token, "viewer").await;
+    for header in [("authorization", format!("Bearer {key}")), ("x-api-key", key.clone())] {
+        let mut watch = server.watch("", &[(header.0, &header.1)]).await.unwrap();
+        let wish =
+            json!({ "type": "subscribe", "id": "b", "topics": ["metrics_update"], "from_seq": 1 });
+        watch.say(wish).await;
+        assert_eq!(watch.hear().await["type"], "subscribed");
+        assert_eq!(watch.hear().await["data"]["count"], 1);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_is_refused_before_anything_is_a_websocket() {
+    let server = Server::start();
+    let token = server.sign_in().await;
+    let bearer = format!("Bearer {token}");
+    let own = server.origin();
+    let ingest = server.make_key(&token, "ingest").await;
+    let refused =
+        async |query: &str, headers: &[(&str, &str)]| status(server.watch(query, headers).await);
+    assert_eq!(refused("", &[]).await, 401);
+    assert_eq!(refused("", &[("authorization", "Bearer x")]).await, 401);
+    assert_eq!(refused("", &[("x-api-key", &ingest)]).await, 403);
+    assert_eq!(refused("?ticket=x", &[("origin", &own)]).await, 401);
+    assert_eq!(refused("?token=x", &[("authorization", &bearer)]).await, 422);
+    let authorization = ("authorization", bearer.as_str());
+    for origin in
+        ["null", "https://evil.example", &format!("{own}.evil.example"), "http://localhost"]
+    {
+        assert_eq!(refused("", &[authorization, ("origin", origin)]).await, 403, "{origin}");
+    }
+    let other = ("sec-websocket-protocol", "graphql-ws, other");
+    assert_eq!(refused("", &[authorization, other]).await, 400);
+    for (protocols, chosen) in [("", None), ("other, emx.v1", Some("emx.v1"))] {
+        let headers = [authorization, ("origin", &own), ("sec-websocket-protocol", protocols)];
+        let offered = if protocols.is_empty() { &headers[..2] } else { &headers[..] };
+        let watch = server.watch_with("", offered, None).await.unwrap();
+        assert_eq!(watch.protocol.as_deref(), chosen);
+    }
+    // What is no upgrade, and another version.
+    let plain = server.request("GET", "/api/v1/ws", &token, None).await;
+    assert_eq!((plain.0, &plain.1["code"]), (426, &json!("upgrade_required")));
+}
+
+#[tokio::test]
+async fn a_ticket_lets_a_page_in_once() {
+    let server = Server::start();
+    let token = server.sign_in().await;
+    let ticket = async || {
+        let (status, told) = server.request("POST", "/api/v1/ws/ticket", &token, None).await;
+        assert_eq!((status, &told["expires_in"]), (200, &json!(30)));
+        format!("?ticket={}", told["ticket"].as_str().unwrap())
+    };
+    let own = server.origin();
+    let first = ticket().await;
+    let mut watch = server.watch(&first, &[("origin", &own)]).await.unwrap();
+    watch.say(json!({ "type": "ping" })).await;
+    assert_eq!(watch.hear().await["type"], "pong");
+    assert_eq!(status(server.watch(&first, &[("origin", &own)]).await), 401);
+    for headers in [&[][..], &[("origin", "https://evil.example")][..]] {
+        let query = ticket().await;
+        assert_eq!(status(server.watch(&query, headers).await), 403);
+    }
+    let both = [("origin", own.as_str()), ("authorization", &format!("Bearer {token}"))];
+    let query = ticket().await;
+    assert_eq!(status(server.watch(&query, &both).await), 400);
+}
+
+#[tokio::test]
+async fn it_ends_with_the_session_the_key_and_the_server() {
+    let mut server = Server::start();
+    let token = server.sign_in().await;
+    let bearer = format!("Bearer {token}");
+    let mut with_session = server.watch("", &[("authorization", &bearer)]).await.unwrap();
+    let ticket = server.request("POST", "/api/v1/ws/ticket", &token, None).await.1;
+    let (status_out, _) = server.request("POST", "/api/v1/auth/logout", &token, None).await;
+    assert!((200..300).contains(&status_out));
+    assert_eq!(with_session.hear_close().await, 4401);
+    let query = format!("?ticket={}", ticket["ticket"].as_str().unwrap());
+    let own = server.origin();
+    assert_eq!(status(server.watch(&query, &[("origin", &own)]).await), 401);
+
+    let token = server.sign_in().await;
+    let key = server.make_key(&token, "viewer").await;
+    let mut with_key = server.watch("", &[("x-api-key", &key)]).await.unwrap();
+    let id = key.split('_').nth(1).unwrap();
+    let (status_out, _) =
+        server.request("DELETE", &format!("/api/v1/api-keys/{id}"), &token, None).await;
+    assert!((200..300).contains(&status_out), "{status_out}");
+    assert_eq!(with_key.hear_close().await, 4401);
+
+    let bearer = format!("Bearer {token}");
+    let mut to_the_end: Watch = server.watch("", &[("authorization", &bearer)]).await.unwrap();
+    to_the_end.send(Message::text("{}")).await;
+    assert_eq!(to_the_end.hear().await["type"], "error");
+    server.terminate();
+    assert_eq!(to_the_end.hear_close().await, 1001);
+}
