@@ -84,6 +84,10 @@ const CARELESS_SHARE: f64 = 0.015;
 const MAIN_SHARE: f64 = 0.35;
 const RELEASE_SHARE: f64 = 0.12;
 
+/// How often a delivery is tried again in the incident, and how much of all work its machine draws.
+const RETRIES: usize = 2;
+const BLACK_HOLE_SHARE: f64 = 0.5;
+
 /// A session under way.
 struct Session<'p> {
     kind: Kind,
@@ -141,6 +145,10 @@ impl<'p> Session<'p> {
             names::BRANCHES[rng.random_range(0..names::BRANCHES.len())]
         };
         let host = match one_of(&CI_HOSTS, rng) {
+            // A machine on which everything fails at once is the first to be free again.
+            Some(_) if is_ci && story.is_incident(hour_ms) && rng.random_bool(BLACK_HOLE_SHARE) => {
+                INCIDENT_HOST.to_owned()
+            }
             Some(host) if is_ci => (*host).to_owned(),
             _ => person.host.clone(),
         };
@@ -207,7 +215,12 @@ impl<'p> Session<'p> {
             }
         }
         for step in steps {
-            if self.run(step) != 0 && !self.again_if_flaky(step) {
+            let mut failed = self.run(step) != 0 && !self.again_if_flaky(step);
+            // Whoever waits for a delivery tries again before they look why.
+            for _ in 0..RETRIES {
+                failed = failed && (!self.is_hit(step) || self.run(step) != 0);
+            }
+            if failed {
                 return;
             }
         }
