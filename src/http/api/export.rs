@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use storage::ask::Budget;
+use storage::ask::{AskError, Budget};
 use tokio::sync::mpsc;
 
 pub(in crate::http) const ROUTES: &[Route] = &[Route {
@@ -155,7 +155,10 @@ impl Pieces {
     }
 
     fn fail(mut self, error: &ExportError) {
-        let gone = matches!(error, ExportError::Write(e) if e.kind() == io::ErrorKind::BrokenPipe);
+        let gone = match error {
+            ExportError::Write(error) => error.kind() == io::ErrorKind::BrokenPipe,
+            ExportError::Ask(error) => matches!(error, AskError::Cancelled),
+        };
         if !gone {
             tracing::warn!(%error, "an export ended early");
             let _nobody_reads = self.send(Err(io::Error::other("the export ended early")));
