@@ -125,7 +125,7 @@ fn the_execution() -> Value {
         "type": "object",
         "description": "One run of one command. Lengths are bytes of UTF-8.",
         "properties": {
-            "id": word(ID_BYTES_MAX),
+            "id": { "type": ["string", "null"], "minLength": 1, "maxLength": ID_BYTES_MAX },
             "seq": { "type": "integer", "readOnly": true },
             "ts": time(),
             "command": { "type": "string", "minLength": 1, "maxLength": COMMAND_BYTES_MAX },
@@ -247,7 +247,6 @@ fn the_question() -> Value {
             "limit": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
             "fill": { "enum": ["none", "zero", "null"] },
         },
-        "required": ["metrics"],
         "additionalProperties": false,
     })
 }
