@@ -148,7 +148,7 @@ async fn answered(server: Arc<Server>, routes: &Routes, request: Request) -> Rep
     let (id, method) = (request.id.clone(), request.method.clone());
     let path = request.path.clone();
     let found = match sound(&request) {
-        Ok(()) => Ok(routes.find(&request.method, &request.path)),
+        Ok(()) => Ok(routes.find(&request.method, &request.path, request.is_local())),
         Err(problem) => Err(problem),
     };
     let (answer, index) = match found {
@@ -170,8 +170,8 @@ async fn answered(server: Arc<Server>, routes: &Routes, request: Request) -> Rep
 
 /// Fails where a request is not what one server and one proxy would both understand.
 fn sound(request: &Request) -> Result<(), Problem> {
-    if let Some(fault) = request.arrived.host_fault {
-        return Err(Problem::bad_request("invalid_host", fault));
+    if let Some(fault) = request.arrived.fault {
+        return Err(fault.into());
     }
     if request.arrived.authority.is_none() {
         return Err(Problem::bad_request("invalid_host", "the request names no host"));

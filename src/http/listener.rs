@@ -7,17 +7,18 @@
 //! - it sends a request's headers slowly (HTTP/1.1): [`HEADERS_MAX`];
 //! - it has no request under way: [`IDLE_MAX`], whatever else it sends;
 //! - it does not take what is written to it: [`UNREAD_MAX`];
+//! - it goes on sending a body that was refused: [`DISCARD_MAX`];
 //! - it sends a body slowly: `request` has those.
 //!
 //! *Invariant*: the protocol is what the handshake agreed on. Nothing is sniffed, so no peer can
 //! stay in between by being silent.
 
+use super::fault;
 use super::request::Arrived;
-use super::stream::{Activity, Answering, UntilSent, Watched};
+use super::stream::{Activity, Answering, Unread, UntilSent, Watched};
 use crate::runtime::tasks::Tasks;
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderMap, UPGRADE};
-use hyper::http::uri::Authority;
+use hyper::header::UPGRADE;
 use hyper::{Request, Response, Uri, server::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -40,11 +42,13 @@ const HEADERS_MAX: Duration = Duration::from_secs(30);
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Longest time that written bytes are not taken.
 const UNREAD_MAX: Duration = Duration::from_secs(30);
-/// How often connections are looked at for the last two.
+/// Longest time that a peer is heard out which sends what nobody will read.
+const DISCARD_MAX: Duration = Duration::from_secs(5);
+/// How often connections are looked at for the last three.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Most bytes of a request's headers.
-const HEADERS_BYTES_MAX: usize = 64 << 10;
+pub(super) const HEADERS_BYTES_MAX: usize = 64 << 10;
 /// Most headers of a request.
 const HEADERS_COUNT_MAX: usize = 100;
 /// Most requests at once on one HTTP/2 connection.
@@ -316,10 +320,16 @@ async fn drive<C: Future>(
             _ended = &mut connection => return,
             () = tasks.stopping(), if !told => {
                 told = true;
+                if activity.discards_for(Duration::ZERO) {
+                    return; // whoever is not done with its body will not be the reason to wait
+                }
                 stop(connection.as_mut());
             }
             _ = look.tick() => {
-                if activity.is_unread_for(UNREAD_MAX) || activity.is_idle_for(2 * IDLE_MAX) {
+                if activity.is_unread_for(UNREAD_MAX)
+                    || activity.is_idle_for(2 * IDLE_MAX)
+                    || activity.discards_for(DISCARD_MAX)
+                {
                     return;
                 }
                 if activity.is_idle_for(IDLE_MAX) {
@@ -346,47 +356,24 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> 
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let under_way = self.activity.begin_request();
-        let (authority, host_fault) = match authority_of(request.uri(), request.headers()) {
+        let (authority, fault) = match fault::find(request.uri(), request.headers()) {
             Ok(authority) => (authority, None),
             Err(fault) => (None, Some(fault)),
         };
+        if request.uri().path_and_query().is_none() {
+            // The answer is no in any case, and warp panics without a path.
+            *request.uri_mut() = Uri::from_static("/");
+        }
         // An upgrade is warp's, which reads the headers itself; else they are moved, not copied.
         let headers = match request.headers().contains_key(UPGRADE) {
             true => request.headers().clone(),
             false => std::mem::take(request.headers_mut()),
         };
-        let held = self.held.clone();
-        let arrived = Arrived { peer: self.peer, held, authority, host_fault, headers };
-        request.extensions_mut().insert(Arc::new(arrived));
-        Answering::new(self.service.clone().call(request), under_way)
-    }
-}
-
-/// The authority that a request names (RFC 9110 §7.2, RFC 9112 §3.2), lower case: its target's, which
-/// wins, or its one `Host`, which must not name another host.
-fn authority_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, &'static str> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let header = hosts.next();
-    if hosts.next().is_some() {
-        return Err("the request has more than one `Host`");
-    }
-    let lower = |text: &str| text.to_ascii_lowercase().parse::<Authority>();
-    let header = match header {
-        None => None,
-        Some(value) => {
-            let text = value.to_str().map_err(|_| "the `Host` is not plain text")?;
-            Some(lower(text).map_err(|_| "the `Host` is not a host and a port")?)
-        }
-    };
-    let target = uri.authority().and_then(|authority| lower(authority.as_str()).ok());
-    if [&target, &header].into_iter().flatten().any(|authority| authority.as_str().contains('@')) {
-        return Err("the host must not have a user in it");
-    }
-    match (target, header) {
-        (Some(target), Some(host)) if target.host() != host.host() => {
-            Err("the request's target and its `Host` name different hosts")
-        }
-        (target, host) => Ok(target.or(host)),
+        let (peer, held, body_read) = (self.peer, self.held.clone(), AtomicBool::new(false));
+        let arrived = Arc::new(Arrived { peer, held, authority, fault, headers, body_read });
+        let unread = Unread::of(&request, &arrived);
+        request.extensions_mut().insert(arrived);
+        Answering::new(self.service.clone().call(request), under_way, unread)
     }
 }
 
@@ -408,29 +395,5 @@ mod tests {
         assert!(connections.admit(peer("192.0.2.1")).is_some());
         drop(other);
         assert_eq!(connections.counts(), (0, 2));
-    }
-
-    fn check_host(uri: &str, hosts: &[&str], expected: Result<Option<&str>, ()>) {
-        let mut headers = HeaderMap::new();
-        for host in hosts {
-            headers.append(HOST, host.parse().unwrap());
-        }
-        let found = authority_of(&uri.parse().unwrap(), &headers).map_err(|_| ());
-        let found = found.as_ref().map(|authority| authority.as_ref().map(Authority::host));
-        assert_eq!(found, expected.as_ref().map(|host| *host));
-    }
-
-    #[test]
-    fn one_host_is_named_and_nothing_disagrees() {
-        check_host("/x", &["Emx.Example:8443"], Ok(Some("emx.example")));
-        check_host("https://emx.example/x", &[], Ok(Some("emx.example")));
-        check_host("https://emx.example:1/x", &["emx.example"], Ok(Some("emx.example")));
-        check_host("/x", &["[::1]:8443"], Ok(Some("[::1]")));
-        check_host("/x", &[], Ok(None));
-        check_host("https://a.example/x", &["b.example"], Err(()));
-        for bad in ["a@b", "a b", "a/b", "a:b:c"] {
-            check_host("/x", &[bad], Err(()));
-        }
-        check_host("/x", &["a", "a"], Err(()));
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! 1. [`listener`] accepts the connection, [`tls`] encrypts it, [`stream`] watches that its peer is
 //!    neither silent nor deaf.
-//! 2. [`dispatch`] has warp take the request apart ([`request`]), finds who answers in the one table
-//!    of addresses ([`route`]), and asks [`guard`] who is asking.
+//! 2. [`dispatch`] has warp take the request apart ([`request`]), refuses what no server should
+//!    guess at ([`fault`]), finds who answers in the one table of addresses ([`route`]), and asks
+//!    [`guard`] who is asking.
 //! 3. A function of [`api`] answers: it enters the tenant's data by way of [`call`], hands what
 //!    computes or waits to a pool, and gives a [`reply`] or a [`problem`]. [`idempotency`] makes
 //!    sending the same again harmless.
@@ -21,6 +22,7 @@ mod stream;
 pub mod tls;
 
 mod dispatch;
+mod fault;
 mod guard;
 mod origin;
 mod request;

@@ -1,5 +1,6 @@
 //! Errors as the contract tells them (RFC 9457): the one place that maps codes to statuses.
 
+use super::fault::Fault;
 use super::reply::{self, Reply};
 use crate::intake::batch::{BatchRefused, RowError};
 use crate::intake::decode::BodyError;
@@ -198,6 +199,25 @@ impl Problem {
             reply.headers_mut().insert(name, value);
         }
         reply
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Host(detail) => Self::bad_request("invalid_host", detail),
+            Fault::Target => Self::bad_request("invalid_target", "the target is not a path"),
+            Fault::HeadersTooLarge => Self::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "the headers are too long: send less in them",
+            ),
+            Fault::TransferEncoding => Self::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "unsupported_transfer_encoding",
+                "send the body with `Content-Length`, or `chunked` and in no other coding",
+            ),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A request, taken apart once: who is at the other end, what was asked, and a body that is read
 //! only up to a bound and only for so long.
 
+use super::fault::Fault;
 use super::listener::Held;
 use super::problem::Problem;
 use bytes::{Buf, Bytes};
@@ -13,6 +14,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Longest path and query together, bytes. The longest honest ones are questions with many filters.
@@ -38,8 +40,10 @@ pub(super) struct Arrived {
     pub(super) headers: HeaderMap,
     /// The host, and perhaps the port, that was asked for, lower case; `None` if there is none.
     pub(super) authority: Option<Authority>,
-    /// What is wrong with how the host was named.
-    pub(super) host_fault: Option<&'static str>,
+    /// What is wrong with the request whoever it is for.
+    pub(super) fault: Option<Fault>,
+    /// Set once the whole body has been read.
+    pub(super) body_read: AtomicBool,
 }
 
 /// A request.
@@ -157,7 +161,10 @@ impl Request {
     async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
         let next = tokio::time::timeout(BODY_SILENCE_MAX, self.body.0.next());
         match next.await.map_err(|_| too_slow())? {
-            None => Ok(None),
+            None => {
+                self.arrived.body_read.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
             Some(Ok(chunk)) => Ok(Some(chunk)),
             Some(Err(_)) => {
                 let detail = "the body ended before its announced end, or its framing is damaged";
@@ -198,15 +205,21 @@ impl Request {
 
 /// Reads a JSON object; what is wrong is told with its pointer.
 pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // `serde` would take a list of the fields' values for the object.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+            Ok(_) => Problem::invalid("", "wrong_type", "must be an object"),
+            Err(error) => invalid_json(&error),
+        });
+    }
     let mut text = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut text);
     let value = read.map_err(|error| {
         let inner = error.inner();
         if !inner.is_data() {
-            let detail = format!("the body is not valid JSON: {inner}");
-            return Problem::bad_request("invalid_json", detail);
+            return invalid_json(inner);
         }
-        let pointer: String = error.path().iter().map(pointer_part).collect();
+        let mut pointer: String = error.path().iter().map(pointer_part).collect();
         let said = inner.to_string();
         let said = said.split(" at line ").next().unwrap_or_default().to_owned();
         let code = match said.as_str() {
@@ -216,15 +229,18 @@ pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
             said if said.starts_with("unknown variant") => "invalid_value",
             _ => "wrong_type",
         };
+        if matches!(code, "required" | "duplicate_key") {
+            // Of these two the path is where the field should be once.
+            let name = said.split('`').nth(1).unwrap_or_default();
+            pointer = crate::model::problem::pointer(&pointer, name);
+        }
         Problem::invalid(&pointer, code, said)
     })?;
-    match text.end() {
-        Ok(()) => Ok(value),
-        Err(error) => Err(Problem::bad_request(
-            "invalid_json",
-            format!("the body is not valid JSON: {error}"),
-        )),
-    }
+    text.end().map(|()| value).map_err(|error| invalid_json(&error))
+}
+
+fn invalid_json(error: &serde_json::Error) -> Problem {
+    Problem::bad_request("invalid_json", format!("the body is not valid JSON: {error}"))
 }
 
 fn pointer_part(segment: &serde_path_to_error::Segment) -> String {

@@ -129,11 +129,16 @@ impl Routes {
         Self { router }
     }
 
-    pub(super) fn find(&self, method: &Method, path: &str) -> Result<Found, NotFound> {
+    /// The route of `path` for `method`. What is for the person at the machine is not there for
+    /// anybody else, whatever the method: `local` says that it is that person.
+    pub(super) fn find(&self, method: &Method, path: &str, local: bool) -> Result<Found, NotFound> {
         let matched = self.router.at(path).map_err(|_| NotFound::Address)?;
+        let resource = matched.value;
+        if !local && resource.routes.iter().all(|(_, route)| route.access == Access::Local) {
+            return Err(NotFound::Address);
+        }
         let head = method == Method::HEAD;
         let wanted = if head { &Method::GET } else { method };
-        let resource = matched.value;
         let found = resource.routes.iter().find(|(_, route)| route.method == *wanted);
         let Some(&(index, route)) = found else {
             return Err(NotFound::Method { allowed: resource.allowed.clone() });
@@ -164,7 +169,7 @@ mod tests {
         let routes = Routes::new();
         for (index, route) in all().enumerate() {
             let path = route.path.replace("{id}", "a%2Fb");
-            let found = routes.find(&route.method, &path).ok().unwrap();
+            let found = routes.find(&route.method, &path, true).ok().unwrap();
             assert_eq!(found.index, index, "{} {}", route.method, route.path);
             let ids = found.params.iter().filter(|(name, value)| *name == "id" && value == "a/b");
             assert_eq!(ids.count(), route.path.matches("{id}").count());
@@ -175,12 +180,14 @@ mod tests {
     #[test]
     fn what_is_not_there_says_why() {
         let routes = Routes::new();
-        let address = routes.find(&Method::GET, "/api/v1/executions/a/b").err().unwrap();
+        let address = routes.find(&Method::GET, "/api/v1/executions/a/b", true).err().unwrap();
         assert!(matches!(address, NotFound::Address));
-        let method = routes.find(&Method::PUT, "/api/v1/executions").err().unwrap();
+        let method = routes.find(&Method::PUT, "/api/v1/executions", false).err().unwrap();
         let NotFound::Method { allowed } = method else { panic!("{method:?}") };
         assert!(allowed.contains("GET") && allowed.contains("POST") && allowed.contains("HEAD"));
-        let bad = routes.find(&Method::GET, "/api/v1/executions/%ff").err().unwrap();
+        let bad = routes.find(&Method::GET, "/api/v1/executions/%ff", false).err().unwrap();
         assert!(matches!(bad, NotFound::Encoding));
+        let hidden = routes.find(&Method::GET, "/control/act", false).err().unwrap();
+        assert!(matches!(hidden, NotFound::Address));
     }
 }

@@ -1,14 +1,16 @@
 //! A socket that remembers whether its peer takes what is written, and whether it asks anything.
 
-use hyper::Response;
+use super::request::Arrived;
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::{Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,6 +29,10 @@ struct Inner {
     last_request: AtomicU64,
     /// Requests that are not answered.
     under_way: AtomicUsize,
+    /// Something that nobody will read is still coming.
+    rest_comes: AtomicBool,
+    /// Milliseconds after `start`, plus one, since which such a rest is thrown away; 0: none is.
+    discards_since: AtomicU64,
 }
 
 impl Default for Activity {
@@ -36,6 +42,8 @@ impl Default for Activity {
             blocked_since: AtomicU64::new(0),
             last_request: AtomicU64::new(0),
             under_way: AtomicUsize::new(0),
+            rest_comes: AtomicBool::new(false),
+            discards_since: AtomicU64::new(0),
         }))
     }
 }
@@ -68,6 +76,17 @@ impl Activity {
         since > 0 && (self.elapsed_ms() + 1).saturating_sub(since) >= time.as_millis() as u64
     }
 
+    /// The peer sends something that nobody will read, and is to be heard out at the end.
+    pub(super) fn expect_rest(&self) {
+        self.0.rest_comes.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer has been heard out for so long.
+    pub(super) fn discards_for(&self, time: Duration) -> bool {
+        let since = self.0.discards_since.load(Ordering::Relaxed);
+        since > 0 && (self.elapsed_ms() + 1).saturating_sub(since) >= time.as_millis() as u64
+    }
+
     fn wrote(&self, blocked: bool) {
         if !blocked {
             self.0.blocked_since.store(0, Ordering::Relaxed);
@@ -89,11 +108,18 @@ impl Drop for UnderWay {
 pub(super) struct Watched<T> {
     stream: T,
     activity: Activity,
+    /// Bytes that were thrown away at the end.
+    discarded: u64,
 }
+
+/// Most bytes of a rest that are waited for: the largest batch, had it been sent without compression.
+const REST_BYTES_MAX: u64 = 64 << 20;
+/// Bytes that are thrown away at once.
+const DISCARD_BYTES: usize = 16 << 10;
 
 impl<T> Watched<T> {
     pub(super) fn new(stream: T, activity: Activity) -> Self {
-        Self { stream, activity }
+        Self { stream, activity, discarded: 0 }
     }
 }
 
@@ -107,7 +133,26 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
+    /// Reads what the peer still sends until it has seen that this end is closed (RFC 9112 §9.6). To
+    /// close on what was not read resets the connection, and the peer may lose the answer with it.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.activity.elapsed_ms() + 1;
+        let since = &self.activity.0.discards_since;
+        let _earlier = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        let mut piece = [0; DISCARD_BYTES];
+        while self.discarded < REST_BYTES_MAX {
+            let mut buf = ReadBuf::new(&mut piece);
+            match std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => self.discarded += buf.filled().len() as u64,
+                _ended => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -137,7 +182,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let begun = self.activity.0.discards_since.load(Ordering::Relaxed) > 0;
+        if !begun {
+            std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        if self.activity.0.rest_comes.load(Ordering::Relaxed) {
+            std::task::ready!(self.poll_discard(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -171,18 +223,53 @@ impl<B: Body> Body for UntilSent<B> {
     }
 }
 
+/// Unread rest of a body with which a connection may go on: hyper reads so much with the headers.
+const SHORT_BYTES_MAX: u64 = 64 << 10;
+
+/// The body of a request over HTTP/1.1, which somebody may leave unread.
+#[derive(Debug)]
+pub(super) struct Unread {
+    arrived: Arc<Arrived>,
+    /// It is short enough for hyper to skip it.
+    short: bool,
+}
+
+impl Unread {
+    /// That of `request`, if it has one. HTTP/2 ends the one stream instead.
+    pub(super) fn of<B: Body>(request: &Request<B>, arrived: &Arc<Arrived>) -> Option<Self> {
+        if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
+            return None;
+        }
+        let bytes = request.body().size_hint().upper();
+        let short = bytes.is_some_and(|bytes| bytes <= SHORT_BYTES_MAX);
+        Some(Self { arrived: Arc::clone(arrived), short })
+    }
+
+    /// Whether the connection ends with `reply` because nobody has read the body. It says so (RFC 9112
+    /// §9.6), that the peer does not take a connection that is cut for an answer that is lost.
+    fn ends_connection<B>(&self, reply: &mut Response<B>) -> bool {
+        let late = reply.status() == StatusCode::REQUEST_TIMEOUT;
+        let ends = !self.arrived.body_read.load(Ordering::Relaxed) && (late || !self.short);
+        if ends {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        ends
+    }
+}
+
 pin_project! {
     /// A request that is being answered.
     pub(super) struct Answering<F> {
         #[pin]
         answer: F,
         under_way: Option<UnderWay>,
+        unread: Option<Unread>,
     }
 }
 
 impl<F> Answering<F> {
-    pub(super) fn new(answer: F, under_way: UnderWay) -> Self {
-        Self { answer, under_way: Some(under_way) }
+    pub(super) fn new(answer: F, under_way: UnderWay, unread: Option<Unread>) -> Self {
+        Self { answer, under_way: Some(under_way), unread }
     }
 }
 
@@ -194,8 +281,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.answer.poll(cx).map_ok(|reply| {
+        this.answer.poll(cx).map_ok(|mut reply| {
             let under_way = this.under_way.take();
+            if let (Some(unread), Some(UnderWay(activity))) = (this.unread, &under_way)
+                && unread.ends_connection(&mut reply)
+            {
+                activity.expect_rest();
+            }
             reply.map(|body| UntilSent { body, under_way })
         })
     }
@@ -224,5 +316,30 @@ mod tests {
         drop(far);
         assert!(near.write_all(b"9").await.is_err());
         assert!(!activity.is_unread_for(long));
+    }
+
+    #[tokio::test]
+    async fn a_rest_is_heard_out_before_the_end_and_no_longer_than_that() {
+        for rest_comes in [false, true] {
+            let activity = Activity::default();
+            let (near, mut far) = tokio::io::duplex(8);
+            let mut near = Watched::new(near, activity.clone());
+            if rest_comes {
+                activity.expect_rest();
+            }
+            let end = async {
+                near.shutdown().await.unwrap();
+                drop(near);
+            };
+            // More than fits on the way: it arrives only where somebody takes it.
+            let rest = async {
+                let sent = far.write_all(&[0; 100]).await;
+                drop(far);
+                sent.is_ok()
+            };
+            let ((), sent) = tokio::join!(end, rest);
+            assert_eq!(sent, rest_comes);
+            assert_eq!(activity.discards_for(Duration::ZERO), rest_comes);
+        }
     }
 }
