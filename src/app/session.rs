@@ -121,13 +121,14 @@ impl Session {
             let act = serde_json::to_vec(&act)?;
             return server.ask(Ask::post("/control/act", None, act));
         }
-        self.acts(self.open()?)?.perform(act)
+        let data = self.open()?;
+        self.acts(data)?.perform(act)
     }
 
     /// What acts on `data` need.
     pub(super) fn acts(&self, data: Data) -> Result<Acts> {
-        let (tenancy, clock) = (Arc::new(data.tenancy), self.clock.clone());
-        let (engine, data_dir) = (data.engine, self.data_dir().to_owned());
+        let (engine, tenancy) = (data.engine, Arc::new(data.tenancy));
+        let (data_dir, clock) = (self.data_dir().to_owned(), self.clock.clone());
         let master = MasterKey::load_or_make(self.data_dir())?;
         let identity = Arc::new(Identity::start(tenancy.platform(), master, clock.now_ms())?);
         Ok(Acts { engine, data_dir, tenancy, identity, clock })

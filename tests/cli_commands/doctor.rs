@@ -4,6 +4,7 @@ use crate::emx::Emx;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 /// The answer, and whether the exit status fits it.
 fn doctor(emx: &Emx) -> Value {
@@ -55,4 +56,17 @@ fn what_is_wrong_is_told_with_what_to_do() {
     fs::write(dir.join("config.toml"), "[storage]\ncache = 1\n").unwrap();
     let answer = doctor(&emx);
     assert_eq!(of_level(&answer, "fail"), ["settings"], "{answer}");
+}
+
+#[test]
+fn a_server_is_seen_by_its_socket() {
+    let emx = Emx::initialised();
+    let socket = emx.data_dir().join("control.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let text = emx.ok(&["doctor"]);
+    assert!(text.contains("ok    a server runs"), "{text}");
+    drop(listener);
+    let answer = doctor(&emx);
+    assert!(of_level(&answer, "warn").contains(&"server".to_owned()), "{answer}");
+    assert_eq!(of_level(&answer, "fail"), Vec::<String>::new(), "{answer}");
 }

@@ -63,22 +63,21 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
 }
 
 fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
-    // The server, which may make it, stands elsewhere.
+    // The server that makes it is started somewhere else.
     let to = std::path::absolute(&flags.to)?;
-    let made = match session.server()? {
-        Some(_) => session.perform(Act::BackupCreate { to })?,
-        None => {
-            let acts = session.acts(session.open()?)?;
-            let bar = Bar::new();
-            let made = acts.back_up(&to, &mut |progress| bar.show(progress))?;
-            backup_as_json(&made.path, &made.manifest)
-        }
+    let made = if session.server()?.is_some() {
+        session.perform(Act::BackupCreate { to })?
+    } else {
+        let bar = Bar::new();
+        let acts = session.acts(session.open()?)?;
+        acts.back_up(&to, &mut |progress| bar.show(progress))?
     };
     if session.json {
         return output::json(&made);
     }
+    let (tenants, bytes) = (&made["tenants"], &made["bytes"]);
     let path = made["path"].as_str().unwrap_or_default();
-    let mut text = format!("made `{path}`: {} tenants, {} bytes\n", made["tenants"], made["bytes"]);
+    let mut text = format!("made `{path}`: {tenants} tenants, {bytes} bytes\n");
     if made["has_secrets"] == true {
         text += "it has private keys in it: keep it where only you can read it\n";
     }
@@ -93,7 +92,7 @@ fn verify(flags: &VerifyFlags, session: &Session) -> Result<()> {
     if session.json {
         output::json(&contents(&flags.file, &verified))?;
     } else {
-        output::text(&as_text(&flags.file, &verified))?;
+        output::text(&as_text(&flags.file, &verified, "sound"))?;
     }
     if verified.is_sound() {
         return Ok(());
@@ -114,7 +113,7 @@ fn restore(flags: &RestoreFlags, session: &Session) -> Result<()> {
         return output::json(&answer);
     }
     let dir = dir.display();
-    let mut text = as_text(&flags.file, &restored);
+    let mut text = as_text(&flags.file, &restored, "restored");
     text += &format!("restored into `{dir}`\n");
     if rustix::process::geteuid().is_root() {
         text += &format!("give it to whom the server runs as first: chown -R emx: {dir}\n");
@@ -131,7 +130,8 @@ fn contents(path: &Path, verified: &Verified) -> Value {
     answer
 }
 
-fn as_text(path: &Path, verified: &Verified) -> String {
+/// What is in it; `well` is said of a tenant with which nothing is wrong.
+fn as_text(path: &Path, verified: &Verified, well: &str) -> String {
     let manifest = &verified.manifest;
     let mut text = format!(
         "{}: made {} by emx {}, {} bytes\n",
@@ -147,7 +147,7 @@ fn as_text(path: &Path, verified: &Verified) -> String {
         ("", Side::Left),
     ]);
     for tenant in &verified.tenants {
-        let state = if tenant.findings.is_empty() { "sound" } else { "DAMAGED" };
+        let state = if tenant.findings.is_empty() { well } else { "DAMAGED" };
         table.push([tenant.tenant.as_str(), tenant.id.as_str(), &tenant.rows.to_string(), state]);
     }
     text += &table.render();

@@ -116,9 +116,7 @@ pub(super) fn directory(dir: &Path, findings: &mut Findings) -> bool {
 
 /// What the data lies on, and how much room there is.
 pub(super) fn file_system(dir: &Path, findings: &mut Findings) {
-    #[allow(clippy::unnecessary_cast, reason = "its type is another on other machines")]
-    let kind = statfs(dir).map(|stat| u64::from_ne_bytes((stat.f_type as i64).to_ne_bytes()));
-    let kind = kind.map(|kind| kind & u64::from(u32::MAX));
+    let kind = statfs(dir).map(|stat| stat.f_type.cast_unsigned() & u64::from(u32::MAX));
     match kind.map(|kind| UNSAFE_SYSTEMS.iter().find(|(number, ..)| *number == kind)) {
         Ok(Some((_, name, why))) => {
             let help = "put the data on a disk of this machine with `--data-dir`";

@@ -10,13 +10,11 @@ mod host;
 #[cfg(test)]
 mod tests;
 
+use super::remote::CONTROL_SOCKET;
 use super::session::Session;
 use serde::Serialize;
 use std::fmt::Display;
 use std::os::unix::net::UnixStream;
-
-/// The socket in the data directory by which a server that runs is reached.
-const CONTROL_SOCKET: &str = "control.sock";
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
