@@ -1,8 +1,10 @@
 //! Watching the real server over TLS: the handshake, who is let in and from where, tickets, what is
 //! told, and how it ends.
 
+#[cfg(test)]
 #[path = "support/binary.rs"]
 mod binary;
+#[cfg(test)]
 #[path = "live/client.rs"]
 mod client;
 
