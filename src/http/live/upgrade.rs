@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::hub::Watcher;
 use super::protocol::PROTOCOL;
 use super::session::{Pass, Session};
-use super::tickets::{Admitted, TICKET_S};
+use super::tickets::{Admitted, TICKET_S, TicketError};
 use crate::http::openapi;
 use crate::tenancy::permission::Permission;
 use crate::tenancy::scope::TenantScope;
@@ -92,8 +92,10 @@ async fn ticket(call: Call) -> Answer {
         until_ms: guard::until_ms(server, &call.request, server.clock.now_ms())?,
     };
     let ticket = server.live.tickets.issue(admitted, server.clock.instant());
-    let ticket = ticket
-        .map_err(|error| Problem::too_many("too_many_tickets", error.to_string(), TICKET_S))?;
+    let ticket = ticket.map_err(|error| match error {
+        TicketError::TooMany => Problem::too_many("too_many_tickets", error.to_string(), TICKET_S),
+        TicketError::NoRandomness => Problem::unavailable("no_randomness", error.to_string()),
+    })?;
     // What was revoked between the guard and here was revoked before there was a ticket to take back.
     guard::authenticate(server, &call.request, server.clock.now_ms())?;
     Ok(reply::json(StatusCode::OK, &json!({ "ticket": ticket, "expires_in": TICKET_S })))

@@ -152,7 +152,7 @@ async fn a_close_is_answered_and_a_stop_says_so() {
 
 #[tokio::test]
 async fn what_is_revoked_ends_at_once_and_what_does_not_stand_any_more_soon() {
-    let house = House::new();
+    let mut house = House::new();
     let mut client = house.connect(ROOMY);
     client.subscribe("x", json!([]), None).await;
     house.hub.revoke(&Credential::Session("other".into()));
@@ -163,6 +163,12 @@ async fn what_is_revoked_ends_at_once_and_what_does_not_stand_any_more_soon() {
     client.subscribe("x", json!([]), None).await;
     tokio::time::pause();
     house.stands.store(false, Ordering::Relaxed);
+    assert_eq!(client.hear_close().await, 4401);
+
+    house.stands.store(true, Ordering::Relaxed);
+    house.until_ms = Some(house.means.clock.now_ms());
+    let mut client = house.connect(ROOMY);
+    client.subscribe("x", json!([]), None).await;
     assert_eq!(client.hear_close().await, 4401);
 }
 

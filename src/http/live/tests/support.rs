@@ -19,7 +19,7 @@ use storage::ask::Predicate;
 use storage::batch::{RowBatch, RowBatchBuilder};
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Append, Engine, Keyspace};
-use storage::row::{Actor, Row, RowId, Seq, Status, Word};
+use storage::row::{Actor, Row, RowId, Seq, Status, TimeMs, Word};
 use storage::volume::OsVolume;
 use tokio::io::DuplexStream;
 use tokio_tungstenite::WebSocketStream;
@@ -37,6 +37,7 @@ pub(super) struct House {
     pub(super) means: Means,
     pub(super) scope: TenantScope,
     pub(super) stands: Arc<AtomicBool>,
+    pub(super) until_ms: Option<TimeMs>,
     _tenancy: Tenancy,
     _folder: tempfile::TempDir,
 }
@@ -64,7 +65,7 @@ impl House {
             tasks: Tasks::default(),
         };
         let stands = Arc::new(AtomicBool::new(true));
-        Self { hub, means, scope, stands, _tenancy: tenancy, _folder: folder }
+        Self { hub, means, scope, stands, until_ms: None, _tenancy: tenancy, _folder: folder }
     }
 
     pub(super) fn keyspace(&self) -> Arc<dyn Keyspace> {
@@ -96,9 +97,9 @@ impl House {
         let desk = Desk::new(watcher, policy.into(), self.means.clone());
         let stands = Arc::clone(&self.stands);
         let stands = Box::new(move || stands.load(Ordering::Relaxed));
-        let tasks = self.means.tasks.clone();
+        let (tasks, until_ms) = (self.means.tasks.clone(), self.until_ms);
         self.means.tasks.spawn(async move {
-            let session = Session::new(near, desk, Pass { until_ms: None, stands }).await;
+            let session = Session::new(near, desk, Pass { until_ms, stands }).await;
             session.run(&tasks).await;
         });
         Client { stream: Some(far), socket: None }
