@@ -176,7 +176,7 @@ mod tests {
         check("", None, "invalid_json", None);
         check("[1", None, "invalid_json", None);
         check(r#"{"type":"shout","id":"a"}"#, Some("a"), "invalid_value", Some("/type"));
-        check(r#"{"id":"a"}"#, Some("a"), "required", Some(""));
+        check(r#"{"id":"a"}"#, Some("a"), "required", Some("/type"));
         check(r#"{"type":"ping","loud":1}"#, None, "unknown_field", Some("/loud"));
         check(r#"{"type":"ping","topics":[]}"#, None, "unknown_field", Some(""));
         check(r#"{"type":"ping","id":""}"#, Some(""), "invalid_id", Some("/id"));
