@@ -28,6 +28,9 @@ use warp::path::FullPath;
 use warp::ws::Ws;
 use warp::{Filter, Rejection};
 
+/// Sending the same again: see `idempotency`.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// The header with which a request and its answer are found again in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -191,6 +194,10 @@ fn sound(request: &Request) -> Result<(), Problem> {
 async fn route(server: &Arc<Server>, request: Request, found: Found) -> Answer {
     let now_ms = server.clock.now_ms();
     let caller = guard::admit(server, &request, found.route.access, now_ms)?;
+    if !found.route.remembers && request.headers().contains_key(IDEMPOTENCY_KEY) {
+        let detail = "answers to this are not remembered: leave `Idempotency-Key` out";
+        return Err(Problem::bad_request("idempotency_not_supported", detail));
+    }
     let call = Call { server: Arc::clone(server), request, caller, params: found.params };
     // A panic is this request's own: its connection and everybody else's go on.
     let answer = AssertUnwindSafe((found.route.handler)(call)).catch_unwind().await;

@@ -10,7 +10,8 @@ use super::problem::Problem;
 use super::reply::{self, Reply};
 use crate::tenancy::record::{self, delete, put};
 use crate::tenancy::scope::TenantScope;
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +21,8 @@ use storage::engine::{Appended, Receipt, TableWrite};
 use storage::row::TimeMs;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Answers by key.
+/// Answers by key, then by when it was used: a key that is used again after a day has two, until the
+/// older one is forgotten.
 const ANSWERS: &str = "idempotency";
 /// The keys of answers by their age, so that old ones are found.
 const AGES: &str = "idempotency_ages";
@@ -28,6 +30,8 @@ const AGES: &str = "idempotency_ages";
 const REMEMBERED_MS: TimeMs = 24 * 3600 * 1000;
 /// Old answers that are forgotten with each new one: more than one, so that they run out.
 const FORGOTTEN_AT_ONCE: usize = 4;
+/// Uses of one key that are looked at: each is a day after the one before, and the oldest go first.
+const USES_KEPT_MAX: usize = 64;
 /// Longest key, characters.
 const KEY_CHARS_MAX: usize = 255;
 
@@ -74,7 +78,7 @@ impl Drop for Key {
 pub(super) async fn enter(
     call: &Call,
     scope: &TenantScope,
-    body: &[u8],
+    body: &Bytes,
 ) -> Result<Entered, Problem> {
     let Some(text) = call.request.text_header("idempotency-key")? else {
         return Ok(Entered::Now(None));
@@ -102,17 +106,23 @@ pub(super) async fn enter(
         call.request.path,
         call.request.query.as_deref().unwrap_or_default()
     );
-    let asked = hex(digest(&SHA256, &[target.as_bytes(), body].concat()).as_ref());
     let now_ms = server.clock.now_ms();
-    let mut entry = Key { server, tenant, key, asked, now_ms, forget: Vec::new() };
+    let mut entry = Key { server, tenant, key, asked: String::new(), now_ms, forget: Vec::new() };
     let keyspace = Arc::clone(scope.keyspace());
+    let body = body.clone();
     let looked = call.server.threads.run(move || {
-        let known = keyspace.get(ANSWERS, &key.to_be_bytes())?;
+        let mut asked = Context::new(&SHA256);
+        asked.update(target.as_bytes());
+        asked.update(&body);
+        // Of the times that the key was used, the last is the one that counts.
+        let known = keyspace.list(ANSWERS, &key.to_be_bytes(), None, USES_KEPT_MAX)?.pop();
         let oldest = keyspace.list(AGES, &[], None, FORGOTTEN_AT_ONCE)?;
-        Ok::<_, storage::error::StoreError>((known, oldest))
+        Ok::<_, storage::error::StoreError>((hex(asked.finish().as_ref()), known, oldest))
     });
-    let (known, oldest) = looked.await??;
-    let known = known.map(|bytes| record::decode::<Remembered>(ANSWERS, &bytes)).transpose()?;
+    let (asked, known, oldest) = looked.await??;
+    entry.asked = asked;
+    let known =
+        known.map(|(_, bytes)| record::decode::<Remembered>(ANSWERS, &bytes)).transpose()?;
     match known.filter(|known| now_ms - known.at_ms < REMEMBERED_MS) {
         Some(known) if known.asked == entry.asked => {
             let status = StatusCode::from_u16(known.status).unwrap_or(StatusCode::OK);
@@ -134,7 +144,7 @@ pub(super) async fn enter(
 fn forgotten(age: &[u8], now_ms: TimeMs) -> Option<[TableWrite; 2]> {
     let (at_ms, key) = age.split_first_chunk::<8>()?;
     let old = now_ms - TimeMs::from_be_bytes(*at_ms) >= REMEMBERED_MS;
-    old.then(|| [delete(AGES, age), delete(ANSWERS, key)])
+    old.then(|| [delete(AGES, age), delete(ANSWERS, &[key, at_ms].concat())])
 }
 
 impl Key {
@@ -154,7 +164,8 @@ impl Key {
             let Ok(bytes) = record::encode(&remembered) else { return Vec::new() };
             let age = [&at_ms.to_be_bytes()[..], &key].concat();
             let mut writes = forget.clone();
-            writes.extend([put(ANSWERS, &key, bytes), put(AGES, &age, Vec::new())]);
+            let use_of_key = [&key[..], &at_ms.to_be_bytes()].concat();
+            writes.extend([put(ANSWERS, &use_of_key, bytes), put(AGES, &age, Vec::new())]);
             writes
         }))
     }

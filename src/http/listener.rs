@@ -20,7 +20,7 @@ use crate::runtime::tasks::Tasks;
 use hyper::body::Incoming;
 use hyper::header::UPGRADE;
 use hyper::{Request, Response, Uri, server::conn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
@@ -30,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
@@ -210,7 +210,8 @@ pub(super) async fn accept_local<S: HttpService>(listener: UnixListener, service
         let stream = tokio::select! {
             () = tasks.stopping() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, _)) if is_ours(&stream) => stream,
+                Ok(_) => continue,
                 Err(error) => {
                     tracing::warn!(%error, "a local connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -227,6 +228,13 @@ pub(super) async fn accept_local<S: HttpService>(listener: UnixListener, service
             drive_http1(stream, attached, activity, &inner).await;
         });
     }
+}
+
+/// Whether the other end is who runs the server, or the machine's administrator. The socket's mode
+/// says the same, but only once it is set, and only if nobody changes it.
+fn is_ours(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
 /// Keeps a connection counted for as long as something of it lives, an upgraded one included.
@@ -290,7 +298,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService,
 {
-    let connection = conn::http2::Builder::new(TokioExecutor::new())
+    let connection = conn::http2::Builder::new(Streams(tasks.clone()))
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADERS_BYTES_MAX as u32)
@@ -303,6 +311,16 @@ where
         connection.graceful_shutdown();
     };
     drive(connection, stop, &activity, tasks).await;
+}
+
+/// Begins the tasks of an HTTP/2 connection's requests.
+#[derive(Clone, Debug)]
+struct Streams(Tasks);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
 }
 
 /// Runs a connection to its end, or to a deadline's.

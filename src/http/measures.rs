@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Upper bounds of the buckets of answers' times, seconds: from a cached answer to the longest
@@ -48,6 +49,7 @@ pub struct Measures {
     routes: Vec<OfRoute>,
     /// Figures that are read when they are asked for.
     gauges: Gauges,
+    scraping: Mutex<()>,
     id_prefix: u64,
     next_id: AtomicU64,
 }
@@ -93,7 +95,14 @@ impl Measures {
         registry.register_with_unit("http_answer", says, Unit::Seconds, seconds);
         let gauges = Gauges::default();
         register(&mut registry, &gauges);
-        Self { registry, routes, gauges, id_prefix: rand::random(), next_id: AtomicU64::new(0) }
+        Self {
+            registry,
+            routes,
+            gauges,
+            scraping: Mutex::default(),
+            id_prefix: rand::random(),
+            next_id: AtomicU64::new(0),
+        }
     }
 
     /// A request id that no other request of this installation has.
@@ -111,13 +120,11 @@ impl Measures {
         route.seconds.observe(elapsed.as_secs_f64());
     }
 
-    /// The figures to be set before [`text`](Self::text).
-    pub(super) fn gauges(&self) -> &Gauges {
-        &self.gauges
-    }
-
-    /// Everything, in the text format of OpenMetrics 1.0.
-    pub(super) fn text(&self) -> Result<String, std::fmt::Error> {
+    /// Everything, in the text format of OpenMetrics 1.0, with the figures that `set` sets. One at a
+    /// time: some of them are the tenant's who asks.
+    pub(super) fn text(&self, set: impl FnOnce(&Gauges)) -> Result<String, std::fmt::Error> {
+        let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
+        set(&self.gauges);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -37,13 +37,18 @@ const HASHED: &str = "assets/";
 /// What is answered where the binary was built without a page.
 const NOT_BUILT: &str = "this `emx` was built without its page: run `make ui`, then build it again";
 
+/// First parts of addresses that programs ask for: a slip there must not look like an answer.
+const NO_PAGE: [&str; 9] =
+    ["api", "v1", "write", "scim", ".well-known", "healthz", "readyz", "metrics", "control"];
+
 /// Compressed forms of a file, best first: the coding and the end of the file's name.
 const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 
 /// What the address of `request`, which no route has, gives.
 pub(super) fn answer(_: &Server, request: &Request) -> Answer {
     let path = request.path.trim_start_matches('/');
-    if path == "api" || path.starts_with("api/") {
+    let first = path.split('/').next().unwrap_or_default();
+    if NO_PAGE.contains(&first) {
         return Err(Problem::not_found("this address"));
     }
     if !matches!(request.method, Method::GET | Method::HEAD) {

@@ -39,6 +39,8 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) access: Access,
     pub(super) handler: Handler,
+    /// Whether an `Idempotency-Key` is taken.
+    pub(super) remembers: bool,
     /// What it does, in one line.
     pub(super) summary: &'static str,
     /// Describes what goes in and comes out.

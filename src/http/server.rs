@@ -38,8 +38,12 @@ pub struct Parts {
     pub clock: Clock,
     /// For what computes: questions, large bodies.
     pub processors: Pool,
+    /// For the decoding of large bodies: rows do not wait behind questions.
+    pub decoders: Pool,
     /// For what waits for a disk.
     pub threads: Pool,
+    /// For exports, which wait for their peers.
+    pub exports: Pool,
     /// For the hashes of passwords, which take memory and time on purpose.
     pub passwords: Pool,
     /// Tasks that live as long as the server.

@@ -80,8 +80,8 @@ impl Pool {
         told.await.unwrap_or(Err(PoolError::Panicked))
     }
 
-    /// How many pieces run or wait.
-    pub fn admitted_max_left(&self) -> usize {
+    /// How many more pieces are let in just now.
+    pub fn places_left(&self) -> usize {
         self.admitted.available_permits()
     }
 }
@@ -100,14 +100,14 @@ mod tests {
                 let pool = pool.clone();
                 async move { pool.run(move || wait.recv().is_ok()).await }
             });
-            while pool.admitted_max_left() == 2 {
+            while pool.places_left() == 2 {
                 tokio::task::yield_now().await;
             }
             let second = tokio::spawn({
                 let pool = pool.clone();
                 async move { pool.run(|| 2).await }
             });
-            while pool.admitted_max_left() == 1 {
+            while pool.places_left() == 1 {
                 tokio::task::yield_now().await;
             }
             assert_eq!(pool.run(|| 3).await, Err(PoolError::Busy));
@@ -115,7 +115,7 @@ mod tests {
             assert_eq!(pool.run(|| 3).await, Err(PoolError::Busy));
             go.send(()).unwrap();
             assert_eq!(second.await.unwrap(), Ok(2));
-            while pool.admitted_max_left() < 2 {
+            while pool.places_left() < 2 {
                 tokio::task::yield_now().await;
             }
         }

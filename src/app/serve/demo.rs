@@ -8,7 +8,7 @@ use crate::process::admit::Arrival;
 use crate::sample::demo::{self, Live};
 use crate::tenancy::scope::{Principal, TenantScope};
 use anyhow::{Context, Result};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::row::TimeMs;
 
@@ -51,29 +51,22 @@ pub(super) fn begin(server: &Server) -> Result<u64> {
 pub(super) fn go_on(server: &Arc<Server>) {
     let working = Arc::clone(server);
     server.tasks.spawn(async move {
-        let mut work = demo::live(SEED, working.clock.now_ms(), demo::ROWS_LIVELY);
+        let work = demo::live(SEED, working.clock.now_ms(), demo::ROWS_LIVELY);
+        let work = Arc::new(Mutex::new(work));
         let mut tick = tokio::time::interval(EVERY);
         loop {
             tokio::select! {
                 () = working.tasks.stopping() => return,
                 _ = tick.tick() => {}
             }
-            let server = Arc::clone(&working);
+            let (server, work) = (Arc::clone(&working), Arc::clone(&work));
             let step = working.threads.run(move || {
-                let happened = happen(&server, &mut work);
-                (work, happened)
+                happen(&server, &mut work.lock().unwrap_or_else(PoisonError::into_inner))
             });
             match step.await {
-                Ok((next, happened)) => {
-                    work = next;
-                    if let Err(error) = happened {
-                        tracing::warn!(%error, "the demo's executions were not stored");
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the demo ends");
-                    return;
-                }
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the demo's executions were not stored"),
+                Err(error) => tracing::warn!(%error, "the demo rests"),
             }
         }
     });

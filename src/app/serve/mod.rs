@@ -33,6 +33,10 @@ const WAITING_PER_PROCESSOR_MAX: usize = 256;
 const DISK_THREADS_MAX: usize = 64;
 const DISK_WAITING_MAX: usize = 4096;
 
+/// Exports at a time, and how many more may wait for their turn.
+const EXPORTS_MAX: usize = 8;
+const EXPORTS_WAITING_MAX: usize = 32;
+
 /// Sign-ins that may wait for their hash: half a minute's worth for one processor.
 const PASSWORDS_WAITING_MAX: usize = 256;
 
@@ -122,7 +126,9 @@ fn open(plan: &Plan, session: &Session) -> Result<(Arc<Server>, Greeting)> {
         query: query_settings(settings),
         clock,
         processors: Pool::of_processors(processors, processors * WAITING_PER_PROCESSOR_MAX),
+        decoders: Pool::of_threads(processors, processors * WAITING_PER_PROCESSOR_MAX),
         threads: Pool::of_threads(DISK_THREADS_MAX, DISK_WAITING_MAX),
+        exports: Pool::of_threads(EXPORTS_MAX, EXPORTS_WAITING_MAX),
         passwords: Pool::of_threads(processors, PASSWORDS_WAITING_MAX),
         tasks: Tasks::default(),
         certificates,
@@ -190,7 +196,10 @@ fn stop_when_told(server: &Arc<Server>) -> Result<()> {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 () = server.tasks.stopping() => break,
-                _ = hang_up.recv() => http::run::reload(&server).await,
+                _ = hang_up.recv() => {
+                    let reloading = Arc::clone(&server);
+                    server.tasks.spawn(async move { http::run::reload(&reloading).await });
+                }
             }
         }
         server.tasks.stop();

@@ -8,7 +8,7 @@ use crate::http::route::{Access, Answer, Route, handler};
 use crate::tenancy::permission::Permission;
 use hyper::{Method, StatusCode};
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route {
@@ -16,6 +16,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/healthz",
         access: Access::Public,
         handler: handler!(alive),
+        remembers: false,
         summary: "Whether the process answers",
         describe: |operation| {
             let status = openapi::schema::object(json!({ "status": { "const": "ok" } }));
@@ -27,6 +28,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/readyz",
         access: Access::Public,
         handler: handler!(ready),
+        remembers: false,
         summary: "Whether rows can be stored and questions answered",
         describe: |operation| {
             let status = openapi::schema::object(json!({ "status": { "const": "ready" } }));
@@ -38,6 +40,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/metrics",
         access: Access::With(Permission::MetricsRead),
         handler: handler!(metrics),
+        remembers: false,
         summary: "Counters of the server and of the caller's tenant",
         describe: |operation| {
             operation.file(&["application/openmetrics-text"], "OpenMetrics 1.0 text")
@@ -48,6 +51,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/ca.pem",
         access: Access::Public,
         handler: handler!(ca),
+        remembers: false,
         summary: "The certificate of the local authority",
         describe: |operation| {
             operation.file(&["application/x-pem-file"], "One PEM certificate").refuses(&[404])
@@ -58,6 +62,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/openapi.json",
         access: Access::Public,
         handler: handler!(contract),
+        remembers: false,
         summary: "This document",
         describe: |operation| operation.answer(200, "OpenAPI 3.1", json!({ "type": "object" })),
     },
@@ -80,18 +85,19 @@ async fn metrics(call: Call) -> Answer {
     let keyspace = Arc::clone(call.scope().await?.keyspace());
     let stats = call.server.threads.run(move || keyspace.stats()).await??;
     let server = &call.server;
-    let gauges = server.measures.gauges();
     let (connections, refused) = server.connections.counts();
-    gauges.connections.set(connections as i64);
-    gauges.connections_refused.set(refused as i64);
-    gauges.watchers.set(server.live.len() as i64);
-    gauges.feed_bytes.set(stats.feed_bytes as i64);
-    gauges.rows.set(stats.rows as i64);
-    gauges.unsealed_rows.set(stats.unsealed_rows as i64);
-    gauges.file_bytes.set(stats.file_bytes as i64);
-    gauges.waiting_bytes.set(server.writers.held_bytes() as i64);
-    gauges.certificate_expiry.set(server.certificates.info().not_after_ms / 1000);
-    let text = server.measures.text().map_err(|error| Problem::internal(&error))?;
+    let text = server.measures.text(|gauges| {
+        gauges.connections.set(connections as i64);
+        gauges.connections_refused.set(refused as i64);
+        gauges.watchers.set(server.live.len() as i64);
+        gauges.feed_bytes.set(stats.feed_bytes as i64);
+        gauges.rows.set(stats.rows as i64);
+        gauges.unsealed_rows.set(stats.unsealed_rows as i64);
+        gauges.file_bytes.set(stats.file_bytes as i64);
+        gauges.waiting_bytes.set(server.writers.held_bytes() as i64);
+        gauges.certificate_expiry.set(server.certificates.info().not_after_ms / 1000);
+    });
+    let text = text.map_err(|error| Problem::internal(&error))?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(reply::bytes(StatusCode::OK, content_type, text))
 }
@@ -103,6 +109,7 @@ async fn ca(call: Call) -> Answer {
 }
 
 async fn contract(call: Call) -> Answer {
-    let text = serde_json::to_vec(openapi::document()).map_err(|e| Problem::internal(&e))?;
-    Ok(reply::tagged(call.request.headers(), reply::JSON, text))
+    static TEXT: LazyLock<Vec<u8>> =
+        LazyLock::new(|| serde_json::to_vec(openapi::document()).unwrap_or_default());
+    Ok(reply::tagged(call.request.headers(), reply::JSON, TEXT.clone()))
 }

@@ -33,6 +33,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/auth/login",
         access: Access::Public,
         handler: handler!(login),
+        remembers: false,
         summary: "Signs in with a password",
         describe: |operation: Operation| {
             let body = schema::object(json!({
@@ -51,6 +52,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/auth/refresh",
         access: Access::Public,
         handler: handler!(refresh),
+        remembers: false,
         summary: "Takes a refresh token for the next one and another access token",
         describe: |operation| {
             let body = json!({
@@ -68,6 +70,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/auth/logout",
         access: Access::Known,
         handler: handler!(logout),
+        remembers: false,
         summary: "Ends the session of the caller, its access tokens included",
         describe: |operation| operation.nothing(204, "It has ended").refuses(&[403]),
     },
@@ -76,6 +79,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/auth/me",
         access: Access::Known,
         handler: handler!(me),
+        remembers: false,
         summary: "Who is asking",
         describe: |operation| {
             let me = schema::object(json!({
@@ -92,6 +96,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/.well-known/jwks.json",
         access: Access::Public,
         handler: handler!(jwks),
+        remembers: false,
         summary: "The public keys that access tokens are signed with (RFC 7517)",
         describe: |operation| {
             let keys = json!({ "type": "array", "items": { "type": "object" } });
@@ -312,7 +317,12 @@ fn session_problem(error: SessionError) -> Problem {
 impl From<TokenError> for Problem {
     fn from(error: TokenError) -> Self {
         tracing::debug!(%error, "a token is not believed");
-        Self::unauthorized(error.code(), error.to_string())
+        let detail = match error {
+            TokenError::Expired | TokenError::Revoked => error.to_string(),
+            // What exactly is wrong with it helps only those who make tokens up.
+            _ => "the access token is not valid: sign in again".to_owned(),
+        };
+        Self::unauthorized(error.code(), detail)
     }
 }
 

@@ -12,6 +12,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[Route {
     path: "/control/act",
     access: Access::Local,
     handler: handler!(act),
+    remembers: false,
     summary: "Does what a command asks for",
     describe: |operation| operation,
 }];

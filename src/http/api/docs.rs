@@ -18,6 +18,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[Route {
     path: "/api/docs",
     access: Access::Public,
     handler: handler!(page),
+    remembers: false,
     summary: "The contract as a page",
     describe: |operation| operation.file(&["text/html"], "The page"),
 }];

@@ -6,10 +6,8 @@ use crate::http::openapi::schema;
 use crate::http::problem::Problem;
 use crate::http::reply;
 use crate::http::route::{Access, Answer, Route, handler};
-use crate::intake::batch::{BatchReport, Ledger, RowError, prepare};
-use crate::intake::decode::{
-    Body, BodyError, DecodeLimits, Decoded, Encoding, Format, Shape, decode,
-};
+use crate::intake::batch::{BatchReport, Prepared, RowError, prepare};
+use crate::intake::decode::{Body, DecodeLimits, Decoded, Encoding, Format, Shape, decode};
 use crate::model::limits::BODY_BYTES_MAX;
 use crate::model::problem::body;
 use crate::process::admit::Arrival;
@@ -22,7 +20,7 @@ use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use storage::engine::{Append, Appended};
+use storage::engine::Appended;
 use tokio::sync::oneshot;
 
 pub(in crate::http) const ROUTES: &[Route] = &[
@@ -31,6 +29,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/executions",
         access: Access::With(Permission::ExecutionsWrite),
         handler: handler!(create),
+        remembers: true,
         summary: "Stores one execution",
         describe: |operation| {
             operation
@@ -49,6 +48,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/executions/batch",
         access: Access::With(Permission::ExecutionsWrite),
         handler: handler!(create_batch),
+        remembers: true,
         summary: "Stores many executions",
         describe: |operation| {
             operation
@@ -67,6 +67,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/executions",
         access: Access::With(Permission::ExecutionsRead),
         handler: handler!(list),
+        remembers: false,
         summary: "Raw rows, newest first or by seq",
         describe: |operation| {
             operation
@@ -84,6 +85,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/executions/{id}",
         access: Access::With(Permission::ExecutionsRead),
         handler: handler!(get),
+        remembers: false,
         summary: "One row by its id, the newest of it unless `ts` selects another",
         describe: |operation| {
             operation
@@ -114,7 +116,9 @@ async fn create(mut call: Call) -> Answer {
         idempotency::Entered::Before(answer) => return Ok(answer),
         idempotency::Entered::Now(key) => key,
     };
-    let decoded = decode_off_thread(&call, bytes, body, limits).await?;
+    let arrival = arrival(&call);
+    let decode = move |bytes: &[u8]| Ok(decode(bytes, body, arrival, &limits)?);
+    let decoded: Decoded = decode_off_thread(&call, bytes, body, decode).await?;
     if let Some(refused) = decoded.refused.first()
         && !refused.is_quarantined()
     {
@@ -122,7 +126,6 @@ async fn create(mut call: Call) -> Answer {
         return Err(Problem::row_refused(problems.map(|p| RowError::of(0, p)).collect()));
     }
     let id = (decoded.rows.len > 0).then(|| decoded.rows.ids.get(0).to_string());
-    let arrival = arrival(&call);
     let mut prepared = prepare(decoded, arrival, false)?;
     let say = move |report: &BatchReport| one_answer(id.as_deref(), report);
     let say = Arc::new(say);
@@ -133,7 +136,7 @@ async fn create(mut call: Call) -> Answer {
             (report.rejected == 0).then(|| (StatusCode::CREATED, say(&report)))
         }));
     }
-    let report = write(&call, &scope, prepared.append, prepared.ledger).await?;
+    let report = write(&call, &scope, prepared, key).await?;
     if report.rejected > 0 {
         return Err(Problem::row_refused(report.errors));
     }
@@ -166,8 +169,12 @@ async fn create_batch(mut call: Call) -> Answer {
         idempotency::Entered::Before(answer) => return Ok(answer),
         idempotency::Entered::Now(key) => key,
     };
-    let decoded = decode_off_thread(&call, bytes, body, DecodeLimits::default()).await?;
-    let mut prepared = prepare(decoded, arrival(&call), atomic)?;
+    let arrival = arrival(&call);
+    let prepare = move |bytes: &[u8]| -> Result<Prepared, Problem> {
+        let decoded = decode(bytes, body, arrival, &DecodeLimits::default())?;
+        Ok(prepare(decoded, arrival, atomic)?)
+    };
+    let mut prepared = decode_off_thread(&call, bytes, body, prepare).await?;
     if let Some(key) = &key {
         let ledger = prepared.ledger.clone();
         prepared.append.receipt = Some(key.receipt(move |appended| {
@@ -175,7 +182,7 @@ async fn create_batch(mut call: Call) -> Answer {
             Some((StatusCode::OK, serde_json::to_value(&report).ok()?))
         }));
     }
-    let report = write(&call, &scope, prepared.append, prepared.ledger).await?;
+    let report = write(&call, &scope, prepared, key).await?;
     Ok(reply::json(StatusCode::OK, &report))
 }
 
@@ -223,34 +230,36 @@ fn arrival(call: &Call) -> Arrival<'static> {
     Arrival { received_ms: call.server.clock.now_ms(), origin: ORIGIN, retention_ms: None }
 }
 
-async fn decode_off_thread(
+/// What `decode` makes of the bytes of a body; of large ones elsewhere.
+async fn decode_off_thread<R: Send + 'static>(
     call: &Call,
     bytes: Bytes,
     body: Body,
-    limits: DecodeLimits,
-) -> Result<Decoded, Problem> {
-    let arrival = arrival(call);
-    let small = bytes.len() <= INLINE_BYTES_MAX && body.encoding == Encoding::Identity;
-    let decode = move || -> Result<Decoded, BodyError> { decode(&bytes, body, arrival, &limits) };
-    if small {
-        return Ok(decode()?);
+    decode: impl FnOnce(&[u8]) -> Result<R, Problem> + Send + 'static,
+) -> Result<R, Problem> {
+    if bytes.len() <= INLINE_BYTES_MAX && body.encoding == Encoding::Identity {
+        return decode(&bytes);
     }
-    Ok(call.server.processors.run(decode).await??)
+    call.server.decoders.run(move || decode(&bytes)).await?
 }
 
-/// Appends, and waits until that is on stable storage.
+/// Appends, and waits until that is on stable storage. `key` is held until then, also where nobody
+/// waits any more: whoever sends the same again meanwhile must not be let in.
 async fn write(
     call: &Call,
     scope: &TenantScope,
-    append: Append,
-    ledger: Ledger,
+    Prepared { append, ledger }: Prepared,
+    key: Option<idempotency::Key>,
 ) -> Result<BatchReport, Problem> {
     let nothing = append.rows.len == 0 && append.writes.is_empty() && append.receipt.is_none();
     if nothing {
         return Ok(ledger.settle(&Appended { outcomes: Vec::new(), seqs: None })?);
     }
     let (tell, told) = oneshot::channel();
-    let on_written = Box::new(move |written| drop(tell.send(written)));
+    let on_written = Box::new(move |written| {
+        drop(key);
+        let _nobody_waits = tell.send(written);
+    });
     let keyspace = Arc::clone(scope.keyspace());
     call.server.writers.submit(scope.id().as_arc(), keyspace, append, on_written)?;
     let appended = told.await.map_err(|error| Problem::internal(&error))??;

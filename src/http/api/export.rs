@@ -19,14 +19,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use storage::ask::{AskError, Budget};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 pub(in crate::http) const ROUTES: &[Route] = &[Route {
     method: Method::GET,
     path: "/api/v1/export",
     access: Access::With(Permission::Export),
     handler: handler!(get),
+    remembers: false,
     summary: "Rows, or with `metrics` an answer, as a file",
     describe: |operation: Operation| {
         operation
@@ -40,6 +44,9 @@ pub(in crate::http) const ROUTES: &[Route] = &[Route {
 /// Bytes that are collected before they are sent on, and pieces that may wait for the peer.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES_WAITING_MAX: usize = 4;
+
+/// Longest time that a piece waits for the peer: a thread waits with it.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
 
 async fn get(call: Call) -> Answer {
     let mut format = ExportFormat::Ndjson;
@@ -79,16 +86,18 @@ async fn answer(
 ) -> Answer {
     let server = Arc::clone(&call.server);
     let budget = server.query.budget(server.clock.instant());
-    let computed = call.compute(budget, move |budget| {
-        query::ask(&asked(&scope), &question, budget, &|| server.clock.instant())
+    let computed = call.compute(budget, move |budget| -> Result<Vec<u8>, Problem> {
+        let clock = &server.clock;
+        let answer = query::ask(&asked(&scope), &question, budget, &|| clock.instant())?;
+        let mut text = Vec::new();
+        let written = match format {
+            ExportFormat::Csv => render::write_csv(&mut text, &answer.table),
+            ExportFormat::Ndjson => render::write_ndjson(&mut text, &answer.table),
+        };
+        written.map_err(|error| Problem::internal(&error))?;
+        Ok(text)
     });
-    let answer = computed.await??;
-    let mut text = Vec::new();
-    let written = match format {
-        ExportFormat::Csv => render::write_csv(&mut text, &answer.table),
-        ExportFormat::Ndjson => render::write_ndjson(&mut text, &answer.table),
-    };
-    written.map_err(|error| Problem::internal(&error))?;
+    let text = computed.await??;
     let mut reply = reply::bytes(StatusCode::OK, "", text);
     name(&mut reply, format);
     Ok(reply)
@@ -103,13 +112,17 @@ fn stream(call: &Call, scope: TenantScope, rows: RowsQuestion, format: ExportFor
         return Ok(reply);
     };
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
+    // Whatever becomes of the export, its end is told by this one: a channel that merely closes would
+    // look like the end of the file.
+    let end = pieces.clone();
     // A long export is no fault: only its peer's silence ends it.
     let budget = Budget { memory_bytes: call.server.query.memory_bytes_max, ..Budget::default() };
     let cancelled = Arc::clone(&budget.cancelled);
     let server = Arc::clone(&call.server);
     call.server.tasks.spawn(async move {
-        let ended = server.threads.run(move || {
-            let mut out = Pieces { pieces, piece: Vec::with_capacity(PIECE_BYTES) };
+        let here = Handle::current();
+        let ended = server.exports.run(move || {
+            let mut out = Pieces { pieces, here, piece: Vec::with_capacity(PIECE_BYTES) };
             let written =
                 export(&**scope.keyspace(), &selection, format, &budget, &mut out, &mut |_| {});
             match written.and_then(|_| Ok(out.flush()?)) {
@@ -119,6 +132,7 @@ fn stream(call: &Call, scope: TenantScope, rows: RowsQuestion, format: ExportFor
         });
         if let Err(error) = ended.await {
             tracing::warn!(%error, "an export did not run");
+            let _nobody_reads = end.send(Err(io::Error::other("the export did not run"))).await;
         }
     });
     let body = ExportBody { waiting, cancelled };
@@ -146,12 +160,17 @@ type Piece = Result<Bytes, io::Error>;
 /// Cuts what is written into pieces, and waits for the peer where too many are on the way.
 struct Pieces {
     pieces: mpsc::Sender<Piece>,
+    here: Handle,
     piece: Vec<u8>,
 }
 
 impl Pieces {
     fn send(&mut self, piece: Piece) -> io::Result<()> {
-        self.pieces.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let sent = self.here.block_on(timeout(UNREAD_MAX, self.pieces.send(piece)));
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     fn fail(mut self, error: &ExportError) {

@@ -21,6 +21,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/api-keys",
         access: Access::With(Permission::KeysManage),
         handler: handler!(list),
+        remembers: false,
         summary: "The tenant's API keys, oldest first",
         describe: |operation| {
             operation
@@ -34,6 +35,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/api-keys",
         access: Access::With(Permission::KeysManage),
         handler: handler!(create),
+        remembers: false,
         summary: "Makes an API key, which is shown only now",
         describe: |operation: Operation| {
             let name = json!({ "type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX });
@@ -52,6 +54,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/api-keys/{id}",
         access: Access::With(Permission::KeysManage),
         handler: handler!(get),
+        remembers: false,
         summary: "One API key",
         describe: |operation| operation.answer(200, "The key", schema::key()).refuses(&[404]),
     },
@@ -60,6 +63,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/api-keys/{id}",
         access: Access::With(Permission::KeysManage),
         handler: handler!(revoke),
+        remembers: false,
         summary: "Revokes an API key at once",
         describe: |operation| operation.nothing(204, "It is revoked").refuses(&[404, 503, 507]),
     },

@@ -23,6 +23,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/quarantine",
         access: Access::With(Permission::QuarantineRead),
         handler: handler!(list),
+        remembers: false,
         summary: "What could not be accepted, whole, with the reason",
         describe: |operation| {
             operation
@@ -36,6 +37,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/quarantine/{id}/retry",
         access: Access::With(Permission::QuarantineManage),
         handler: handler!(retry),
+        remembers: false,
         summary: "Judges an entry again and stores it if it can be true by now",
         describe: |operation: Operation| {
             operation
@@ -48,6 +50,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/quarantine/{id}",
         access: Access::With(Permission::QuarantineManage),
         handler: handler!(delete),
+        remembers: false,
         summary: "Throws an entry away",
         describe: |operation| operation.nothing(204, "It is gone").refuses(&[404, 503, 507]),
     },

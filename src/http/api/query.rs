@@ -9,8 +9,8 @@ use crate::query::render::write_json;
 use crate::query::{self, Freshness, QueryError, Question};
 use crate::runtime::clock::Clock;
 use crate::tenancy::permission::Permission;
-use hyper::Method;
 use hyper::header::CACHE_CONTROL;
+use hyper::{Method, StatusCode};
 use std::sync::Arc;
 
 pub(in crate::http) const ROUTES: &[Route] = &[
@@ -19,6 +19,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/query",
         access: Access::With(Permission::Query),
         handler: handler!(post),
+        remembers: false,
         summary: "Answers a question about executions",
         describe: |operation: Operation| {
             operation
@@ -32,6 +33,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/query",
         access: Access::With(Permission::Query),
         handler: handler!(get),
+        remembers: false,
         summary: "Answers a question that is written as parameters",
         describe: |operation: Operation| {
             operation
@@ -65,7 +67,7 @@ async fn answer(call: Call, question: Question) -> Answer {
         kept = server.answers.kept(&asked(&scope), &question, &|| server.clock.instant())?;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.table.cells.len() <= INLINE_CELLS_MAX)
         {
-            return Ok(reply::tagged(call.request.headers(), reply::JSON, text_of(kept)));
+            return Ok(reply::bytes(StatusCode::OK, reply::JSON, text_of(kept)));
         }
     }
     let budget = server.query.budget(server.clock.instant());
@@ -80,7 +82,7 @@ async fn answer(call: Call, question: Question) -> Answer {
         Ok(text_of(&answer))
     });
     let text = text.await??;
-    Ok(reply::tagged(call.request.headers(), reply::JSON, text))
+    Ok(reply::bytes(StatusCode::OK, reply::JSON, text))
 }
 
 fn text_of(answer: &query::Answer) -> Vec<u8> {

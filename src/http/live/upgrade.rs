@@ -45,6 +45,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/ws",
         access: Access::Public,
         handler: handler!(not_an_upgrade),
+        remembers: false,
         summary: "Watch what happens, over a WebSocket (`emx.v1`; needs `Authorization` or a ticket)",
         describe: |operation| {
             operation
@@ -58,6 +59,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/ws/ticket",
         access: Access::With(Permission::Live),
         handler: handler!(ticket),
+        remembers: false,
         summary: "A ticket with which a browser opens one WebSocket",
         describe: |operation| {
             let ticket = json!({

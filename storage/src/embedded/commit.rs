@@ -55,7 +55,9 @@ impl EmbeddedKeyspace {
                 }
             },
         };
-        self.write(&mut writer, Probe::LastSeq, |transaction| {
+        // Without rows nothing would tell whether the writes took place.
+        let probe = if value.is_some() { Probe::LastSeq } else { Probe::Nothing };
+        self.write(&mut writer, probe, |transaction| {
             if let Some(value) = &value {
                 let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
                 write_entry(&mut feed, first, value)?;
