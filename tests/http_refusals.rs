@@ -19,6 +19,8 @@ mod bodies;
 mod callers;
 #[path = "http_refusals/framing.rs"]
 mod framing;
+#[path = "http_refusals/http2.rs"]
+mod http2;
 #[path = "http_refusals/idempotency.rs"]
 mod idempotency;
 #[path = "http_refusals/questions.rs"]

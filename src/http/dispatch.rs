@@ -146,7 +146,7 @@ fn is_sane_id(id: &str) -> bool {
 }
 
 /// Answers a request and counts it.
-async fn answered(server: Arc<Server>, routes: &Routes, request: Request) -> Reply {
+async fn answered(server: Arc<Server>, routes: &Routes, mut request: Request) -> Reply {
     let started = server.clock.instant();
     let (id, method) = (request.id.clone(), request.method.clone());
     let path = request.path.clone();
@@ -154,6 +154,9 @@ async fn answered(server: Arc<Server>, routes: &Routes, request: Request) -> Rep
         Ok(()) => Ok(routes.find(&request.method, &request.path, request.is_local())),
         Err(problem) => Err(problem),
     };
+    if !matches!(found, Ok(Ok(_))) {
+        request.skip_body().await;
+    }
     let (answer, index) = match found {
         Err(problem) => (Err(problem), None),
         Ok(Ok(found)) => {
@@ -191,10 +194,15 @@ fn sound(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn route(server: &Arc<Server>, request: Request, found: Found) -> Answer {
+async fn route(server: &Arc<Server>, mut request: Request, found: Found) -> Answer {
     let now_ms = server.clock.now_ms();
-    let caller = guard::admit(server, &request, found.route.access, now_ms)?;
-    if !found.route.remembers && request.headers().contains_key(IDEMPOTENCY_KEY) {
+    let admitted = guard::admit(server, &request, found.route.access, now_ms);
+    let forgets = !found.route.remembers && request.headers().contains_key(IDEMPOTENCY_KEY);
+    if admitted.is_err() || forgets {
+        request.skip_body().await;
+    }
+    let caller = admitted?;
+    if forgets {
         let detail = "answers to this are not remembered: leave `Idempotency-Key` out";
         return Err(Problem::bad_request("idempotency_not_supported", detail));
     }

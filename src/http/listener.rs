@@ -43,7 +43,7 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Longest time that written bytes are not taken.
 const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// Longest time that a peer is heard out which sends what nobody will read.
-const DISCARD_MAX: Duration = Duration::from_secs(5);
+const DISCARD_MAX: Duration = Duration::from_secs(30);
 /// How often connections are looked at for the last three.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 

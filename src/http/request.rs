@@ -6,7 +6,7 @@ use super::listener::Held;
 use super::problem::Problem;
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use hyper::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
 use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -26,6 +26,11 @@ const PARAMS_MAX: usize = 256;
 /// How long a body may take to arrive, all of it, and how long nothing of it may come.
 const BODY_TIME_MAX: Duration = Duration::from_secs(120);
 const BODY_SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// Longest body that is read although nobody wants it, bytes, and how long for: a request that is
+/// refused for its headers need not cost its connection.
+const SKIPPED_BYTES_MAX: usize = 64 << 10;
+const SKIPPED_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Longest body of an ordinary request, bytes: a question, a login, a key's name.
 pub(super) const JSON_BYTES_MAX: usize = 256 << 10;
@@ -137,6 +142,17 @@ impl Request {
         }
         let whole = tokio::time::timeout(BODY_TIME_MAX, self.collect(bytes_max));
         whole.await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    /// Reads a short body that nobody wants, so that the connection can go on. One that is not short,
+    /// or that the peer has not begun to send (`Expect`), ends it.
+    pub(super) async fn skip_body(&mut self) {
+        let length = self.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        let short = length.is_some_and(|length: usize| length <= SKIPPED_BYTES_MAX);
+        if short && !self.headers().contains_key(EXPECT) {
+            let whole = tokio::time::timeout(SKIPPED_TIME_MAX, self.collect(SKIPPED_BYTES_MAX));
+            let _what_it_says = whole.await;
+        }
     }
 
     async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, Problem> {

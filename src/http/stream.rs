@@ -3,7 +3,7 @@
 use super::request::Arrived;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue};
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Request, Response, Version};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::future::Future;
@@ -223,33 +223,21 @@ impl<B: Body> Body for UntilSent<B> {
     }
 }
 
-/// Unread rest of a body with which a connection may go on: hyper reads so much with the headers.
-const SHORT_BYTES_MAX: u64 = 64 << 10;
-
 /// The body of a request over HTTP/1.1, which somebody may leave unread.
 #[derive(Debug)]
-pub(super) struct Unread {
-    arrived: Arc<Arrived>,
-    /// It is short enough for hyper to skip it.
-    short: bool,
-}
+pub(super) struct Unread(Arc<Arrived>);
 
 impl Unread {
     /// That of `request`, if it has one. HTTP/2 ends the one stream instead.
     pub(super) fn of<B: Body>(request: &Request<B>, arrived: &Arc<Arrived>) -> Option<Self> {
-        if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
-            return None;
-        }
-        let bytes = request.body().size_hint().upper();
-        let short = bytes.is_some_and(|bytes| bytes <= SHORT_BYTES_MAX);
-        Some(Self { arrived: Arc::clone(arrived), short })
+        let has_one = request.version() < Version::HTTP_2 && !request.body().is_end_stream();
+        has_one.then(|| Self(Arc::clone(arrived)))
     }
 
     /// Whether the connection ends with `reply` because nobody has read the body. It says so (RFC 9112
     /// §9.6), that the peer does not take a connection that is cut for an answer that is lost.
     fn ends_connection<B>(&self, reply: &mut Response<B>) -> bool {
-        let late = reply.status() == StatusCode::REQUEST_TIMEOUT;
-        let ends = !self.arrived.body_read.load(Ordering::Relaxed) && (late || !self.short);
+        let ends = !self.0.body_read.load(Ordering::Relaxed);
         if ends {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -32,6 +32,7 @@ fn chunked(ask: &Ask) -> Ask {
     ask
 }
 
+// A body that is refused for what its headers say is not read, so the connection ends with it.
 #[test]
 fn types() {
     let mut world = World::new();
@@ -40,7 +41,7 @@ fn types() {
     let asked =
         |media_type: &str| world.post("/api/v1/query").body(media_type, r#"{"metrics":["count"]}"#);
     let unsupported =
-        |name: &str, ask: Ask| -> Row { row(name, ask, 415, "unsupported_media_type") };
+        |name: &str, ask: Ask| -> Row { row(name, ask, 415, "unsupported_media_type").closes() };
     let rows = [
         unsupported("no type", typed("").without("content-type")),
         unsupported("an empty type", typed("")),
@@ -56,7 +57,8 @@ fn types() {
             typed("application/json").header("Content-Type", "text/plain"),
             400,
             "duplicate_header",
-        ),
+        )
+        .closes(),
         unsupported("a batch of text", batch("text/csv")),
         unsupported("a batch without type", batch("").without("content-type")),
         unsupported("a question as text", asked("text/plain")),
@@ -71,7 +73,8 @@ fn types() {
             asked("application/json").header("Content-Encoding", "gzip"),
             415,
             "unsupported_encoding",
-        ),
+        )
+        .closes(),
     ];
     world.check(rows);
     let typed = |media_type: &str| world.post("/api/v1/executions").body(media_type, ONE);
@@ -97,8 +100,9 @@ fn encodings() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0xff;
     let frame = zstd::encode_all(&padded(4000)[..], 3).unwrap();
-    let unsupported =
-        |encoding: &str| row(encoding, batch(&good, encoding), 415, "unsupported_encoding");
+    let unsupported = |encoding: &str| {
+        row(encoding, batch(&good, encoding), 415, "unsupported_encoding").closes()
+    };
     let invalid = |name: &str, body: &[u8], encoding: &str| {
         row(name, batch(body, encoding), 400, "invalid_encoding")
     };
@@ -123,7 +127,8 @@ fn encodings() {
             batch(&good, "gzip").header("Content-Encoding", "gzip"),
             400,
             "duplicate_header",
-        ),
+        )
+        .closes(),
         invalid("no gzip", ONE.as_bytes(), "gzip"),
         invalid("gzip cut short", &good[..good.len() - 3], "gzip"),
         invalid("gzip with a flipped byte", &damaged, "gzip"),

@@ -185,9 +185,11 @@ fn batches() {
         row("an array cut short", post("").json(&format!("[{good},{good}")), 400, "invalid_json"),
         row("an array and more", post("").json(&format!("[{good}]{good}")), 400, "invalid_json"),
         row("atomic, perhaps", lines("?atomic=perhaps", good), 422, "invalid_value")
-            .at(&["/atomic"]),
+            .at(&["/atomic"])
+            .closes(),
         row("another parameter", lines("?dry_run=true", good), 422, "unknown_field")
-            .at(&["/dry_run"]),
+            .at(&["/dry_run"])
+            .closes(),
         refused("atomic, a bad row in the middle", lines("?atomic=true", &middle), &["/1/command"]),
         refused("atomic, a line that is none", lines("?atomic=true", &unreadable), &["/1"]),
         refused("atomic, a row of the future", lines("?atomic=1", &future), &["/1/ts"]),

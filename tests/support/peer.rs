@@ -264,7 +264,7 @@ impl Peer {
     }
 
     /// Reads without writing what is left to be written: the other end may not take it any more.
-    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.stream.conn.reader().read(piece) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
