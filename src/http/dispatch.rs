@@ -1,7 +1,7 @@
 //! From a request to its answer: warp takes it apart, the route table says who answers, and every
 //! answer leaves with the same headers.
 
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::guard;
 use super::listener::HttpService;
 use super::live;
@@ -23,6 +23,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
+use storage::row::TimeMs;
 use tower_service::Service;
 use warp::path::FullPath;
 use warp::ws::Ws;
@@ -194,18 +195,28 @@ fn sound(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn route(server: &Arc<Server>, mut request: Request, found: Found) -> Answer {
-    let now_ms = server.clock.now_ms();
-    let admitted = guard::admit(server, &request, found.route.access, now_ms);
-    let forgets = !found.route.remembers && request.headers().contains_key(IDEMPOTENCY_KEY);
-    if admitted.is_err() || forgets {
-        request.skip_body().await;
-    }
-    let caller = admitted?;
-    if forgets {
+/// Decides by what stands in the headers.
+fn admit(
+    server: &Server,
+    request: &Request,
+    found: &Found,
+    now_ms: TimeMs,
+) -> Result<Option<Caller>, Problem> {
+    let caller = guard::admit(server, request, found.route.access, now_ms)?;
+    if !found.route.remembers && request.headers().contains_key(IDEMPOTENCY_KEY) {
         let detail = "answers to this are not remembered: leave `Idempotency-Key` out";
         return Err(Problem::bad_request("idempotency_not_supported", detail));
     }
+    Ok(caller)
+}
+
+async fn route(server: &Arc<Server>, mut request: Request, found: Found) -> Answer {
+    let now_ms = server.clock.now_ms();
+    let admitted = admit(server, &request, &found, now_ms);
+    if admitted.is_err() {
+        request.skip_body().await;
+    }
+    let caller = admitted?;
     let call = Call { server: Arc::clone(server), request, caller, params: found.params };
     // A panic is this request's own: its connection and everybody else's go on.
     let answer = AssertUnwindSafe((found.route.handler)(call)).catch_unwind().await;

@@ -37,6 +37,19 @@ fn keys() {
             .at(&["/0/command"]),
     ];
     world.check(rows);
+    // Where answers are not remembered, a key would promise what is not kept.
+    let query = world.post("/api/v1/query").json(r#"{"metrics":["count"]}"#);
+    let create = world.post("/api/v1/api-keys").json(r#"{"name":"x","role":"viewer"}"#);
+    let login = Ask::post("/api/v1/auth/login").json("{}");
+    let unsupported =
+        |name: &str, ask: Ask| row(name, keyed(ask, "k1"), 400, "idempotency_not_supported");
+    let rows = [
+        unsupported("a question", query),
+        unsupported("a new key", create),
+        unsupported("a login", login),
+        unsupported("a list", world.get("/api/v1/executions")),
+    ];
+    world.check(rows);
     let third = keyed(world.execution(one), "k3");
     world.accept(&third, 1, 0);
     let longest = keyed(world.execution(one), &"k".repeat(255));
