@@ -38,8 +38,8 @@ const HASHED: &str = "assets/";
 const NOT_BUILT: &str = "this `emx` was built without its page: run `make ui`, then build it again";
 
 /// First parts of addresses that programs ask for: a slip there must not look like an answer.
-const NO_PAGE: [&str; 9] =
-    ["api", "v1", "write", "scim", ".well-known", "healthz", "readyz", "metrics", "control"];
+const NO_PAGE: [&str; 8] =
+    ["api", "v1", "write", "scim", ".well-known", "healthz", "readyz", "metrics"];
 
 /// Compressed forms of a file, best first: the coding and the end of the file's name.
 const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
