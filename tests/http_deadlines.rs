@@ -170,13 +170,22 @@ fn whoever_is_silent_is_closed_at_the_deadline_and_nobody_waits_for_it() {
         let (done, all_done) = channel::<()>();
         let (server, key, slowest) = (&server, key.as_str(), &slowest);
         let asking = scope.spawn(move || {
-            let mut peer = server.connect();
+            let (mut peer, begun) = (server.connect(), now());
             // A pace, not a wait: it ends when everything is done.
             while all_done.recv_timeout(Duration::from_millis(100))
                 == Err(RecvTimeoutError::Timeout)
             {
                 let started = now();
-                assert_eq!(peer.ask(&Ask::get("/healthz")).unwrap().status, 200);
+                let answer = peer.ask(&Ask::get("/healthz"));
+                let answer = answer.unwrap_or_else(|e| {
+                    panic!(
+                        "{e} after {:?}
+{}",
+                        begun.elapsed(),
+                        server.log()
+                    )
+                });
+                assert_eq!(answer.status, 200);
                 let mut slowest = slowest.lock().unwrap();
                 *slowest = slowest.max(started.elapsed());
             }

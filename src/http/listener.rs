@@ -345,7 +345,7 @@ async fn drive<C: Future>(
             }
             _ = look.tick() => {
                 if activity.is_unread_for(UNREAD_MAX)
-                    || activity.is_idle_for(2 * IDLE_MAX)
+                    || activity.is_idle_for(IDLE_MAX + LOOK_EVERY)
                     || activity.discards_for(DISCARD_MAX)
                 {
                     return;
