@@ -82,7 +82,7 @@ fn methods_and_addresses() {
             414,
             "uri_too_long",
         ),
-        row("a target over what is read", Ask::get(&long(66_000)), 414, ""),
+        row("a target over what is read", Ask::get(&long(400_000)), 431, ""),
         row("CONNECT", Ask::new("CONNECT", "localhost:443"), 400, "invalid_target"),
         row("a target that is a host", Ask::get("localhost:443"), 400, "invalid_target"),
         row("a target without `/`", Ask::get("healthz"), 400, "invalid_target"),
