@@ -110,3 +110,8 @@ fn tenant_as_json(tenant: &Tenant) -> Value {
         "time_zone": tenant.time_zone, "created_at": instant(tenant.created_ms),
     })
 }
+
+/// The text that an act's answer has under `key`; none where it has none.
+pub(super) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_default()
+}

@@ -16,6 +16,7 @@
 use super::fault;
 use super::request::Arrived;
 use super::stream::{Activity, Answering, Unread, UntilSent, Watched};
+use crate::identity::throttle::network;
 use crate::runtime::tasks::Tasks;
 use hyper::body::Incoming;
 use hyper::header::UPGRADE;
@@ -97,7 +98,7 @@ impl Connections {
 
     /// Lets a connection from `peer` in, unless there are too many.
     fn admit(&self, peer: SocketAddr) -> Option<Admission> {
-        let address = site_of(peer.ip());
+        let address = network(peer.ip());
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let from_there = counts.by_address.get(&address).copied().unwrap_or_default();
         if counts.total >= self.caps.total_max || from_there >= self.caps.per_address_max {
@@ -126,17 +127,6 @@ impl Drop for Admission {
                 counts.by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// What counts as one address: of IPv6 the /64 that one customer of a network has.
-pub(super) fn site_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let network = v6.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(network))
-        }
-        v4 => v4,
     }
 }
 

@@ -169,7 +169,7 @@ fn account_key(tenant: &str, email: &str) -> AccountKey {
 
 /// What one client has as its own: an address of version 4, or the 64 bits of a network of
 /// version 6 (RFC 4291 §2.5.4).
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     const NETWORK_MASK: u128 = !0 << 64;
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK_MASK).into(),

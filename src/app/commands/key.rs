@@ -1,7 +1,7 @@
 //! `emx key`: what programs present.
 
 use super::user::{role_named, tenant_named};
-use crate::app::act::Act;
+use crate::app::act::{Act, text};
 use crate::app::output;
 use crate::app::problem::Failure;
 use crate::app::session::Session;
@@ -162,8 +162,4 @@ fn list(flags: &TenantFlag, session: &Session) -> Result<()> {
         table.push(columns.map(|column| text(key, column)));
     }
     Ok(output::text(&table.render())?)
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_default()
 }

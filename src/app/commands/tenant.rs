@@ -1,13 +1,12 @@
 //! `emx tenant`: who shares this installation.
 
-use crate::app::act::Act;
+use crate::app::act::{Act, text};
 use crate::app::output;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable};
 use crate::tenancy::slug::Slug;
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 /// What to do with tenants.
 #[derive(Debug, Subcommand)]
@@ -57,8 +56,4 @@ fn list(session: &Session) -> Result<()> {
         table.push(["slug", "id", "state", "time_zone", "created_at"].map(|key| text(tenant, key)));
     }
     Ok(output::text(&table.render())?)
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! `emx user`: who may sign in.
 
-use crate::app::act::Act;
+use crate::app::act::{Act, text};
 use crate::app::output;
 use crate::app::password;
 use crate::app::problem::Failure;
@@ -225,8 +225,4 @@ fn list(flags: &TenantFlag, session: &Session) -> Result<()> {
         ]);
     }
     Ok(output::text(&table.render())?)
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_default()
 }
