@@ -6,8 +6,15 @@
 
 use std::io::{self, Write};
 
+/// Powers of ten up to this are exact doubles.
+const EXACT_PLACES_MAX: i32 = 22;
+
 /// `number` × 10^`places`: exact for every number of at most 15 significant digits.
 pub fn shifted(number: f64, places: i32) -> f64 {
+    if is_whole(number) && (-EXACT_PLACES_MAX..0).contains(&places) {
+        // Both are exact, so their quotient is the double nearest to the decimal (IEEE 754 §4.3).
+        return number / 10_f64.powi(-places);
+    }
     let text = format!("{number:e}");
     let exact = text.split_once('e').and_then(|(digits, exponent)| {
         let exponent: i32 = exponent.parse().ok()?;
@@ -17,27 +24,43 @@ pub fn shifted(number: f64, places: i32) -> f64 {
     exact.unwrap_or(number)
 }
 
-/// Writes whole microseconds as milliseconds: all digits, no trailing zeros.
-pub fn write_micros_as_ms(out: &mut impl Write, micros: i128) -> io::Result<()> {
-    let sign = if micros < 0 { "-" } else { "" };
-    let (whole, rest) = (micros.unsigned_abs() / 1000, micros.unsigned_abs() % 1000);
-    if rest == 0 {
-        return write!(out, "{sign}{whole}");
-    }
-    let digits = format!("{rest:03}");
-    write!(out, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+/// Writes an integer.
+pub fn write_int(out: &mut impl Write, number: impl itoa::Integer) -> io::Result<()> {
+    out.write_all(itoa::Buffer::new().format(number).as_bytes())
 }
 
-/// Below this a whole double is written without exponent: every one is exact.
+/// Writes whole microseconds as milliseconds: all digits, no trailing zeros.
+pub fn write_micros_as_ms(out: &mut impl Write, micros: i128) -> io::Result<()> {
+    if micros < 0 {
+        out.write_all(b"-")?;
+    }
+    let micros = micros.unsigned_abs();
+    // Those of an execution's own size are divided as machine words.
+    let (whole, rest) = match u64::try_from(micros) {
+        Ok(micros) => (u128::from(micros / 1000), micros % 1000),
+        Err(_) => (micros / 1000, (micros % 1000) as u64),
+    };
+    write_int(out, whole)?;
+    if rest == 0 {
+        return Ok(());
+    }
+    let digits = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8);
+    let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+    out.write_all(b".")?;
+    out.write_all(&digits[..digits.len() - zeros])
+}
+
+/// Below this every whole double is exact, and is written without exponent.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Whether `number` is an integer that a double holds exactly.
+fn is_whole(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < WHOLE_MAX
+}
 
 /// Writes a finite number as JSON does: the shortest text that reads back as the same double.
 pub fn write_float(out: &mut impl Write, number: f64) -> io::Result<()> {
-    if number.fract() == 0.0 && number.abs() < WHOLE_MAX {
-        write!(out, "{}", number as i64)
-    } else {
-        write!(out, "{number:?}")
-    }
+    if is_whole(number) { write_int(out, number as i64) } else { write!(out, "{number:?}") }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Answers and rows as text, written as they are walked: JSON and CSV.
 
 use super::answer::{Answer, Column, Table, Value, source_word};
-use super::decimal::{shifted, write_float, write_micros_as_ms};
+use super::decimal::{shifted, write_float, write_int, write_micros_as_ms};
 use super::rows::Page;
 use crate::model::time::Rfc3339;
 use std::io::{self, Write};
@@ -79,7 +79,7 @@ pub fn write_value(out: &mut impl Write, value: &Value) -> io::Result<()> {
 /// Writes a number the same way into JSON and CSV; other cells not at all.
 fn write_number(out: &mut impl Write, value: &Value) -> io::Result<()> {
     match value {
-        Value::Int(n) => write!(out, "{n}"),
+        Value::Int(n) => write_int(out, *n),
         Value::Micros(us) => write_micros_as_ms(out, *us),
         Value::MicrosFloat(us) => write_float(out, shifted(*us, -3)),
         Value::Float(x) => write_float(out, *x),
