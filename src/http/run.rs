@@ -4,11 +4,11 @@ use super::dispatch;
 use super::listener::{self, HttpService};
 use super::server::Server;
 use super::tls::{TlsError, server_config};
+use crate::runtime::local_socket::SocketPath;
 use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -32,7 +32,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Takes the address, and the path of a socket for the person at the machine, whose directory is
     /// nobody else's. Nobody is answered yet, but whoever connects will be.
-    pub async fn bind(address: SocketAddr, socket: &Path) -> std::io::Result<Self> {
+    pub async fn bind(address: SocketAddr, socket: &SocketPath) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         // Whoever left it is gone: the data is open here alone.

@@ -12,6 +12,7 @@ mod tests;
 
 use super::remote::CONTROL_SOCKET;
 use super::session::Session;
+use crate::runtime::local_socket::SocketPath;
 use serde::Serialize;
 use std::fmt::Display;
 use std::os::unix::net::UnixStream;
@@ -107,7 +108,7 @@ pub(super) fn examine(session: &Session) -> Findings {
     host::file_system(dir, &mut findings);
     host::files(dir, &mut findings);
     certificates::examine(dir, session.clock.now_ms(), &mut findings);
-    let server = match UnixStream::connect(dir.join(CONTROL_SOCKET)) {
+    let server = match SocketPath::of(dir, CONTROL_SOCKET).and_then(UnixStream::connect) {
         Ok(_) => Server::Runs,
         Err(_) if dir.join(CONTROL_SOCKET).exists() => Server::Left,
         Err(_) => Server::None,

@@ -2,11 +2,12 @@
 //! directory.
 
 use crate::app::problem::Failure;
+use crate::runtime::local_socket::SocketPath;
 use anyhow::{Context, Result};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Where a server is.
 pub(super) enum Address {
     /// In the data directory of this machine.
-    Socket(PathBuf),
+    Socket(SocketPath),
     /// Anywhere.
     Tls { host: String, port: u16, tls: Arc<ClientConfig> },
 }
@@ -79,8 +80,8 @@ impl Address {
         match self {
             Self::Socket(path) => {
                 let stream = UnixStream::connect(path).await;
-                let stream =
-                    stream.with_context(|| format!("cannot reach `{}`", path.display()))?;
+                let stream = stream
+                    .with_context(|| format!("cannot reach `{}`", path.as_ref().display()))?;
                 Ok(Box::pin(stream))
             }
             Self::Tls { host, port, tls } => {

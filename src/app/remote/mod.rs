@@ -4,6 +4,7 @@ mod connect;
 
 use super::problem::Failure;
 use crate::query::bucket::Zone;
+use crate::runtime::local_socket::SocketPath;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use connect::Address;
@@ -99,7 +100,7 @@ impl Remote {
 
     /// The server that has the data in `data_dir` open, if one has.
     pub(super) fn control(data_dir: &Path) -> Result<Option<Self>> {
-        let path = data_dir.join(CONTROL_SOCKET);
+        let Ok(path) = SocketPath::of(data_dir, CONTROL_SOCKET) else { return Ok(None) };
         let runtime = runtime()?;
         let answers = runtime.block_on(tokio::net::UnixStream::connect(&path)).is_ok();
         let address = Address::Socket(path);

@@ -14,6 +14,7 @@ use crate::http::tls::{CertificateSource, Certificates};
 use crate::http::{self, ConnectionCaps, Endpoint};
 use crate::intake::writer::{WriterSettings, Writers};
 use crate::query::{AnswerCache, QuerySettings};
+use crate::runtime::local_socket::SocketPath;
 use crate::runtime::pool::Pool;
 use crate::runtime::tasks::Tasks;
 use anyhow::{Context, Result};
@@ -166,7 +167,8 @@ async fn serve(
     server: &Arc<Server>,
     greeting: &Greeting,
 ) -> Result<()> {
-    let socket = session.data_dir().join(CONTROL_SOCKET);
+    let socket = SocketPath::of(session.data_dir(), CONTROL_SOCKET)
+        .with_context(|| format!("cannot open `{}`", session.data_dir().display()))?;
     let endpoint = Endpoint::bind(plan.listen, &socket)
         .await
         .with_context(|| format!("cannot listen at `{}`", plan.listen))?;
