@@ -29,6 +29,11 @@ impl Trust {
         let host = url.strip_prefix("https://").context("no https")?.to_owned();
         Ok(Self { host, config: Arc::new(config) })
     }
+
+    /// For clients that connect by themselves.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
 }
 
 /// A connection.
