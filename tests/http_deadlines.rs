@@ -10,6 +10,8 @@ mod peer;
 #[path = "support/server.rs"]
 mod server;
 
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use peer::{Ask, Peer};
 use server::{PATIENCE, Server, is_soak};
 use std::io::{Read, Write};
@@ -48,13 +50,14 @@ struct Silence {
     keep: fn(&Server, &str, &Receiver<()>),
 }
 
-const SILENCES: [Silence; 9] = [
+const SILENCES: [Silence; 10] = [
     Silence { name: "before the handshake", deadline: HANDSHAKE_MAX, keep: before_handshake },
     Silence { name: "in the middle of a body", deadline: BODY_SILENCE_MAX, keep: in_a_body },
     Silence { name: "after the handshake", deadline: HEADERS_MAX, keep: after_handshake },
     Silence { name: "after a request", deadline: HEADERS_MAX, keep: after_a_request },
     Silence { name: "a byte of headers a second", deadline: HEADERS_MAX, keep: slow_headers },
     Silence { name: "an export that nobody reads", deadline: UNREAD_MAX, keep: unread_export },
+    Silence { name: "an export that has no window, HTTP/2", deadline: UNREAD_MAX, keep: no_window },
     Silence { name: "after the handshake, HTTP/2", deadline: IDLE_MAX, keep: after_handshake_h2 },
     Silence { name: "after the preface, HTTP/2", deadline: IDLE_MAX, keep: after_preface_h2 },
     Silence { name: "a byte of a body a second", deadline: BODY_TIME_MAX, keep: slow_body },
@@ -142,6 +145,31 @@ fn unread_export(server: &Server, key: &str, stop: &Receiver<()>) {
     let waited = stop.recv_timeout(UNREAD_MAX + Duration::from_secs(8));
     assert_eq!(waited, Err(RecvTimeoutError::Timeout));
     assert!(peer.answer(false).is_err(), "the export was sent whole");
+}
+
+/// Takes whatever comes, answers pings, and gives the answer that it asked for no window beyond the
+/// first.
+fn no_window(server: &Server, key: &str, _: &Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let asked = runtime.block_on(tokio::time::timeout(BODY_TIME_MAX, async {
+        let tcp = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let tls = tokio_rustls::TlsConnector::from(server.client("h2"));
+        let tls = TokioIo::new(tls.connect(name, tcp).await.unwrap());
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), tls).await.unwrap();
+        let ask = hyper::Request::get("https://localhost/api/v1/export")
+            .header("authorization", format!("Bearer {key}"))
+            .body(http_body_util::Empty::<bytes::Bytes>::new());
+        let mut connection = std::pin::pin!(connection);
+        let unread = tokio::select! {
+            answer = sender.send_request(ask.unwrap()) => answer.unwrap(),
+            ended = &mut connection => panic!("{ended:?}"),
+        };
+        assert_eq!(unread.status(), 200);
+        let _closed = connection.await;
+        drop(unread);
+    }));
+    assert!(asked.is_ok(), "it is not closed");
 }
 
 /// Rows for an export of some 40 MB, which no socket takes by itself.

@@ -4,9 +4,9 @@
 //! Deadlines of a peer:
 //!
 //! - it says nothing, or not enough, before the handshake is done: [`HANDSHAKE_MAX`];
-//! - it sends a request's headers slowly (HTTP/1.1): [`HEADERS_MAX`];
-//! - it has no request under way: [`IDLE_MAX`], whatever else it sends;
-//! - it does not take what is written to it: [`UNREAD_MAX`];
+//! - it sends a request's headers slowly or not at all (HTTP/1.1): [`HEADERS_MAX`];
+//! - it has no request under way (HTTP/2): [`IDLE_MAX`], whatever else it sends;
+//! - it does not take what is written to it, or over HTTP/2 lets nothing be written: [`UNREAD_MAX`];
 //! - it goes on sending a body that was refused: [`DISCARD_MAX`];
 //! - it sends a body slowly: `request` has those.
 //!
@@ -39,13 +39,13 @@ use tower_service::Service;
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Longest time for the headers of one request, and between two requests (HTTP/1.1).
 const HEADERS_MAX: Duration = Duration::from_secs(30);
-/// Longest time without a request under way.
+/// Longest time without a request under way (HTTP/2).
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Longest time that written bytes are not taken.
+/// Longest time that written bytes are not taken, or that no more of any answer may be written.
 const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// Longest time that a peer is heard out which sends what nobody will read.
 const DISCARD_MAX: Duration = Duration::from_secs(30);
-/// How often connections are looked at for the last three.
+/// How often connections are looked at for these, but for the handshake: the most by which they are late.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Most bytes of a request's headers.
@@ -214,7 +214,8 @@ pub(super) async fn accept_local<S: HttpService>(listener: UnixListener, service
             let activity = Activity::default();
             let stream = Watched::new(stream, activity.clone());
             let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
-            let attached = Attached { service, peer, activity: activity.clone(), held: Held(None) };
+            let attached =
+                Attached { service, peer, activity: activity.clone(), link: Link::Local };
             drive_http1(stream, attached, activity, &inner).await;
         });
     }
@@ -227,16 +228,17 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
-/// Keeps a connection counted for as long as something of it lives, an upgraded one included.
-/// Without a place: it is a local one, which is not counted.
+/// Which connection a request came by; kept for as long as something of it lives, an upgraded one
+/// included.
 #[derive(Clone, Debug)]
-pub(super) struct Held(Option<Arc<Admission>>);
-
-impl Held {
-    /// Whether the connection is the local one of the person at the machine.
-    pub(super) fn is_local(&self) -> bool {
-        self.0.is_none()
-    }
+pub(super) enum Link {
+    /// The socket of the person at the machine. Not counted.
+    Local,
+    /// The network; counted until the last clone is gone.
+    Network {
+        /// Its place among all.
+        _place: Arc<Admission>,
+    },
 }
 
 async fn serve<S: HttpService>(
@@ -251,8 +253,8 @@ async fn serve<S: HttpService>(
     let activity = Activity::default();
     let tcp = Watched::new(tcp, activity.clone());
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let service =
-        Attached { service, peer, activity: activity.clone(), held: Held(Some(admission)) };
+    let link = Link::Network { _place: admission };
+    let service = Attached { service, peer, activity: activity.clone(), link };
     let Some(tls) = tls else { return drive_http1(tcp, service, activity, tasks).await };
     let handshake = tokio::select! {
         () = tasks.stopping() => return,
@@ -271,8 +273,6 @@ where
     S: HttpService,
 {
     let connection = conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_MAX)
         .max_buf_size(HEADERS_BYTES_MAX)
         .max_headers(HEADERS_COUNT_MAX)
         .serve_connection(TokioIo::new(stream), service)
@@ -280,7 +280,8 @@ where
     let stop = |connection: Pin<&mut conn::http1::UpgradeableConnection<_, _>>| {
         connection.graceful_shutdown();
     };
-    drive(connection, stop, &activity, tasks).await;
+    // Without a request under way its headers are awaited: no timer for each of them is needed.
+    drive(connection, stop, &activity, HEADERS_MAX, tasks).await;
 }
 
 async fn drive_http2<T, S>(stream: T, service: Attached<S>, activity: Activity, tasks: &Tasks)
@@ -300,7 +301,7 @@ where
     let stop = |connection: Pin<&mut conn::http2::Connection<_, _, _>>| {
         connection.graceful_shutdown();
     };
-    drive(connection, stop, &activity, tasks).await;
+    drive(connection, stop, &activity, IDLE_MAX, tasks).await;
 }
 
 /// Begins the tasks of an HTTP/2 connection's requests.
@@ -313,11 +314,13 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
     }
 }
 
-/// Runs a connection to its end, or to a deadline's.
+/// Runs a connection to its end, or to a deadline's. `idle_max` is the longest time without a request
+/// under way.
 async fn drive<C: Future>(
     connection: C,
     stop: impl Fn(Pin<&mut C>),
     activity: &Activity,
+    idle_max: Duration,
     tasks: &Tasks,
 ) {
     let mut connection = pin!(connection);
@@ -335,12 +338,13 @@ async fn drive<C: Future>(
             }
             _ = look.tick() => {
                 if activity.is_unread_for(UNREAD_MAX)
-                    || activity.is_idle_for(IDLE_MAX + LOOK_EVERY)
+                    || activity.is_untaken_for(UNREAD_MAX)
+                    || activity.is_idle_for(idle_max + LOOK_EVERY)
                     || activity.discards_for(DISCARD_MAX)
                 {
                     return;
                 }
-                if activity.is_idle_for(IDLE_MAX) {
+                if activity.is_idle_for(idle_max) {
                     stop(connection.as_mut());
                 }
             }
@@ -354,7 +358,7 @@ struct Attached<S> {
     service: S,
     peer: SocketAddr,
     activity: Activity,
-    held: Held,
+    link: Link,
 }
 
 impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> {
@@ -377,8 +381,8 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> 
             true => request.headers().clone(),
             false => std::mem::take(request.headers_mut()),
         };
-        let (peer, held, body_read) = (self.peer, self.held.clone(), AtomicBool::new(false));
-        let arrived = Arc::new(Arrived { peer, held, authority, fault, headers, body_read });
+        let (peer, link, body_read) = (self.peer, self.link.clone(), AtomicBool::new(false));
+        let arrived = Arc::new(Arrived { peer, link, authority, fault, headers, body_read });
         let unread = Unread::of(&request, &arrived);
         request.extensions_mut().insert(arrived);
         Answering::new(self.service.clone().call(request), under_way, unread)

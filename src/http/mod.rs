@@ -21,6 +21,7 @@ pub mod listener;
 mod stream;
 pub mod tls;
 
+mod body_room;
 mod dispatch;
 mod fault;
 mod guard;

@@ -1,8 +1,9 @@
 //! A request, taken apart once: who is at the other end, what was asked, and a body that is read
 //! only up to a bound and only for so long.
 
+use super::body_room::BodyRoom;
 use super::fault::Fault;
-use super::listener::Held;
+use super::listener::Link;
 use super::problem::Problem;
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
@@ -40,8 +41,8 @@ pub(super) const JSON_BYTES_MAX: usize = 256 << 10;
 pub(super) struct Arrived {
     /// The other end.
     pub(super) peer: SocketAddr,
-    /// The connection's place among all.
-    pub(super) held: Held,
+    /// The connection.
+    pub(super) link: Link,
     pub(super) headers: HeaderMap,
     /// The host, and perhaps the port, that was asked for, lower case; `None` if there is none.
     pub(super) authority: Option<Authority>,
@@ -59,6 +60,7 @@ pub(super) struct Request {
     pub(super) arrived: Arc<Arrived>,
     pub(super) id: Box<str>,
     body: Body,
+    room: BodyRoom,
 }
 
 type Chunk = Result<Bytes, warp::Error>;
@@ -85,11 +87,12 @@ impl Request {
         arrived: Arc<Arrived>,
         id: Box<str>,
         body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+        room: BodyRoom,
     ) -> Self {
         let chunks =
             body.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
         let path = path.as_str().into();
-        Self { method, path, query, arrived, id, body: Body(Box::pin(chunks)) }
+        Self { method, path, query, arrived, id, body: Body(Box::pin(chunks)), room }
     }
 
     /// The headers.
@@ -99,7 +102,7 @@ impl Request {
 
     /// Whether it is the person at the machine, by the socket in the data directory.
     pub(super) fn is_local(&self) -> bool {
-        self.arrived.held.is_local()
+        matches!(self.arrived.link, Link::Local)
     }
 
     /// The header `name` as text; an error if it is there more than once, or is no text.
@@ -161,17 +164,18 @@ impl Request {
             return Err(too_large(bytes_max));
         }
         let Some(second) = self.chunk().await? else { return Ok(first) };
-        let mut whole = Vec::with_capacity((first.len() + second.len()) * 2);
-        whole.extend_from_slice(&first);
+        let mut whole = self.room.gather();
+        whole.push(&first)?;
+        drop(first);
         let mut next = Some(second);
         while let Some(chunk) = next {
             if whole.len() + chunk.len() > bytes_max {
                 return Err(too_large(bytes_max));
             }
-            whole.extend_from_slice(&chunk);
+            whole.push(&chunk)?;
             next = self.chunk().await?;
         }
-        Ok(whole.into())
+        Ok(whole.finish())
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {

@@ -1,5 +1,6 @@
 //! Everything that answers share.
 
+use super::body_room::BodyRoom;
 use super::idempotency::InFlight;
 use super::listener::{ConnectionCaps, Connections};
 use super::live::Hub;
@@ -70,6 +71,8 @@ pub struct Server {
     pub(super) connections: Connections,
     /// Keys of requests that are being done.
     pub(super) in_flight: InFlight,
+    /// Memory for bodies that are on their way.
+    pub(super) bodies: BodyRoom,
 }
 
 impl std::fmt::Debug for Parts {
@@ -90,7 +93,7 @@ impl Server {
     /// A server of these parts, that nobody is connected to.
     pub fn new(parts: Parts) -> Self {
         let connections = Connections::new(parts.caps);
-        Self { parts, connections, in_flight: InFlight::default() }
+        Self { parts, connections, in_flight: InFlight::default(), bodies: BodyRoom::default() }
     }
 
     /// The tenant that a host names by its first label.

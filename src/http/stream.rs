@@ -33,6 +33,10 @@ struct Inner {
     rest_comes: AtomicBool,
     /// Milliseconds after `start`, plus one, since which such a rest is thrown away; 0: none is.
     discards_since: AtomicU64,
+    /// Answers of which a piece was handed over, and no more asked for yet.
+    handed: AtomicUsize,
+    /// Milliseconds after `start` at which a piece of an answer was last asked for.
+    last_asked: AtomicU64,
 }
 
 impl Default for Activity {
@@ -44,6 +48,8 @@ impl Default for Activity {
             under_way: AtomicUsize::new(0),
             rest_comes: AtomicBool::new(false),
             discards_since: AtomicU64::new(0),
+            handed: AtomicUsize::new(0),
+            last_asked: AtomicU64::new(0),
         }))
     }
 }
@@ -74,6 +80,15 @@ impl Activity {
     pub(super) fn is_unread_for(&self, time: Duration) -> bool {
         let since = self.0.blocked_since.load(Ordering::Relaxed);
         since > 0 && (self.elapsed_ms() + 1).saturating_sub(since) >= time.as_millis() as u64
+    }
+
+    /// Whether for so long no more of any answer was asked for, although there is more: the peer of an
+    /// HTTP/2 connection takes bytes, but gives its streams no window. An answer whose next piece is
+    /// being made does not count.
+    pub(super) fn is_untaken_for(&self, time: Duration) -> bool {
+        let last = self.0.last_asked.load(Ordering::Relaxed);
+        self.0.handed.load(Ordering::Relaxed) > 0
+            && self.elapsed_ms().saturating_sub(last) >= time.as_millis() as u64
     }
 
     /// The peer sends something that nobody will read, and is to be heard out at the end.
@@ -193,6 +208,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 }
 
+/// A piece of an answer that the connection has, and has not asked for the next one yet.
+#[derive(Debug)]
+struct HandedOver(Activity);
+
+impl HandedOver {
+    fn new(activity: &Activity) -> Self {
+        activity.0.last_asked.store(activity.elapsed_ms(), Ordering::Relaxed);
+        activity.0.handed.fetch_add(1, Ordering::Relaxed);
+        Self(activity.clone())
+    }
+}
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        self.0.0.last_asked.store(self.0.elapsed_ms(), Ordering::Relaxed);
+        self.0.0.handed.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 pin_project! {
     /// A body that keeps its request under way until it has been sent.
     #[derive(Debug)]
@@ -200,6 +234,17 @@ pin_project! {
         #[pin]
         body: B,
         under_way: Option<UnderWay>,
+        handed: Option<HandedOver>,
+    }
+}
+
+impl<B: Body> UntilSent<B> {
+    /// The body of an answer. Until it is asked for the first time it counts as handed over: a peer
+    /// may let not even that be written.
+    fn new(body: B, under_way: Option<UnderWay>) -> Self {
+        let more = under_way.as_ref().filter(|_| !body.is_end_stream());
+        let handed = more.map(|UnderWay(activity)| HandedOver::new(activity));
+        Self { body, under_way, handed }
     }
 }
 
@@ -211,7 +256,13 @@ impl<B: Body> Body for UntilSent<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.project();
+        *this.handed = None;
+        let frame = std::task::ready!(this.body.poll_frame(cx));
+        if let (Some(Ok(_)), Some(UnderWay(activity))) = (&frame, this.under_way) {
+            *this.handed = Some(HandedOver::new(activity));
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -261,7 +312,7 @@ impl<F> Answering<F> {
     }
 }
 
-impl<F, B> Future for Answering<F>
+impl<F, B: Body> Future for Answering<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
 {
@@ -276,7 +327,7 @@ where
             {
                 activity.expect_rest();
             }
-            reply.map(|body| UntilSent { body, under_way })
+            reply.map(|body| UntilSent::new(body, under_way))
         })
     }
 }

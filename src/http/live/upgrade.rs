@@ -2,7 +2,7 @@
 
 use super::super::call::{Call, Caller};
 use super::super::guard;
-use super::super::listener::Held;
+use super::super::listener::Link;
 use super::super::origin;
 use super::super::problem::Problem;
 use super::super::reply::{self, Reply};
@@ -109,7 +109,7 @@ pub(in crate::http) async fn upgrade(
     request: Request,
     on_upgrade: Option<OnUpgrade>,
 ) -> Result<Reply, Problem> {
-    let held = request.arrived.held.clone();
+    let link = request.arrived.link.clone();
     let accept = accept_key(&request)?;
     let protocol = chosen_protocol(&request)?;
     let on_upgrade = on_upgrade.ok_or_else(Problem::upgrade_required)?;
@@ -131,7 +131,7 @@ pub(in crate::http) async fn upgrade(
     if !(pass.stands)() {
         return Err(Problem::unauthorized("session_ended", "sign in again"));
     }
-    serve(server, on_upgrade, held, Watching { watcher, pass, scope, means });
+    serve(server, on_upgrade, link, Watching { watcher, pass, scope, means });
     Ok(switching(accept, protocol))
 }
 
@@ -142,7 +142,7 @@ struct Watching {
     means: Means,
 }
 
-fn serve(server: &Arc<Server>, on_upgrade: OnUpgrade, held: Held, watching: Watching) {
+fn serve(server: &Arc<Server>, on_upgrade: OnUpgrade, link: Link, watching: Watching) {
     let tasks = server.tasks.clone();
     server.tasks.spawn(async move {
         let Watching { watcher, pass, scope, means } = watching;
@@ -154,7 +154,7 @@ fn serve(server: &Arc<Server>, on_upgrade: OnUpgrade, held: Held, watching: Watc
             let session = Session::new(TokioIo::new(upgraded), desk, pass).await;
             session.run(&tasks).await;
         }
-        drop(held);
+        drop(link);
     });
 }
 
