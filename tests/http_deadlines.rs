@@ -151,24 +151,25 @@ fn unread_export(server: &Server, key: &str, stop: &Receiver<()>) {
 /// first.
 fn no_window(server: &Server, key: &str, _: &Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let asked = runtime.block_on(tokio::time::timeout(BODY_TIME_MAX, async {
+    let ask = async {
         let tcp = tokio::net::TcpStream::connect(server.address).await.unwrap();
         let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
         let tls = tokio_rustls::TlsConnector::from(server.client("h2"));
         let tls = TokioIo::new(tls.connect(name, tcp).await.unwrap());
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), tls).await.unwrap();
-        let ask = hyper::Request::get("https://localhost/api/v1/export")
+        let request = hyper::Request::get("https://localhost/api/v1/export")
             .header("authorization", format!("Bearer {key}"))
             .body(http_body_util::Empty::<bytes::Bytes>::new());
         let mut connection = std::pin::pin!(connection);
         let unread = tokio::select! {
-            answer = sender.send_request(ask.unwrap()) => answer.unwrap(),
+            answer = sender.send_request(request.unwrap()) => answer.unwrap(),
             ended = &mut connection => panic!("{ended:?}"),
         };
         assert_eq!(unread.status(), 200);
         let _closed = connection.await;
         drop(unread);
-    }));
+    };
+    let asked = runtime.block_on(async { tokio::time::timeout(BODY_TIME_MAX, ask).await });
     assert!(asked.is_ok(), "it is not closed");
 }
 
