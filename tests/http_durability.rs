@@ -244,6 +244,7 @@ fn what_was_acknowledged_outlives_the_end_that_is_asked_for() {
         status.success() && !log.contains("ERROR") && !log.contains("panicked"),
         "{status}\n{log}"
     );
+    assert!(!data_dir.join("control.sock").exists(), "nobody answers there");
     let server = Server::start(&data_dir);
     let found = demand_all(&server, &key, 0, &calls);
     // What was cut off was answered or not even begun: nothing is stored that nobody was told of.

@@ -25,6 +25,7 @@ const USES_EVERY: Duration = Duration::from_secs(60);
 pub struct Endpoint {
     listener: TcpListener,
     local: UnixListener,
+    socket: SocketPath,
     /// The address, with the port that was chosen where none was asked for.
     pub address: SocketAddr,
 }
@@ -32,17 +33,17 @@ pub struct Endpoint {
 impl Endpoint {
     /// Takes the address, and the path of a socket for the person at the machine, whose directory is
     /// nobody else's. Nobody is answered yet, but whoever connects will be.
-    pub async fn bind(address: SocketAddr, socket: &SocketPath) -> std::io::Result<Self> {
+    pub async fn bind(address: SocketAddr, socket: SocketPath) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         // Whoever left it is gone: the data is open here alone.
-        match std::fs::remove_file(socket) {
+        match std::fs::remove_file(&socket) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let local = UnixListener::bind(socket)?;
-        std::fs::set_permissions(socket, Permissions::from_mode(0o600))?;
-        Ok(Self { listener, local, address })
+        let local = UnixListener::bind(&socket)?;
+        std::fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+        Ok(Self { listener, local, socket, address })
     }
 }
 
@@ -53,7 +54,9 @@ pub async fn serve(server: Arc<Server>, endpoint: Endpoint) -> Result<(), TlsErr
     let service = dispatch::service(&server);
     watch_certificates(&server);
     remember_uses(&server);
-    accept(server, endpoint, tls, service).await;
+    let socket = accept(server, endpoint, tls, service).await;
+    // Nobody is answered there any more; a start clears away what a crash leaves.
+    let _may_be_gone = std::fs::remove_file(socket);
     Ok(())
 }
 
@@ -62,12 +65,13 @@ async fn accept(
     endpoint: Endpoint,
     tls: TlsAcceptor,
     service: impl HttpService,
-) {
+) -> SocketPath {
     let tasks = server.tasks.clone();
     let local = listener::accept_local(endpoint.local, service.clone(), tasks.clone());
     tasks.spawn(local);
     let connections = server.connections.clone();
     listener::accept(endpoint.listener, Some(tls), connections, service, tasks).await;
+    endpoint.socket
 }
 
 /// Reads the certificate again, now.

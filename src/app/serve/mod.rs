@@ -177,7 +177,7 @@ async fn serve(
 ) -> Result<()> {
     let socket = SocketPath::of(session.data_dir(), CONTROL_SOCKET)
         .with_context(|| format!("cannot open `{}`", session.data_dir().display()))?;
-    let endpoint = Endpoint::bind(plan.listen, &socket)
+    let endpoint = Endpoint::bind(plan.listen, socket)
         .await
         .with_context(|| format!("cannot listen at `{}`", plan.listen))?;
     let address = endpoint.address;
