@@ -20,6 +20,7 @@ mod sim_volume;
 mod strike;
 
 use scenario::Scenario;
+use sim_volume::Fault;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -119,6 +120,25 @@ fn during_a_rewrite() {
 #[test]
 fn while_a_tenant_is_deleted() {
     check(scenario::delete());
+}
+
+#[test]
+fn a_sync_that_fails_while_closing_is_not_forgotten() {
+    /// Changes after the start, among which the power goes.
+    const OPS: u64 = 60;
+    const SEEDS: u64 = 12 * OPS;
+    let base = Base::new(open, scenario::commit()).unwrap();
+    let (mut findings, mut failed) = (Vec::new(), 0);
+    for seed in 0..SEEDS {
+        let point = Point { at: seed / 12 % OPS, fault: Fault::PowerLoss, seed };
+        match catch_unwind(AssertUnwindSafe(|| base.close_badly(point))) {
+            Ok(Ok(has_failed)) => failed += u64::from(has_failed),
+            Ok(Err(what)) => findings.push(format!("seed {seed}: {what}")),
+            Err(_) => findings.push(format!("seed {seed}: panicked")),
+        }
+    }
+    assert!(findings.is_empty(), "{} of {SEEDS}:\n{}", findings.len(), findings.join("\n"));
+    assert!(failed > SEEDS / 3, "a sync failed in {failed} of {SEEDS} only");
 }
 
 #[test]

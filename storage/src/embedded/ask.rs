@@ -1,5 +1,6 @@
 //! The keyspace's public face: every call of [`Keyspace`] goes to the part that does it.
 
+use super::db::Db;
 use super::keyspace::EmbeddedKeyspace;
 use super::rewrite::Slack;
 use crate::aggregate::{Part, aggregate, default_views};
@@ -102,7 +103,7 @@ impl Keyspace for EmbeddedKeyspace {
             last_seq: state.last_seq,
             feed_first_seq: state.progress.feed_from,
             feed_bytes: state.feed_bytes,
-            file_bytes: self.healing(|| self.home.db.with(|db| db.allocated_bytes())?)?,
+            file_bytes: self.healing(|| self.home.db.seen(Db::allocated_bytes)?)?,
             block_bytes: state.blocks.iter().map(|block| block.entry.bytes()).sum(),
         })
     }

@@ -2,7 +2,7 @@
 
 use super::block::Block;
 use super::db::{OrStoreError, READING};
-use super::keyspace::EmbeddedKeyspace;
+use super::keyspace::{EmbeddedKeyspace, Slot};
 use super::layout::{ALL_ENTRIES, FEED, for_each_entry};
 use crate::aggregate::{ColumnSet, Part, Partial, default_views};
 use crate::batch::RowBatch;
@@ -29,7 +29,7 @@ impl EmbeddedKeyspace {
         let _upkeep = self.lock_upkeep();
         let _writer = self.lock_writer()?;
         let mut slot = self.home.db.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(db) = &mut *slot
+        if let Slot::Open(db) = &mut *slot
             && !db.check_integrity()?
         {
             findings.push("the file needed a repair, which was made".to_owned());

@@ -3,8 +3,11 @@
 //! *Invariant*: every call into redb goes through [`Db::read`] or [`Db::write`] (or opens, checks
 //! or copies a file, here). A panic inside the library, which a damaged file can cause, becomes
 //! [`Corrupt`] at this border. After a failed write the handle is not used again: it is dropped
-//! and the file is opened anew, for only the disk knows whether the commit took place.
+//! and the file is opened anew, for only the disk knows whether the commit took place. After a
+//! failed sync it is only looked into ([`Db::look`]) until it has been copied.
 
+use super::rewrite;
+use super::shadow::Shadow;
 use crate::error::{Corrupt, StoreError};
 use crate::volume::{Disk, Volume};
 use redb::{
@@ -14,7 +17,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,8 +56,17 @@ pub(super) struct WriteError {
 /// disk never got, and the file must be written anew before it is trusted.
 #[derive(Debug)]
 struct SyncedDisk {
-    disk: Box<dyn Disk>,
+    disk: Arc<dyn Disk>,
+    /// What is to be marked as suspect then: not every failure is told to anybody, for files are
+    /// closed in passing. `None`: nothing but this handle depends on the file.
+    file: Option<(Arc<dyn Volume>, PathBuf)>,
     sync_failed: AtomicBool,
+}
+
+impl SyncedDisk {
+    fn own(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, file: None, sync_failed: AtomicBool::new(false) }
+    }
 }
 
 #[derive(Debug)]
@@ -75,8 +87,11 @@ impl StorageBackend for Backend {
 
     fn sync_data(&self) -> io::Result<()> {
         let result = self.0.disk.sync();
-        if result.is_err() {
-            self.0.sync_failed.store(true, Ordering::SeqCst);
+        if result.is_err()
+            && !self.0.sync_failed.swap(true, Ordering::SeqCst)
+            && let Some((volume, path)) = &self.0.file
+        {
+            rewrite::suspect(&**volume, path);
         }
         result
     }
@@ -87,32 +102,59 @@ impl StorageBackend for Backend {
 }
 
 impl Db {
-    /// Opens the file `path`; makes it if `create`.
+    /// Opens the file `path`. If ever a sync of it fails, it is marked as suspect.
     pub(super) fn open(
-        volume: &dyn Volume,
+        volume: &Arc<dyn Volume>,
         path: &Path,
-        create: bool,
         cache_bytes: usize,
         mode: CommitMode,
     ) -> Result<Self, StoreError> {
-        let disk = volume.open(path, create).map_err(|e| match e.kind() {
-            io::ErrorKind::WouldBlock => StoreError::InUse,
-            io::ErrorKind::NotFound => {
-                StoreError::NotFound { name: path.to_string_lossy().into_owned() }
-            }
-            _ => from_io("opening a keyspace", e),
-        })?;
-        let io = |source| from_io("opening a keyspace", source);
-        if !create && disk.is_empty().map_err(io)? {
-            return Err(Corrupt::new("the keyspace file is empty").into());
-        }
-        let disk = Arc::new(SyncedDisk { disk, sync_failed: AtomicBool::new(false) });
+        let disk = open_disk(&**volume, path, false)?;
+        let file = Some((Arc::clone(volume), path.to_owned()));
+        Self::over(SyncedDisk { file, ..SyncedDisk::own(disk) }, cache_bytes, mode)
+    }
+
+    /// Makes the file `path`, which is thrown away if anything fails before it is closed.
+    pub(super) fn create(
+        volume: &dyn Volume,
+        path: &Path,
+        cache_bytes: usize,
+        mode: CommitMode,
+    ) -> Result<Self, StoreError> {
+        Self::over(SyncedDisk::own(open_disk(volume, path, true)?), cache_bytes, mode)
+    }
+
+    /// Opens the file `path` to look into it: nothing of it changes.
+    pub(super) fn look(
+        volume: &dyn Volume,
+        path: &Path,
+        cache_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        Self::shadowing(open_disk(volume, path, false)?, cache_bytes)
+    }
+
+    /// This file, which has failed, to look into it: nothing of it changes any more. It need not be
+    /// possible to open it once more.
+    pub(super) fn into_look(self, cache_bytes: usize) -> Result<Self, StoreError> {
+        let disk = Arc::clone(&self.disk.disk);
+        drop(self); // a handle that has failed writes nothing when it goes
+        Self::shadowing(disk, cache_bytes)
+    }
+
+    fn shadowing(disk: Arc<dyn Disk>, cache_bytes: usize) -> Result<Self, StoreError> {
+        let shadow = Shadow::of(disk).map_err(|source| from_io(OPENING, source))?;
+        // Whatever it writes goes nowhere: in the way that costs least.
+        Self::over(SyncedDisk::own(Arc::new(shadow)), cache_bytes, CommitMode::OnePhase)
+    }
+
+    fn over(disk: SyncedDisk, cache_bytes: usize, mode: CommitMode) -> Result<Self, StoreError> {
+        let disk = Arc::new(disk);
         let backend = Backend(Arc::clone(&disk));
-        let database = guarded("opening a keyspace", || {
+        let database = guarded(OPENING, || {
             Builder::new()
                 .set_cache_size(cache_bytes)
                 .create_with_backend(backend)
-                .map_err(|e| from_redb("opening a keyspace", e.into()))
+                .map_err(|e| from_redb(OPENING, e.into()))
         })?;
         Ok(Self { database: Some(database), disk, mode })
     }
@@ -217,6 +259,23 @@ impl Drop for Db {
     }
 }
 
+/// Opens the bytes of the file `path`; makes it if `create`.
+fn open_disk(volume: &dyn Volume, path: &Path, create: bool) -> Result<Arc<dyn Disk>, StoreError> {
+    let disk = volume.open(path, create).map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock => StoreError::InUse,
+        io::ErrorKind::NotFound => {
+            StoreError::NotFound { name: path.to_string_lossy().into_owned() }
+        }
+        _ => from_io(OPENING, e),
+    })?;
+    if !create && disk.is_empty().map_err(|source| from_io(OPENING, source))? {
+        return Err(Corrupt::new("the keyspace file is empty").into());
+    }
+    Ok(Arc::from(disk))
+}
+
+/// What was being done, in the words of an error.
+const OPENING: &str = "opening a keyspace";
 /// What was being done, in the words of an error.
 pub(super) const READING: &str = "reading a keyspace";
 /// What was being done, in the words of an error.

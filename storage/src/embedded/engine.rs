@@ -321,7 +321,7 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let fresh = fresh_path(path);
         self.volume.remove_file(&fresh).map_err(creating)?;
-        let db = Db::open(&*self.volume, &fresh, true, self.settings.page_cache_bytes, mode)?;
+        let db = Db::create(&*self.volume, &fresh, self.settings.page_cache_bytes, mode)?;
         let salt = Salt(uuid::Uuid::new_v4().as_u64_pair().0);
         let identity = Identity {
             format: FORMAT,

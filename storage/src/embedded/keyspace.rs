@@ -22,25 +22,57 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
-/// The open file, or why there is none.
+/// The file of a keyspace.
 #[derive(Debug)]
-pub(super) struct DbSlot(pub(super) RwLock<Result<Db, String>>);
+pub(super) enum Slot {
+    Open(Db),
+    /// Why it is closed. After a failed sync it can be looked into until it has been copied.
+    Closed {
+        reason: String,
+        look: Option<Db>,
+    },
+}
+
+impl Slot {
+    fn closed(reason: impl Into<String>) -> Self {
+        Self::Closed { reason: reason.into(), look: None }
+    }
+}
+
+/// The file of a keyspace, under the lock of whoever opens and closes it.
+///
+/// *Invariant*: what a failed commit may have left in a file that is only looked into is not shown.
+/// Blocks and the feed are found by what is in memory, which is as it was before; whatever else there
+/// is, is read [`with`](Self::with) the open file alone.
+#[derive(Debug)]
+pub(super) struct DbSlot(pub(super) RwLock<Slot>);
 
 impl DbSlot {
-    /// Runs `f` in a read transaction on the open file.
+    /// Runs `f` in a read transaction on the file, be it open or looked into.
     pub(super) fn read<R>(
         &self,
         f: impl FnOnce(&ReadTransaction) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        self.with(|db| db.read(f))?
+        self.seen(|db| db.read(f))?
+    }
+
+    /// Runs `f` with the file, be it open or looked into.
+    pub(super) fn seen<R>(&self, f: impl FnOnce(&Db) -> R) -> Result<R, StoreError> {
+        let slot = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Slot::Open(db) | Slot::Closed { look: Some(db), .. } => Ok(f(db)),
+            Slot::Closed { reason, look: None } => {
+                Err(StoreError::Closed { reason: reason.clone() })
+            }
+        }
     }
 
     /// Runs `f` with the open file.
     pub(super) fn with<R>(&self, f: impl FnOnce(&Db) -> R) -> Result<R, StoreError> {
         let slot = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match &*slot {
-            Ok(db) => Ok(f(db)),
-            Err(reason) => Err(StoreError::Closed { reason: reason.clone() }),
+            Slot::Open(db) => Ok(f(db)),
+            Slot::Closed { reason, .. } => Err(StoreError::Closed { reason: reason.clone() }),
         }
     }
 
@@ -50,17 +82,36 @@ impl DbSlot {
         open: impl FnOnce() -> Result<Db, StoreError>,
     ) -> Result<(), StoreError> {
         let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *slot = Err("it is being reopened".to_owned()); // drops the handle, and its lock, first
+        *slot = Slot::closed("it is being reopened"); // drops the handle, and its lock, first
         match open() {
             Ok(db) => {
-                *slot = Ok(db);
+                *slot = Slot::Open(db);
                 Ok(())
             }
             Err(e) => {
-                *slot = Err(e.to_string());
+                *slot = Slot::closed(e.to_string());
                 Err(e)
             }
         }
+    }
+
+    /// Closes the file but for looking into it. `look` opens it for that, from what was open.
+    pub(super) fn only_look(
+        &self,
+        reason: &str,
+        look: impl FnOnce(Option<Db>) -> Result<Db, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let open = match std::mem::replace(&mut *slot, Slot::closed(reason)) {
+            Slot::Closed { look: Some(db), .. } => {
+                *slot = Slot::Closed { reason: reason.to_owned(), look: Some(db) };
+                return Ok(());
+            }
+            Slot::Closed { look: None, .. } => None,
+            Slot::Open(db) => Some(db),
+        };
+        *slot = Slot::Closed { reason: reason.to_owned(), look: Some(look(open)?) };
+        Ok(())
     }
 }
 
@@ -176,15 +227,21 @@ impl EmbeddedKeyspace {
         cache: Arc<BlockCache>,
         bells: Bells,
     ) -> Result<Self, StoreError> {
-        if rewrite::is_suspect(&*volume, path)? {
-            rewrite::salvage(&*volume, path, settings.page_cache_bytes, mode)?;
+        let cache_bytes = settings.page_cache_bytes;
+        let is_suspect = rewrite::is_suspect(&*volume, path)?;
+        if is_suspect {
+            let from = Db::look(&*volume, path, cache_bytes)?;
+            rewrite::salvage(&*volume, path, &from, cache_bytes, mode)?;
         }
-        let db = Db::open(&*volume, path, false, settings.page_cache_bytes, mode)?;
+        let db = Db::open(&volume, path, cache_bytes, mode)?;
+        if is_suspect {
+            rewrite::acquit(&*volume, path)?;
+        }
         let identity = db.read(|transaction| read_identity(transaction, name))?;
         let home = Arc::new(BlockHome {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             salt: identity.salt,
-            db: Arc::new(DbSlot(RwLock::new(Ok(db)))),
+            db: Arc::new(DbSlot(RwLock::new(Slot::Open(db)))),
             cache,
             graveyard: Mutex::default(),
         });
@@ -257,23 +314,34 @@ impl EmbeddedKeyspace {
     }
 
     /// Closes the file, opens it again and takes everything in memory from it. If a sync had
-    /// failed, the file is written anew first: the page cache may hold what the disk never got.
+    /// failed, the file is written anew first: the page cache may hold what the disk never got. Until
+    /// that is done, whoever reads looks into the old one.
     pub(super) fn reopen(&self, writer: &mut Writer, reason: &str) -> Result<(), StoreError> {
         tracing::warn!(keyspace = %self.identity.name, reason, "reopening after a failure");
         writer.failed = Some(reason.to_owned());
-        if self.home.db.with(Db::sync_failed).unwrap_or(false) {
+        if self.home.db.with(Db::sync_failed).unwrap_or(false)
+            || rewrite::is_suspect(&*self.volume, &self.path)?
+        {
             self.suspect.store(true, Ordering::SeqCst);
         }
         let must_rewrite = self.suspect.load(Ordering::SeqCst);
         let cache_bytes = self.settings.page_cache_bytes;
-        self.home.db.replace(|| {
-            if must_rewrite {
-                rewrite::suspect(&*self.volume, &self.path);
-                rewrite::salvage(&*self.volume, &self.path, cache_bytes, self.mode)?;
-                self.suspect.store(false, Ordering::SeqCst);
-            }
-            Db::open(&*self.volume, &self.path, false, cache_bytes, self.mode)
-        })?;
+        if must_rewrite {
+            rewrite::suspect(&*self.volume, &self.path);
+            self.home.db.only_look(reason, |open| match open {
+                Some(db) => db.into_look(cache_bytes),
+                None => Db::look(&*self.volume, &self.path, cache_bytes),
+            })?;
+            self.home.db.seen(|from| {
+                rewrite::salvage(&*self.volume, &self.path, from, cache_bytes, self.mode)
+            })??;
+        }
+        let open = || Db::open(&self.volume, &self.path, cache_bytes, self.mode);
+        self.home.db.replace(open)?;
+        if must_rewrite {
+            rewrite::acquit(&*self.volume, &self.path)?;
+            self.suspect.store(false, Ordering::SeqCst);
+        }
         let known = self.state().blocks.clone();
         let loaded = match super::load::load(&self.home, &self.identity, &known) {
             Ok(loaded) => loaded,
@@ -288,8 +356,8 @@ impl EmbeddedKeyspace {
         Ok(())
     }
 
-    /// Runs `read`; if the file turns out to be closed after a failure, opens it anew and tries
-    /// once more.
+    /// Runs `read`; if the file turns out to be closed after a failure, opens it anew, or else to be
+    /// looked into, and tries once more.
     pub(super) fn healing<R, E: ClosedError>(
         &self,
         read: impl Fn() -> Result<R, E>,
@@ -298,11 +366,15 @@ impl EmbeddedKeyspace {
             Err(e) if e.is_closed() => {
                 let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
                 // Of several readers that found it closed the first has opened it by now.
-                if self.home.db.read(|_| Ok(())).is_err() {
-                    self.reopen(&mut writer, "a reader found the file closed")?;
-                }
+                let opened = match self.home.db.with(|db| db.read(|_| Ok(()))) {
+                    Ok(Ok(())) => Ok(()),
+                    _ => self.reopen(&mut writer, "a reader found the file closed"),
+                };
                 drop(writer);
-                read()
+                match (read(), opened) {
+                    (Err(e), Err(failure)) if e.is_closed() => Err(failure.into()),
+                    (answer, _) => answer,
+                }
             }
             other => other,
         }

@@ -3,8 +3,8 @@
 //! In reading order: [`db`] opens a file and runs transactions; [`layout`] says what lies in
 //! which table; [`keyspace`] holds what is open; [`commit`] appends; [`tail`] and [`repeats`] are
 //! the memory of what is not sealed; [`upkeep`] seals and merges; [`edit`] removes and replaces;
-//! [`rows`] and [`ask`] read; [`rewrite`] copies and reclaims; [`check`] verifies; [`engine`]
-//! keeps keyspaces open.
+//! [`rows`] and [`ask`] read; [`rewrite`] copies and reclaims; [`shadow`] is a file that
+//! is looked into after a failed sync; [`check`] verifies; [`engine`] keeps keyspaces open.
 
 mod ask;
 mod block;
@@ -22,6 +22,7 @@ mod open;
 mod repeats;
 mod rewrite;
 mod rows;
+mod shadow;
 mod tables;
 mod tail;
 mod upkeep;

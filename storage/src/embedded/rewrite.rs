@@ -62,7 +62,7 @@ impl EmbeddedKeyspace {
         drop(self.lock_writer()?); // what is copied below must be what the disk has
         let fresh = fresh_path(&self.path);
         self.volume.remove_file(&fresh).map_err(io)?;
-        let to = Db::open(&*self.volume, &fresh, true, self.settings.page_cache_bytes, self.mode)?;
+        let to = Db::create(&*self.volume, &fresh, self.settings.page_cache_bytes, self.mode)?;
         let buried = std::mem::take(
             &mut *self.home.graveyard.lock().unwrap_or_else(PoisonError::into_inner),
         );
@@ -93,7 +93,7 @@ impl EmbeddedKeyspace {
     }
 
     fn open_file(&self) -> Result<Db, StoreError> {
-        Db::open(&*self.volume, &self.path, false, self.settings.page_cache_bytes, self.mode)
+        Db::open(&self.volume, &self.path, self.settings.page_cache_bytes, self.mode)
     }
 
     /// See [`crate::engine::Keyspace::snapshot`].
@@ -111,7 +111,7 @@ impl EmbeddedKeyspace {
         volume.remove_file(&fresh).map_err(io)?;
         let _upkeep = self.lock_upkeep();
         drop(self.lock_writer()?); // what is copied below must be what the disk has
-        let db = Db::open(&volume, &fresh, true, self.settings.page_cache_bytes, self.mode)?;
+        let db = Db::create(&volume, &fresh, self.settings.page_cache_bytes, self.mode)?;
         self.copy_live(db, &[], |db| {
             db.close()?;
             put_in_place(&volume, &fresh, &name)
@@ -146,26 +146,25 @@ fn held_bytes(state: &State) -> u64 {
     blocks + state.feed_bytes + state.table_bytes
 }
 
-/// After a failed sync: copies what the file shows into a fresh one, syncs that, and puts it in
-/// place. What was acknowledged lies before the failure and is on the disk.
+/// After a failed sync: copies what the file `path` shows, which `from` looks into, into a fresh one,
+/// syncs that, and puts it in place. What was acknowledged lies before the failure and is on the
+/// disk. While syncs go on failing the first of them fails here, before anything was copied.
 pub(super) fn salvage(
     volume: &dyn Volume,
     path: &Path,
+    from: &Db,
     cache_bytes: usize,
     mode: CommitMode,
 ) -> Result<(), StoreError> {
     let fresh = fresh_path(path);
     volume.remove_file(&fresh).map_err(io)?;
-    let from = Db::open(volume, path, false, cache_bytes, mode)?;
-    let to = Db::open(volume, &fresh, true, cache_bytes, mode)?;
-    copy_table(&from, &to, BLOCKS, |_| true)?;
-    copy_table(&from, &to, PARTS, |_| true)?;
-    copy_table(&from, &to, DEAD, |_| true)?;
-    copy_rest(&from, &to)?;
-    drop(from);
+    let to = Db::create(volume, &fresh, cache_bytes, mode)?;
+    copy_table(from, &to, BLOCKS, |_| true)?;
+    copy_table(from, &to, PARTS, |_| true)?;
+    copy_table(from, &to, DEAD, |_| true)?;
+    copy_rest(from, &to)?;
     to.close()?;
-    put_in_place(volume, &fresh, path)?;
-    volume.remove_file(&suspect_path(path)).map_err(io)
+    put_in_place(volume, &fresh, path)
 }
 
 /// Marks the file as one whose page cache may show what the disk never got. The marker is not
@@ -174,6 +173,11 @@ pub(super) fn suspect(volume: &dyn Volume, path: &Path) {
     if let Err(error) = volume.open(&suspect_path(path), true) {
         tracing::error!(%error, "a file whose sync failed cannot be marked");
     }
+}
+
+/// The copy is in place and open: the file is no longer suspect.
+pub(super) fn acquit(volume: &dyn Volume, path: &Path) -> Result<(), StoreError> {
+    volume.remove_file(&suspect_path(path)).map_err(io)
 }
 
 /// Whether [`suspect`] marked the file.

@@ -9,7 +9,7 @@ use crate::engine::{Expect, TableEntry, TableWrite, Tables};
 use crate::error::{Corrupt, StoreError};
 use crate::stored::key::{Salt, kind};
 use crate::stored::meta::TablesDigest;
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use std::ops::Bound;
 
 fn full_key(table: &str, key: &[u8]) -> Vec<u8> {
@@ -50,7 +50,7 @@ pub(super) fn apply(
 }
 
 /// Reads every entry and compares them with their digest. Gives how many bytes they are.
-pub(super) fn verify(salt: Salt, transaction: &redb::ReadTransaction) -> Result<u64, StoreError> {
+pub(super) fn verify(salt: Salt, transaction: &ReadTransaction) -> Result<u64, StoreError> {
     let meta = transaction.open_table(META).or_store(READING)?;
     let table = transaction.open_table(TABLES).or_store(READING)?;
     let (mut digest, mut bytes) = (TablesDigest::default(), 0);
@@ -67,6 +67,15 @@ pub(super) fn verify(salt: Salt, transaction: &redb::ReadTransaction) -> Result<
 }
 
 impl EmbeddedKeyspace {
+    /// Runs `f` in a read transaction on the open file: what a commit of unknown outcome may have left
+    /// in these tables is shown to nobody before that outcome is known.
+    fn read_tables<R>(
+        &self,
+        f: impl FnOnce(&ReadTransaction) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        self.home.db.with(|db| db.read(f))?
+    }
+
     fn value_of(
         &self,
         table: &impl ReadableTable<&'static [u8], &'static [u8]>,
@@ -82,7 +91,7 @@ impl EmbeddedKeyspace {
 impl Tables for EmbeddedKeyspace {
     fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.healing(|| {
-            self.home.db.read(|transaction| {
+            self.read_tables(|transaction| {
                 let entries = transaction.open_table(TABLES).or_store(READING)?;
                 self.value_of(&entries, &full_key(table, key))
             })
@@ -102,7 +111,7 @@ impl Tables for EmbeddedKeyspace {
             Some(key) => Bound::Excluded(key.as_slice()),
             None => Bound::Included(prefix.as_slice()),
         };
-        let read = |transaction: &redb::ReadTransaction| {
+        let read = |transaction: &ReadTransaction| {
             let entries = transaction.open_table(TABLES).or_store(READING)?;
             let mut found = Vec::new();
             let range = entries.range::<&[u8]>((begin, Bound::Unbounded)).or_store(READING)?;
@@ -118,13 +127,13 @@ impl Tables for EmbeddedKeyspace {
             }
             Ok(found)
         };
-        self.healing(|| self.home.db.read(read))
+        self.healing(|| self.read_tables(read))
     }
 
     fn write(&self, expect: &[Expect], writes: &[TableWrite]) -> Result<bool, StoreError> {
         let mut writer = self.lock_writer()?;
         // Nobody else writes while the lock is held, so what is read now still holds below.
-        let holds = self.home.db.read(|transaction| {
+        let holds = self.read_tables(|transaction| {
             let entries = transaction.open_table(TABLES).or_store(READING)?;
             for expected in expect {
                 let found = self.value_of(&entries, &full_key(&expected.table, &expected.key))?;

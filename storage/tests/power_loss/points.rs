@@ -39,13 +39,12 @@ fn once(rehearsed: &SimVolume) -> Vec<(u64, Fault)> {
     const READS_STRUCK: u64 = 25;
     let mut once = Vec::new();
     for (at, step) in (0..).zip(rehearsed.steps()) {
-        let fails = match step.kind {
-            OpKind::Sync | OpKind::SyncDir => Fault::SyncFails,
-            _ => Fault::FailsOnce,
+        let fails: &[Fault] = match step.kind {
+            OpKind::Sync | OpKind::SyncDir => &[Fault::SyncFails, Fault::SyncsFail],
+            _ => &[Fault::FailsOnce],
         };
-        once.extend(
-            [Fault::PowerLoss, fails, Fault::FailsForever, Fault::NoSpace].map(|f| (at, f)),
-        );
+        let others = [Fault::PowerLoss, Fault::FailsForever, Fault::NoSpace];
+        once.extend(fails.iter().chain(&others).map(|&fault| (at, fault)));
     }
     let reads = rehearsed.reads();
     let step = reads.div_ceil(READS_STRUCK).max(1) as usize;

@@ -4,6 +4,7 @@ use crate::ledger::{Act, KeyspaceLedger, Ledger, Part, Refusal, TABLE};
 use crate::questions::{Finding, all_rows, ask_all};
 use crate::scenario::{CONSUMER, Scenario};
 use crate::sim_volume::{Fault, SimVolume};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::engine::{CursorState, Engine};
 use storage::error::StoreError;
@@ -89,29 +90,28 @@ impl Base {
         })
     }
 
-    fn live_through(&self, point: Point, volume: SimVolume) -> Result<(), String> {
+    /// Lets a sync fail while the store is closed in order, which nobody is told, and strikes what is
+    /// done afterwards at `point`, counted from there. Gives whether a sync did fail.
+    pub(crate) fn close_badly(&self, point: Point) -> Result<bool, String> {
+        /// Changes that closing makes, about.
+        const CLOSING_OPS: u64 = 12;
+        let volume = self.volume.fork();
+        volume.set_luck(point.seed);
         let mut run = Run::new(self.open, volume, self.ledger.clone(), point);
-        for act in &self.struck {
-            let end = run.perform(act)?;
-            if run.volume.is_powered() {
-                continue;
-            }
-            // Some acts end well without power: what they do beyond their promise may fail.
-            let maybe = match end {
-                End::Done => Vec::new(),
-                End::Dark => vec![act.applied_to(&run.ledger)],
-            };
-            run.crash(point.seed)?;
-            run.verify(&maybe).map_err(|e| format!("after the crash in `{}`: {e}", act.name()))?;
-            if matches!(end, End::Dark) {
-                run.perform_again(act).map_err(|e| format!("`{}` again: {e}", act.name()))?;
-            }
-        }
+        let (first, others) = self.struck.split_first().ok_or("a scenario without acts")?;
+        run.perform(first)?;
+        run.volume.arm(run.volume.ops() + point.seed % CLOSING_OPS, Fault::SyncFails);
+        run.engine = None;
         run.volume.heal();
-        run.verify(&[]).map_err(|e| format!("at the end: {e}"))?;
-        run.crash(point.seed.rotate_left(7) ^ point.at)?;
-        run.verify(&[]).map_err(|e| format!("after a crash at the end: {e}"))?;
-        run.repeat_everything()
+        let has_failed = run.volume.struck() > 0;
+        run.volume.arm(run.volume.ops() + point.at, point.fault);
+        run.live_through(others, point)?;
+        Ok(has_failed)
+    }
+
+    fn live_through(&self, point: Point, volume: SimVolume) -> Result<(), String> {
+        let run = Run::new(self.open, volume, self.ledger.clone(), point);
+        run.live_through(&self.struck, point)
     }
 }
 
@@ -119,6 +119,31 @@ impl Run {
     fn new(open: Open, volume: SimVolume, ledger: Ledger, point: Point) -> Self {
         let Point { fault, seed, .. } = point;
         Self { open, volume, engine: None, ledger, fault, seed }
+    }
+
+    /// Does `acts`, one of which is struck, and looks whether everything that was promised holds.
+    fn live_through(mut self, acts: &[Act], point: Point) -> Result<(), String> {
+        for act in acts {
+            let end = self.perform(act)?;
+            if self.volume.is_powered() {
+                continue;
+            }
+            // Some acts end well without power: what they do beyond their promise may fail.
+            let maybe = match end {
+                End::Done => Vec::new(),
+                End::Dark => vec![act.applied_to(&self.ledger)],
+            };
+            self.crash(point.seed)?;
+            self.verify(&maybe).map_err(|e| format!("after the crash in `{}`: {e}", act.name()))?;
+            if matches!(end, End::Dark) {
+                self.perform_again(act).map_err(|e| format!("`{}` again: {e}", act.name()))?;
+            }
+        }
+        self.volume.heal();
+        self.verify(&[]).map_err(|e| format!("at the end: {e}"))?;
+        self.crash(point.seed.rotate_left(7) ^ point.at)?;
+        self.verify(&[]).map_err(|e| format!("after a crash at the end: {e}"))?;
+        self.repeat_everything()
     }
 
     /// Whether somebody starts the process anew as soon as it reports an error. What the dead one
@@ -220,7 +245,29 @@ impl Run {
             }
             _ => {}
         }
+        if self.fault == Fault::SyncsFail {
+            self.rows_are_read()?;
+        }
         self.volume.heal();
+        Ok(())
+    }
+
+    /// While syncs fail, the rows of every keyspace that is open are those that were promised.
+    fn rows_are_read(&self) -> Result<(), String> {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        for (name, promised) in &self.ledger.keyspaces {
+            let Some(keyspace) = engine.opened(name) else { continue };
+            let rows = all_rows(&*keyspace).map_err(|finding| match finding {
+                Finding::Wrong(what) => what,
+                Finding::Failed(error) => format!("reading does not go on: {error}"),
+            })?;
+            let shown = rows.len();
+            let found: BTreeMap<_, _> =
+                rows.into_values().map(|row| (row.id.clone(), row)).collect();
+            if found != promised.rows || shown != found.len() {
+                return Err(format!("`{name}` shows other rows than were promised"));
+            }
+        }
         Ok(())
     }
 

@@ -91,6 +91,7 @@ impl SimVolume {
         let mut device = self.device();
         device.faults.clear();
         device.broken = false;
+        device.syncs_fail = false;
         device.capacity = None;
     }
 

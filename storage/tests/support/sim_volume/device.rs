@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     FailsForever,
     /// The next sync of a file or a directory fails, once.
     SyncFails,
+    /// Every sync of a file or a directory fails from then on, until [`super::SimVolume::heal`].
+    SyncsFail,
     /// The read of that number fails, once.
     ReadFails,
     /// No page is left to allocate, until [`super::SimVolume::heal`].
@@ -98,6 +100,7 @@ pub(super) struct Device {
     pub(super) struck: u64,
     pub(super) powered: bool,
     pub(super) broken: bool,
+    pub(super) syncs_fail: bool,
     pub(super) lying: bool,
     pub(super) capacity: Option<u64>,
     /// Decides how much of a failing operation is done.
@@ -122,6 +125,7 @@ impl Device {
             struck: 0,
             powered: true,
             broken: false,
+            syncs_fail: false,
             lying: false,
             capacity: None,
             luck: 0,
@@ -174,10 +178,13 @@ impl Device {
             at <= number
                 && match fault {
                     Fault::ReadFails => false,
-                    Fault::SyncFails => is_sync,
+                    Fault::SyncFails | Fault::SyncsFail => is_sync,
                     _ => true,
                 }
         };
+        if self.syncs_fail && is_sync {
+            return self.refuse(kind, number);
+        }
         let Some(n) = self.faults.iter().position(due) else { return self.admit(kind) };
         let (_, fault) = self.faults.remove(n);
         self.struck += 1;
@@ -188,6 +195,10 @@ impl Device {
             }
             Fault::FailsForever => {
                 self.broken = true;
+                self.refuse(kind, number)
+            }
+            Fault::SyncsFail => {
+                self.syncs_fail = true;
                 self.refuse(kind, number)
             }
             Fault::NoSpace => {
