@@ -32,7 +32,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         summary: "Whether rows can be stored and questions answered",
         describe: |operation| {
             let status = openapi::schema::object(json!({ "status": { "const": "ready" } }));
-            operation.answer(200, "They can", status).refuses(&[503])
+            operation.answer(200, "They can", status).refuses(&[503, 507])
         },
     },
     Route {

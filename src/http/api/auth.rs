@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
 use crate::http::route::{Access, Answer, Route, handler};
-use crate::identity::account::Account;
+use crate::identity::account::{Account, AccountError};
 use crate::identity::api_key::ApiKeyError;
 use crate::identity::login::{Credentials, LoginError};
 use crate::identity::session::SessionError;
@@ -44,7 +44,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
             operation
                 .body(&["application/json"], body)
                 .answer(200, "Signed in", schema::session())
-                .refuses(&[401, 403, 413, 415, 422, 429])
+                .refuses(&[401, 403, 413, 415, 422, 429, 507])
         },
     },
     Route {
@@ -62,7 +62,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
             operation
                 .body(&["application/json"], body)
                 .answer(200, "Goes on", schema::session())
-                .refuses(&[401, 403, 413, 415, 422])
+                .refuses(&[401, 403, 413, 415, 422, 507])
         },
     },
     Route {
@@ -72,7 +72,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         handler: handler!(logout),
         remembers: false,
         summary: "Ends the session of the caller, its access tokens included",
-        describe: |operation| operation.nothing(204, "It has ended").refuses(&[403]),
+        describe: |operation| operation.nothing(204, "It has ended").refuses(&[403, 507]),
     },
     Route {
         method: Method::GET,
@@ -226,7 +226,11 @@ async fn me(call: Call) -> Answer {
             let (server, user_id) = (Arc::clone(&call.server), Arc::clone(user_id));
             let tenant_id = tenant_id.clone();
             let user = call.server.threads.run(move || server.identity.user(&tenant_id, &user_id));
-            let user = user.await?.map_err(|error| Problem::internal(&error))?;
+            let user = user.await?.map_err(|error| match error {
+                AccountError::Store(store) => Problem::of_store(&store),
+                // Who is gone has no session either.
+                error => Problem::internal(&error),
+            })?;
             user_of(&user)
         }
         _ => Value::Null,

@@ -46,7 +46,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
             operation
                 .body(&["application/json"], body)
                 .answer(201, "The key", schema::new_key())
-                .refuses(&[409, 413, 415, 422])
+                .refuses(&[409, 413, 415, 422, 507])
         },
     },
     Route {
