@@ -1,18 +1,17 @@
 //! A disk that is full: a clear error, reading goes on, writing resumes when there is space again,
 //! without a restart, and nothing is lost.
 //!
-//! The test runs itself again in a mount namespace of its own, where a small file system in memory
-//! lies under the data directory; it is gone with the process, however that ends. Where the
-//! system does not allow that, the test says so and does nothing.
+//! `support/small_disk.rs` makes the small disk. `http_disk.rs` has the same through the server.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/small_disk.rs"]
+mod small_disk;
 
 use binary::{Binary, TENANT};
+use small_disk::{ballast, on_small_disk};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use storage::ask::{Budget, Selection};
 use storage::batch::{RowBatch, RowBatchBuilder};
 use storage::embedded::{EmbeddedEngine, EngineSettings};
@@ -21,41 +20,7 @@ use storage::error::StoreError;
 use storage::row::{Actor, Row, RowId, Status, Word};
 use storage::volume::OsVolume;
 
-/// Where the small file system lies, for a test that was started on one.
-const SMALL_DISK: &str = "EMX_SMALL_DISK";
-
-/// Room for some tens of thousands of rows above what the engine keeps in reserve.
-const DISK_MB: u32 = 40;
-
 const BATCH_ROWS: u64 = 500;
-
-/// Runs the test `name` again on a small file system; `None` if this is that run.
-fn on_small_disk(name: &str) -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os(SMALL_DISK) {
-        return Some(dir.into());
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let mount = format!("mount -t tmpfs -o size={DISK_MB}m tmpfs \"${SMALL_DISK}\"");
-    let in_namespace = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
-        command.env(SMALL_DISK, dir.path());
-        command
-    };
-    if !in_namespace(&mount).output().is_ok_and(|o| o.status.success()) {
-        eprintln!("SKIPPED `{name}`: this system lets nobody mount a small file system");
-        return None;
-    }
-    let output = in_namespace(&format!("{mount} && exec \"$@\""))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .output()
-        .unwrap();
-    print!("{}", String::from_utf8_lossy(&output.stdout));
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "on the small disk: {}", output.status);
-    None
-}
 
 fn rows(batch: u64) -> RowBatch {
     let mut builder = RowBatchBuilder::default();
@@ -105,17 +70,6 @@ fn demand_exactly(keyspace: &dyn Keyspace, batches: &BTreeSet<u64>) {
         .collect();
     assert_eq!(ids.len(), expected.len());
     assert!(ids == expected, "other rows than were acknowledged");
-}
-
-/// Fills what is left of the disk, so that not even a block is free.
-fn ballast(path: &Path, leave_bytes: usize) {
-    const CHUNK_BYTES: usize = 4096;
-    let mut file = std::fs::File::create(path).unwrap();
-    let mut len = 0;
-    while std::io::Write::write_all(&mut file, &[1; CHUNK_BYTES]).is_ok() {
-        len += CHUNK_BYTES;
-    }
-    file.set_len(len.saturating_sub(leave_bytes) as u64).unwrap();
 }
 
 /// Appends until the disk is full; everything before is acknowledged. Gives the refused batch.

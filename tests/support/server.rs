@@ -119,13 +119,23 @@ impl Server {
         peer.ask(request).unwrap_or_else(|error| panic!("{error}: {request:?}"))
     }
 
-    /// The administrator's access token.
-    pub(crate) fn sign_in(&self) -> String {
+    /// The e-mail address and the password of the administrator that the first start made.
+    pub(crate) fn first_login(&self) -> (String, String) {
         let file = std::fs::read_to_string(self.data_dir.join("first-password.txt")).unwrap();
         let (email, password) = file.trim_end().split_once('\n').unwrap();
+        (email.to_owned(), password.to_owned())
+    }
+
+    /// What the administrator is answered who signs in with `password`.
+    pub(crate) fn login(&self, password: &str) -> Answer {
+        let (email, _) = self.first_login();
         let body = json!({ "tenant": TENANT, "email": email, "password": password });
-        let request = crate::peer::Ask::new("POST", "/api/v1/auth/login").json(&body.to_string());
-        let answer = self.ask(&request);
+        self.ask(&crate::peer::Ask::post("/api/v1/auth/login").json(&body.to_string()))
+    }
+
+    /// The administrator's access token.
+    pub(crate) fn sign_in(&self) -> String {
+        let answer = self.login(&self.first_login().1);
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["access_token"].as_str().unwrap().to_owned()
     }
