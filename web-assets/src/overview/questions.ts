@@ -1,9 +1,9 @@
 // The overview's questions, and what their answers mean.
-import { type Answer, ask, type Cell, column, numbers, type Question } from '../api/query.ts';
+import { type Answer, ask, column, numbers, type Question } from '../api/query.ts';
 import { type Place, placed, places } from '../charts/series.ts';
 import type { Sort } from '../state/address.ts';
 import { type Filter, queryFilter } from '../state/filters.ts';
-import { previous, type Range, slices } from '../state/range.ts';
+import { isLong, previous, type Range, slices } from '../state/range.ts';
 
 /** What everything here is about. */
 export interface Scope {
@@ -135,6 +135,10 @@ export interface TopRow {
   total: number | null;
 }
 
+/** What is asked of every group to rank it, and what only of those that are shown. */
+const RANKING = ['count', 'success_rate', TOTAL];
+const PERCENTILES = [P50, P95];
+
 /** The first groups of `field` in that order, and whether there are more. */
 export async function top(
   scope: Scope,
@@ -143,32 +147,38 @@ export async function top(
   limit: number,
   signal: AbortSignal,
 ): Promise<{ rows: TopRow[]; more: boolean }> {
-  const key = isTopKey(sort.key) ? sort.key : 'runs';
-  const answer = await ask(
-    {
-      ...about(scope, scope.range),
-      bucket: 'none',
-      group_by: [field],
-      metrics: Object.values(TOP_KEYS),
-      order_by: [{ key: TOP_KEYS[key], desc: sort.desc }],
-      // One more than shown tells whether there are more.
-      limit: limit + 1,
-    },
-    signal,
-  );
-  const words: Cell[] = column(answer, field);
-  const found = Object.fromEntries(
-    Object.entries(TOP_KEYS).map(([name, metric]) => [name, numbers(answer, metric)]),
-  ) as Record<TopKey, (number | null)[]>;
-  const rows = words.map((word, n) => ({
-    word: typeof word === 'string' && word !== '' ? word : null,
-    runs: found.runs[n] ?? 0,
-    success: found.success[n] ?? null,
-    p50: found.p50[n] ?? null,
-    p95: found.p95[n] ?? null,
-    total: found.total[n] ?? null,
+  const by = TOP_KEYS[isTopKey(sort.key) ? sort.key : 'runs'];
+  const question = { ...about(scope, scope.range), bucket: 'none' as const, group_by: [field] };
+  // Over a long range the percentiles of many groups cost ten times what the rest does.
+  const apart = isLong(scope.range) && !PERCENTILES.includes(by);
+  const metrics = apart ? RANKING : [...RANKING, ...PERCENTILES];
+  // One more than shown tells whether there are more.
+  const order = { order_by: [{ key: by, desc: sort.desc }], limit: limit + 1 };
+  const ranked = await ask({ ...question, ...order, metrics }, signal);
+  const words = column(ranked, field).map((cell) => String(cell ?? ''));
+  const shown = words.slice(0, limit);
+  let measured = ranked;
+  if (apart && shown.length > 0) {
+    const filters = [...(question.filters ?? []), { field, op: 'in' as const, value: shown }];
+    measured = await ask({ ...question, filters, metrics: PERCENTILES, limit }, signal);
+  }
+  const [runs, success, total] = RANKING.map((metric) => byGroup(ranked, field, metric));
+  const [p50, p95] = PERCENTILES.map((metric) => byGroup(measured, field, metric));
+  const rows = shown.map((word) => ({
+    word: word === '' ? null : word,
+    runs: runs?.get(word) ?? 0,
+    success: success?.get(word) ?? null,
+    p50: p50?.get(word) ?? null,
+    p95: p95?.get(word) ?? null,
+    total: total?.get(word) ?? null,
   }));
-  return { rows: rows.slice(0, limit), more: rows.length > limit };
+  return { rows, more: words.length > limit };
+}
+
+/** A metric of each group, by the group's word. */
+function byGroup(answer: Answer, field: string, metric: string): Map<string, number | null> {
+  const cells = numbers(answer, metric);
+  return new Map(column(answer, field).map((word, n) => [String(word ?? ''), cells[n] ?? null]));
 }
 
 /** Whether the tenant has ever reported anything. */

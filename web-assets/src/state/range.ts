@@ -47,6 +47,11 @@ export function resolve(choice: RangeChoice, now: number, zone: string): Range {
   return { from, to: Math.floor(now / MINUTE) * MINUTE + MINUTE, cut };
 }
 
+/** Whether a range is of weeks or more, which have many times the runs of those that one looks at all day. */
+export function isLong({ cut }: Range): boolean {
+  return typeof cut === 'string' && cut !== 'hour';
+}
+
 /** The period of the same length before. */
 export function previous({ from, to }: Range): { from: number; to: number } {
   return { from: from - (to - from), to: from };
