@@ -1,4 +1,5 @@
 // The session: who is signed in, and an access token that is always fresh.
+import { type Permission, permissionsOf } from './permissions.ts';
 import { Problem, SignedOut, Unreachable } from './problem.ts';
 import { reachability } from './reachability.svelte.ts';
 import type { Login, Tenant, User } from './types.ts';
@@ -20,6 +21,7 @@ class Session {
   /** Whether the session ended by itself, so that the sign-in page can say so. */
   expired = $state(false);
 
+  #permissions = $state.raw<ReadonlySet<string>>(new Set());
   #token: string | undefined;
   #freshUntil = 0;
   #refreshing: Promise<void> | undefined;
@@ -58,6 +60,10 @@ class Session {
     this.#end(false);
   }
 
+  may(permission: Permission): boolean {
+    return this.#permissions.has(permission);
+  }
+
   /** A token that is good for the next request. */
   async token(): Promise<string> {
     if (!this.#token || Date.now() >= this.#freshUntil) await this.refresh();
@@ -92,6 +98,7 @@ class Session {
 
   #begin(login: Login): void {
     this.#token = login.access_token;
+    this.#permissions = permissionsOf(login.access_token);
     const fresh = Math.max(login.expires_in * 1000 - FRESH_MARGIN_MS, 5_000);
     this.#freshUntil = Date.now() + fresh;
     clearTimeout(this.#timer);

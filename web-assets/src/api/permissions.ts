@@ -1,0 +1,17 @@
+// What whoever is signed in may do, as the access token says it. The server decides; knowing it here spares people
+// what they would be refused.
+
+/** The permissions that the page asks about. */
+export type Permission = 'keys.manage' | 'quarantine.manage' | 'quarantine.read';
+
+/** The claim `permissions` of an access token; none where it cannot be read. */
+export function permissionsOf(token: string): ReadonlySet<string> {
+  const [, claims = ''] = token.split('.');
+  try {
+    // base64url (RFC 7515 §2); the words are ASCII, whatever the other claims have.
+    const { permissions } = JSON.parse(atob(claims.replaceAll('-', '+').replaceAll('_', '/'))) as Record<string, unknown>;
+    return new Set(Array.isArray(permissions) ? permissions.filter((word) => typeof word === 'string') : []);
+  } catch {
+    return new Set();
+  }
+}
