@@ -10,6 +10,8 @@ const command = `e2e ${stamp}`;
 const user = `user-${stamp}`;
 const keyName = `e2e ${stamp}`;
 const RUNS = 24;
+/** So far ahead of the server's clock a run may be. */
+const AHEAD_MAX_MS = 86_400_000;
 const only = `f=command:eq:${command.replace(' ', '+')}`;
 
 let browser, context, page, faults, key;
@@ -80,6 +82,23 @@ step('a key is made, and shown once', async () => {
   assert.doesNotMatch(await page.content(), new RegExp(key));
 });
 
+step('a key ends when one chooses, which must lie ahead', async () => {
+  await goto('/keys?tz=UTC');
+  const create = page.getByRole('button', { name: 'Create key' });
+  await page.fill('input[name=key-name]', `until ${stamp}`);
+  await page.selectOption('select[name=key-expiry]', 'at');
+  assert.ok(await create.isDisabled());
+  await page.fill('input[name=key-expires-at]', '2020-02-29T12:00');
+  await page.getByText('The key would have expired already').waitFor();
+  assert.ok(await create.isDisabled());
+  assert.deepEqual(await findings(page), []);
+  await page.fill('input[name=key-expires-at]', '2099-02-28T12:00');
+  await create.click();
+  await page.getByRole('button', { name: 'I have copied it' }).click();
+  const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: `until ${stamp}` }) });
+  await row.getByTitle('28 Feb 2099, 12:00:00.000 UTC').waitFor();
+});
+
 step('what arrives is shown without being asked for', async () => {
   for (let n = 0; n < RUNS; n++) {
     const failed = n % 6 === 0 ? { exit_code: 2, error: 'no such file' } : {};
@@ -134,6 +153,28 @@ step('a brushed range is in the address, and back undoes it', async () => {
   assert.equal(address().searchParams.get('range'), '1h');
 });
 
+step('a finger brushes sideways, and a tap reads', async () => {
+  await goto(`/?range=1h&${only}`);
+  const box = await page.locator('.plot .u-over').first().boundingBox();
+  const fingers = await context.newCDPSession(page);
+  const touch = (type, ...places) =>
+    fingers.send('Input.dispatchTouchEvent', {
+      type,
+      touchPoints: places.map((place) => ({ x: box.x + box.width * place, y: box.y + 60 })),
+    });
+  await touch('touchStart', 0.5);
+  await touch('touchEnd');
+  await page.locator('.legend .when').first().filter({ hasText: ':' }).waitFor();
+  assert.equal(address().searchParams.get('range'), '1h');
+  await touch('touchStart', 0.3);
+  for (const place of [0.35, 0.45, 0.55, 0.65, 0.7]) await touch('touchMove', place);
+  await touch('touchEnd');
+  await until(() => new URL(location.href).searchParams.has('from'));
+  const [from, to] = ['from', 'to'].map((name) => Date.parse(address().searchParams.get(name)));
+  assert.ok(to - from > 10 * 60_000 && to - from < 40 * 60_000, `${to - from} ms`);
+  await fingers.detach();
+});
+
 step('range, zone, order and scale are in the address', async () => {
   await goto(`/?${only}`);
   await page.getByRole('button', { name: '7 d' }).click();
@@ -170,7 +211,38 @@ step('a run shows everything, and leads to those that share it', async () => {
   assert.equal(address().searchParams.get('run'), null);
 });
 
-const VIEWS = { overview: '/?range=24h', filtered: `/?${only}`, runs: '/runs', keys: '/keys', nowhere: '/nowhere' };
+step('what cannot be true is seen, tried again and thrown away', async () => {
+  const [kept, lost, stored] = ['kept', 'lost', 'stored'].map((word) => `${word} ${stamp}`);
+  const trueAt = Date.now() + 3_000;
+  for (const [command, aheadOf] of [[kept, trueAt + 86_400_000], [lost, trueAt], [stored, trueAt]]) {
+    const answer = await report({ command, ts: aheadOf + AHEAD_MAX_MS });
+    assert.equal((await answer.json()).outcome, 'quarantined');
+  }
+  await goto('/');
+  await page.getByRole('link', { name: 'Quarantine' }).click();
+  await settled(page);
+  const entry = (name) => page.getByRole('listitem').filter({ has: page.getByRole('heading', { name }) });
+  await entry(kept).getByText('What was sent').click();
+  await entry(kept).getByRole('region', { name: /What was sent/ }).getByText(user).waitFor();
+  await entry(kept).getByRole('button', { name: 'Try again' }).click();
+  await entry(kept).getByRole('alert').waitFor();
+  assert.deepEqual(await findings(page), []);
+  await shot(page, 'quarantine-refused');
+  await entry(lost).getByRole('button', { name: 'Throw away' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Throw away' }).click();
+  await page.getByRole('status').filter({ hasText: `${lost}: it is thrown away.` }).waitFor();
+  await until((ms) => Date.now() > ms, trueAt);
+  await entry(stored).getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('status').filter({ hasText: `${stored}: it is stored now.` }).waitFor();
+  // The focus is on another entry, not lost with the one that went.
+  assert.equal(await page.evaluate(() => document.activeElement?.tagName), 'BUTTON');
+  await page.reload();
+  await settled(page);
+  await entry(kept).waitFor();
+  assert.equal((await entry(lost).count()) + (await entry(stored).count()), 0);
+});
+
+const VIEWS = { overview: '/?range=24h', filtered: `/?${only}`, runs: '/runs', quarantine: '/quarantine', keys: '/keys', nowhere: '/nowhere' };
 const LOOKS = { light: [1440, 'light'], dark: [1440, 'dark'], narrow: [400, 'light'], 'narrow-dark': [360, 'dark'] };
 for (const [look, [width, colorScheme]] of Object.entries(LOOKS)) {
   step(`every view can be read by everybody: ${look}`, async () => {

@@ -4,6 +4,7 @@ import { bucketStart } from '../state/zones.ts';
 import { clock, day, month, seconds } from '../ui/moments.ts';
 import type { Place, Series } from './series.ts';
 import type { Ticks } from './ticks.ts';
+import { brushByTouch } from './touch.ts';
 
 export interface PlotOptions {
   width: number;
@@ -80,6 +81,7 @@ export function plot(options: PlotOptions, data: uPlot.AlignedData, target: HTML
       ],
       series: [{}, ...series.map((one) => drawn(one, ink))],
       hooks: {
+        ready: [brushByTouch],
         setCursor: [(u) => onhover(u.cursor.idx ?? undefined)],
         setSelect: [
           (u) => {

@@ -27,6 +27,18 @@ const MIN = 60 * S;
 const H = 60 * MIN;
 const D = 24 * H;
 
+const UNITS = [
+  [D, 'd'],
+  [H, 'h'],
+  [MIN, 'min'],
+] as const;
+
+/** A mark by the largest unit that it is a multiple of, for beside `2 min` one expects `1 min` and not `60 s`. */
+function durationMark(ms: number): string {
+  const unit = UNITS.find(([size]) => ms >= size && ms % size === 0);
+  return unit ? `${ms / unit[0]} ${unit[1]}` : durationBrief(ms);
+}
+
 /** Milliseconds, marked at round seconds, minutes, hours and days. */
 export const DURATIONS: Ticks = {
   steps: [
@@ -37,5 +49,5 @@ export const DURATIONS: Ticks = {
     ...powers(0, 4, [1, 2, 5]).map((n) => n * D),
   ],
   decades: [...powers(-3, 4, [1]), MIN, 10 * MIN, H, 10 * H, ...powers(1, 4, [1]).map((n) => n * D)],
-  name: durationBrief,
+  name: durationMark,
 };

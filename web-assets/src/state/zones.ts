@@ -109,6 +109,9 @@ export function offsetName(ms: number, zone: string): string {
   return `UTC${minutes < 0 ? '−' : '+'}${hours}${rest ? `:${String(rest).padStart(2, '0')}` : ''}`;
 }
 
+/** The last value that a `datetime-local` field may have: the API's times have years of four digits. */
+export const LAST_LOCAL_FIELD = '9999-12-30T23:59';
+
 /** The value of a `datetime-local` field for an instant. */
 export function toLocalField(ms: number, zone: string): string {
   return new Date(wallClock(ms, zone)).toISOString().slice(0, 16);
