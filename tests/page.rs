@@ -3,6 +3,9 @@
 #[cfg(test)]
 #[path = "support/binary.rs"]
 mod binary;
+#[cfg(test)]
+#[path = "support/browser.rs"]
+mod browser;
 
 use binary::Binary;
 use emx::runtime::clock::Clock;
@@ -25,26 +28,9 @@ impl Drop for Serving {
     }
 }
 
-/// Whether `program` is there.
-fn has(program: &str) -> bool {
-    Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok()
-}
-
 #[test]
 fn the_page_does_what_its_users_do() {
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("web-assets");
-    let missing = [
-        (!has("chromium"), "there is no `chromium`"),
-        (!has("npm"), "there is no `npm`"),
-        (!assets.join("node_modules").is_dir(), "`npm ci` was not run in web-assets"),
-        (!assets.join("dist/index.html").is_file(), "the page was not built: `make ui`"),
-    ];
-    if let Some((_, why)) = missing.into_iter().find(|(is_missing, _)| *is_missing) {
+    if let Some(why) = browser::missing() {
         println!("skipped: the page in a browser, {why}");
         return;
     }
@@ -59,7 +45,7 @@ fn the_page_does_what_its_users_do() {
     let password = password.lines().nth(1).expect("its second line is the password");
     let steps = Command::new("npm")
         .args(["run", "--silent", "e2e"])
-        .current_dir(&assets)
+        .current_dir(browser::assets())
         .env("EMX_E2E_URL", url)
         .env("EMX_E2E_TENANT", "demo")
         .env("EMX_E2E_EMAIL", "admin@localhost")

@@ -1,9 +1,11 @@
 //! Measures the server as its clients see it, over TLS, with everything on.
 //!
-//! `cargo bench --bench server -- <load|latency|requests|questions|all> [--rows N] [--repeats N]`. The
-//! server is the real binary in a process of its own, whose processor time and memory are read from
+//! `cargo bench --bench server -- <load|latency|requests|questions|page|all> [--rows N] [--repeats N]`.
+//! The server is the real binary in a process of its own, whose processor time and memory are read from
 //! `/proc`; the clients live in this one.
 
+#[path = "../../tests/support/browser.rs"]
+mod browser;
 #[path = "../store/duckdb.rs"]
 mod duckdb;
 #[path = "../store/measure.rs"]
@@ -16,6 +18,7 @@ mod workload;
 mod client;
 mod latency;
 mod load;
+mod page;
 mod questions;
 mod requests;
 mod running;
@@ -31,16 +34,17 @@ struct Options {
     repeats: usize,
 }
 
-const USAGE: &str = "usage: cargo bench --bench server -- <load|latency|requests|questions|all> [--rows N] \
-     [--repeats N]";
+const USAGE: &str = "usage: cargo bench --bench server -- <load|latency|requests|questions|page|all> \
+     [--rows N] [--repeats N]";
 
 type Measurement = fn(Options) -> Result<()>;
 
-const MEASUREMENTS: [(&str, Measurement); 4] = [
+const MEASUREMENTS: [(&str, Measurement); 5] = [
     ("load", load::print),
     ("latency", latency::print),
     ("requests", requests::print),
     ("questions", questions::print),
+    ("page", page::print),
 ];
 
 fn main() -> Result<()> {

@@ -59,16 +59,19 @@ impl Running {
             told["ca_file"].as_str().context("no authority")?,
         )?;
         let mut running = Self { process, trust, key: String::new(), directory };
-        running.key = running.make_key(&data)?;
+        running.key = running.make_key()?;
         Ok(running)
     }
 
+    /// The password of the first administrator, `admin@localhost`.
+    pub(crate) fn password(&self) -> Result<String> {
+        let told = std::fs::read_to_string(self.directory.join("data/first-password.txt"))?;
+        Ok(told.lines().nth(1).context("no password")?.to_owned())
+    }
+
     /// Signs in with the first password and makes a key that may do everything.
-    fn make_key(&self, data: &std::path::Path) -> Result<String> {
-        let told = std::fs::read_to_string(data.join("first-password.txt"))?;
-        let password = told.lines().nth(1).context("no password")?;
-        let login =
-            json!({ "tenant": "default", "email": "admin@localhost", "password": password });
+    fn make_key(&self) -> Result<String> {
+        let login = json!({ "tenant": "default", "email": "admin@localhost", "password": self.password()? });
         let mut client = self.client("")?;
         let session = client.json("POST", "/api/v1/auth/login", login.to_string().as_bytes())?;
         let token = session["access_token"].as_str().context("not signed in")?;
