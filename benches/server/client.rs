@@ -9,6 +9,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+/// An encrypted connection.
+pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
+
 /// Whom to connect to, and whom to believe.
 #[derive(Clone)]
 pub(crate) struct Trust {
@@ -34,11 +37,25 @@ impl Trust {
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
     }
+
+    /// A server at `host` that shows a certificate of the same authority.
+    pub(crate) fn at(&self, host: String) -> Self {
+        Self { host, config: Arc::clone(&self.config) }
+    }
+
+    /// A connection; its handshake is made with the first bytes that are sent.
+    pub(crate) fn connect(&self) -> Result<Stream> {
+        let tcp = TcpStream::connect(&self.host)?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost")?;
+        let connection = ClientConnection::new(Arc::clone(&self.config), name)?;
+        Ok(StreamOwned::new(connection, tcp))
+    }
 }
 
 /// A connection.
 pub(crate) struct Client {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    stream: Stream,
     head: String,
     request: Vec<u8>,
     answer: Vec<u8>,
@@ -46,15 +63,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(trust: &Trust, key: &str) -> Result<Self> {
-        let tcp = TcpStream::connect(&trust.host)?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost")?;
-        let connection = ClientConnection::new(Arc::clone(&trust.config), name)?;
+        let stream = trust.connect()?;
         let mut head = format!("Host: {}\r\n", trust.host);
         if !key.is_empty() {
             head += &format!("Authorization: Bearer {key}\r\n");
         }
-        let stream = StreamOwned::new(connection, tcp);
         Ok(Self { stream, head, request: Vec::new(), answer: Vec::new() })
     }
 
@@ -66,6 +79,18 @@ impl Client {
         more: &str,
         body: &[u8],
     ) -> Result<(u16, &[u8])> {
+        self.send(method, target, more, body)?;
+        self.read()
+    }
+
+    /// Sends a request, and waits for nothing.
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        more: &str,
+        body: &[u8],
+    ) -> Result<()> {
         self.request.clear();
         write!(
             self.request,
@@ -75,11 +100,11 @@ impl Client {
         )?;
         self.request.extend_from_slice(body);
         self.stream.write_all(&self.request)?;
-        self.stream.flush()?;
-        self.read()
+        Ok(self.stream.flush()?)
     }
 
-    fn read(&mut self) -> Result<(u16, &[u8])> {
+    /// Waits for the answer to what was sent: the status and the body.
+    pub(crate) fn read(&mut self) -> Result<(u16, &[u8])> {
         const CHUNK: usize = 64 << 10;
         self.answer.clear();
         let mut whole = None;

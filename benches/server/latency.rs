@@ -6,16 +6,38 @@ use crate::running::Running;
 use crate::workload::Calls;
 use anyhow::{Context, Result, ensure};
 use emx::sample::Shape;
+use serde::Deserialize;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const CONNECTIONS: usize = 16;
-const REQUESTS_PER_SECOND: u64 = 1_000;
-const SECONDS: u64 = 20;
+pub(crate) const CONNECTIONS: usize = 16;
+pub(crate) const REQUESTS_PER_SECOND: u64 = 1_000;
+pub(crate) const SECONDS: u64 = 20;
 
 /// Writes that tell what the disk takes by itself.
 const DISK_WRITES: usize = 500;
+
+/// A request with one execution.
+pub(crate) struct Sent {
+    /// When its first byte was sent.
+    pub(crate) begun: Instant,
+    pub(crate) answered: Instant,
+    /// The execution's number in its tenant.
+    pub(crate) seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    seq: u64,
+}
+
+impl Sent {
+    /// How long its sender waited, milliseconds.
+    pub(crate) fn answer_ms(&self) -> f64 {
+        (self.answered - self.begun).as_secs_f64() * 1000.0
+    }
+}
 
 pub(crate) fn print(options: Options) -> Result<()> {
     let calls = Calls::prepare(REQUESTS_PER_SECOND * SECONDS, Shape::Ordered)?;
@@ -28,7 +50,8 @@ pub(crate) fn print(options: Options) -> Result<()> {
     for run in 1..=options.repeats {
         let server = Running::start("server")?;
         let disk = sync_times(&server)?;
-        let times = send(&server, &calls)?;
+        let mut times: Vec<f64> = send(&server, &calls)?.iter().map(Sent::answer_ms).collect();
+        times.sort_by(f64::total_cmp);
         let q = |sorted: &[f64], n| quantile(sorted, n);
         println!(
             "| {run} | 4 KiB and fdatasync | {:.2} | {:.2} | {:.2} | |",
@@ -47,28 +70,25 @@ pub(crate) fn print(options: Options) -> Result<()> {
     Ok(())
 }
 
-fn send(server: &Running, calls: &Calls) -> Result<Vec<f64>> {
-    let mut whole = Vec::new();
-    let file = calls.open()?;
-    let mut lines: Vec<Vec<u8>> = Vec::new();
-    for n in 0..calls.len() {
-        calls.read(&file, n, &mut whole)?;
-        lines.extend(whole.split(|&b| b == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec));
-    }
+/// Sends each execution of `calls` in a request of its own, when it is due.
+pub(crate) fn send(server: &Running, calls: &Calls) -> Result<Vec<Sent>> {
+    let lines = lines_of(calls)?;
     let start = now() + Duration::from_millis(200); // every client is connected by then
     let lines = &lines;
-    let caller = move |first: usize| -> Result<Vec<f64>> {
+    let caller = move |first: usize| -> Result<Vec<Sent>> {
         let mut client = server.client(&server.key)?;
-        let mut times = Vec::new();
+        let mut sent = Vec::new();
         for (n, line) in lines.iter().enumerate().skip(first).step_by(CONNECTIONS) {
             wait_until(start + Duration::from_secs_f64(n as f64 / REQUESTS_PER_SECOND as f64));
-            let called = now();
+            let begun = now();
             let kind = "Content-Type: application/json\r\n";
             let (status, text) = client.call("POST", "/api/v1/executions", kind, line)?;
             ensure!(status == 201, "{status}: {}", String::from_utf8_lossy(text));
-            times.push(called.elapsed().as_secs_f64() * 1000.0);
+            let answered = now();
+            let Stored { seq } = serde_json::from_slice(text)?;
+            sent.push(Sent { begun, answered, seq });
         }
-        Ok(times)
+        Ok(sent)
     };
     let mut all = Vec::new();
     std::thread::scope(|scope| -> Result<()> {
@@ -78,8 +98,18 @@ fn send(server: &Running, calls: &Calls) -> Result<Vec<f64>> {
         }
         Ok(())
     })?;
-    all.sort_by(f64::total_cmp);
     Ok(all)
+}
+
+/// Every execution of `calls`.
+pub(crate) fn lines_of(calls: &Calls) -> Result<Vec<Vec<u8>>> {
+    let (file, mut whole) = (calls.open()?, Vec::new());
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    for n in 0..calls.len() {
+        calls.read(&file, n, &mut whole)?;
+        lines.extend(whole.split(|&b| b == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec));
+    }
+    Ok(lines)
 }
 
 /// What the disk takes for 4 KiB written and synced, milliseconds, ascending.

@@ -1,8 +1,8 @@
 //! Measures the server as its clients see it, over TLS, with everything on.
 //!
-//! `cargo bench --bench server -- <load|latency|requests|questions|page|all> [--rows N] [--repeats N]`.
-//! The server is the real binary in a process of its own, whose processor time and memory are read from
-//! `/proc`; the clients live in this one.
+//! `cargo bench --bench server -- <load|latency|requests|questions|page|live|slow|fan-out|all> [--rows N]
+//! [--repeats N]`. The server is the real binary in a process of its own, whose processor time and
+//! memory are read from `/proc`; the clients live in this one.
 
 #[path = "../../tests/support/browser.rs"]
 mod browser;
@@ -16,12 +16,20 @@ mod measure;
 mod workload;
 
 mod client;
+mod crowd;
+mod fan_out;
 mod latency;
+mod live;
 mod load;
 mod page;
+mod peer;
+mod process;
 mod questions;
 mod requests;
 mod running;
+mod slow;
+mod socket;
+mod told;
 
 use anyhow::{Context, Result, bail};
 
@@ -34,17 +42,20 @@ struct Options {
     repeats: usize,
 }
 
-const USAGE: &str = "usage: cargo bench --bench server -- <load|latency|requests|questions|page|all> \
-     [--rows N] [--repeats N]";
+const USAGE: &str = "usage: cargo bench --bench server -- \
+     <load|latency|requests|questions|page|live|slow|fan-out|all> [--rows N] [--repeats N]";
 
 type Measurement = fn(Options) -> Result<()>;
 
-const MEASUREMENTS: [(&str, Measurement); 5] = [
+const MEASUREMENTS: [(&str, Measurement); 8] = [
     ("load", load::print),
     ("latency", latency::print),
     ("requests", requests::print),
     ("questions", questions::print),
     ("page", page::print),
+    ("live", live::print),
+    ("slow", slow::print),
+    ("fan-out", fan_out::print),
 ];
 
 fn main() -> Result<()> {

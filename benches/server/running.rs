@@ -1,11 +1,12 @@
 //! The real server in a process of its own, and what it costs.
 
 use crate::client::{Client, Trust};
+use crate::process::Process;
 use crate::workload::fresh_directory;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long a server may take to start, and to become idle.
@@ -18,24 +19,25 @@ const IDLE: Duration = Duration::from_secs(7);
 const IDLE_CPU: Duration = Duration::from_millis(50);
 const IDLE_LOOKS_MAX: usize = 60;
 
+/// The variable that says how many connections there may be from one address.
+pub(crate) const PER_ADDRESS_MAX: &str = "EMX_SERVER__CONNECTIONS_PER_ADDRESS_MAX";
+
 /// A server with one tenant, its address and a key for it.
 pub(crate) struct Running {
-    process: Child,
+    pub(crate) process: Process,
     pub(crate) trust: Trust,
     pub(crate) key: String,
     pub(crate) directory: PathBuf,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = self.process.kill();
-        let _gone = self.process.wait();
-    }
-}
-
 impl Running {
     /// Starts one in the empty directory `name`.
     pub(crate) fn start(name: &str) -> Result<Self> {
+        Self::start_with(name, &[])
+    }
+
+    /// Starts one in the empty directory `name`, with settings as variables of its environment.
+    pub(crate) fn start_with(name: &str, settings: &[(&str, String)]) -> Result<Self> {
         let directory = fresh_directory(name)?;
         let ready = directory.join("ready.json");
         let data = directory.join("data");
@@ -44,9 +46,11 @@ impl Running {
             .arg(&ready)
             .arg("--data-dir")
             .arg(&data)
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()?;
+        let process = Process(process);
         let mut looks = 0;
         while !ready.exists() {
             ensure!(looks < START_LOOKS_MAX, "the server does not start");
@@ -86,22 +90,14 @@ impl Running {
         Client::connect(&self.trust, key)
     }
 
-    /// User and system time of the server until now (proc_pid_stat(5); ticks of 10 ms).
+    /// User and system time of the server until now.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        const TICK: Duration = Duration::from_millis(10);
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let fields: Vec<&str> =
-            stat.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |n: usize| -> Result<u32> { Ok(fields.get(n).context("no time")?.parse()?) };
-        Ok(TICK * (ticks(11)? + ticks(12)?))
+        self.process.cpu()
     }
 
-    /// A size of the server's memory, bytes: `VmHWM` (the most) or `VmRSS` (now).
+    /// A size of the server's memory, bytes: `VmHWM:` (the most) or `VmRSS:` (now).
     pub(crate) fn memory(&self, name: &str) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find(|line| line.starts_with(name)).context("no such size")?;
-        let kib: u64 = line.split_whitespace().nth(1).context("no size")?.parse()?;
-        Ok(kib << 10)
+        self.process.memory(name)
     }
 
     /// Waits until the server has nothing left to do.
