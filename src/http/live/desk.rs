@@ -179,13 +179,16 @@ impl Desk {
         self.watcher.channel.leave(registration).await;
     }
 
-    /// Sends some of what is in the outbox, if there is something.
+    /// Sends some of what is in the outbox; `false` if there is nothing.
     pub(super) fn take<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         wire: &mut Wire<S>,
         bytes_max: usize,
-    ) {
+    ) -> bool {
         let taken = self.watcher.outbox.take(bytes_max);
+        if taken.updates.is_empty() && taken.lagged.is_empty() {
+            return false;
+        }
         for queued in taken.updates {
             if let Some(subscription) = self.find(queued.registration) {
                 wire.send_text(&subscription.head, &queued.text);
@@ -198,6 +201,7 @@ impl Desk {
             self.say(wire, Some(&id), "lagged", &json!({ "from_seq": from }), Some(from));
             self.waiting.push_back(registration);
         }
+        true
     }
 
     /// Begins the next step, unless one is being taken.

@@ -7,9 +7,10 @@
 
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use storage::row::Seq;
-use tokio::sync::Notify;
 
 /// Most updates that wait: two thirds of a second at one each 5 ms.
 const UPDATES_MAX: usize = 128;
@@ -42,7 +43,6 @@ pub(super) struct Queued {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     inner: Mutex<Inner>,
-    news: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +52,11 @@ struct Inner {
     live: Vec<Registration>,
     lagged: Vec<(Registration, Seq)>,
     closing: Option<Closing>,
+    /// Something has happened of which the owner was not told.
+    has_news: bool,
+    /// The owner, while it waits for that. It lies here and not beside the lock, for whoever puts
+    /// something into thousands of these mostly waits for memory.
+    waiting: Option<Waker>,
 }
 
 /// What was taken out.
@@ -67,9 +72,18 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once something was put in, or the connection is to be closed.
+    /// Returns once something was put in, or the connection is to be closed. For its owner alone: only
+    /// the last who asked is told.
     pub(super) async fn news(&self) {
-        self.news.notified().await;
+        poll_fn(|cx| {
+            let mut inner = self.lock();
+            if std::mem::take(&mut inner.has_news) {
+                return Poll::Ready(());
+            }
+            inner.waiting = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Lets updates in for `registration`.
@@ -93,8 +107,7 @@ impl Outbox {
             inner.drop_all();
             inner.lag(registration, first);
         }
-        drop(inner);
-        self.news.notify_one();
+        Inner::tell(inner);
         fits
     }
 
@@ -105,8 +118,7 @@ impl Outbox {
         let from = queued.map_or(from, |queued| queued.first);
         inner.forget(registration);
         inner.lag(registration, from);
-        drop(inner);
-        self.news.notify_one();
+        Inner::tell(inner);
     }
 
     /// Lets nothing more in for `registration`, and drops what is there.
@@ -135,8 +147,9 @@ impl Outbox {
 
     /// Has the connection closed.
     pub(super) fn close(&self, closing: Closing) {
-        self.lock().closing.get_or_insert(closing);
-        self.news.notify_one();
+        let mut inner = self.lock();
+        inner.closing.get_or_insert(closing);
+        Inner::tell(inner);
     }
 
     /// Whether, and why, the connection is to be closed.
@@ -146,6 +159,16 @@ impl Outbox {
 }
 
 impl Inner {
+    /// Tells the owner that something has happened, and ends what was done under the lock.
+    fn tell(mut inner: MutexGuard<'_, Self>) {
+        inner.has_news = true;
+        let waiting = inner.waiting.take();
+        drop(inner);
+        if let Some(owner) = waiting {
+            owner.wake();
+        }
+    }
+
     fn forget(&mut self, registration: Registration) {
         self.queue.retain(|queued| queued.registration != registration);
         self.bytes = self.queue.iter().map(|queued| queued.text.len()).sum();

@@ -145,8 +145,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     Closing::Failed => Farewell::FAILED,
                 });
             }
-            if self.wire.is_drained() {
-                self.desk.take(&mut self.wire, TAKEN_BYTES);
+            while self.wire.is_drained() && self.desk.take(&mut self.wire, TAKEN_BYTES) {
+                self.wire.send().await;
             }
             if self.wire.is_drained() {
                 self.desk.go_on();

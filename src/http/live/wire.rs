@@ -5,15 +5,21 @@
 //! each text into it. Texts go out in frames of at most [`FRAME_BYTES`], so that neither the library's
 //! buffer nor TLS's grows with the longest text.
 //!
+//! The socket is looked into only when something may have come: what is sent wakes a connection far more
+//! often, and looking costs as much as encrypting a text.
+//!
 //! *Invariants*: bounded memory, whatever either end does. Waiting for an [`Event`] may be given up at
 //! any time and nothing is lost.
 
 use bytes::{Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
 use futures_util::{Sink, Stream};
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
@@ -29,8 +35,8 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// Longest frame that is sent.
 const FRAME_BYTES: usize = 8 << 10;
 
-/// Read at once; allocated for each connection.
-const READ_BYTES: usize = 4 << 10;
+/// Read at once; allocated for each connection, and more than it says in its life.
+const READ_BYTES: usize = 1 << 10;
 
 /// Most bytes of frames that wait in the library's buffer: one that waits, one that is put in, and a
 /// few answers to pings.
@@ -53,6 +59,7 @@ pub(super) enum Event {
 /// One WebSocket.
 pub(super) struct Wire<S> {
     socket: WebSocketStream<Metered<S>>,
+    ear: Arc<Ear>,
     unsent: VecDeque<Message>,
     /// Something was handed to the library and may not be on its way.
     unflushed: bool,
@@ -72,7 +79,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let stream = Metered { stream, allowance };
         let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        Self { socket, unsent: VecDeque::new(), unflushed: false, stuck_since: None }
+        let (ear, unsent) = (Arc::default(), VecDeque::new());
+        Self { socket, ear, unsent, unflushed: false, stuck_since: None }
     }
 
     /// Lets so many bytes more in.
@@ -132,6 +140,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.unsent.clear();
     }
 
+    /// Sends what waits, as far as the other end takes it now. Where it is gone, [`event`](Self::event)
+    /// says so.
+    pub(super) async fn send(&mut self) {
+        std::future::poll_fn(|cx| {
+            let _told_by_event = self.poll_send(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     /// Sends what waits, whatever comes meanwhile. Gives up where it cannot be sent.
     pub(super) async fn flush(&mut self) {
         let _gone = std::future::poll_fn(|cx| self.poll_send(cx)).await;
@@ -161,11 +179,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Poll::Pending => {}
             }
         }
-        match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+        match ready!(self.poll_receive(cx)) {
             Some(Ok(message)) => Poll::Ready(Event::Received(message)),
             Some(Err(error)) => Poll::Ready(Event::Ended(Some(error))),
             None => Poll::Ready(Event::Ended(None)),
         }
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        self.ear.owner.register(cx.waker());
+        if self.ear.is_quiet.swap(true, Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        let waker = Waker::from(Arc::clone(&self.ear));
+        let received =
+            ready!(Pin::new(&mut self.socket).poll_next(&mut Context::from_waker(&waker)));
+        // There may be more, of which nobody tells again.
+        self.ear.is_quiet.store(false, Ordering::Relaxed);
+        Poll::Ready(received)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -191,6 +222,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.unflushed = false;
         self.unsent.shrink_to(UNSENT_MAX / 16);
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Hears that something may have come, and wakes the connection.
+#[derive(Debug, Default)]
+struct Ear {
+    /// Nothing was heard since the socket was looked into.
+    is_quiet: AtomicBool,
+    owner: AtomicWaker,
+}
+
+impl Wake for Ear {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_quiet.store(false, Ordering::Release);
+        self.owner.wake();
     }
 }
 
