@@ -244,6 +244,52 @@ fn whoever_is_silent_is_closed_at_the_deadline_and_nobody_waits_for_it() {
     server.end();
 }
 
+/// A connection of which the system keeps little that was not read.
+fn connect_narrow(server: &Server) -> Peer {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let connecting = async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 << 10).unwrap();
+        socket.connect(server.address).await.unwrap().into_std().unwrap()
+    };
+    let tcp = runtime.block_on(connecting);
+    tcp.set_nonblocking(false).unwrap();
+    Peer::over(tcp, server.client("http/1.1")).unwrap()
+}
+
+/// An answer that was made at once and is read for longer than anybody may be idle.
+#[test]
+fn whoever_reads_slowly_but_steadily_gets_the_whole_of_a_long_answer() {
+    const HOSTS: usize = 60_000;
+    const READ_A_SECOND: usize = 300 << 10;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let key = server.sign_in();
+    let row = |n: usize| format!("{{\"command\":\"make\",\"host\":\"{n:0240}\"}}\n");
+    let rows: String = (0..HOSTS).map(row).collect();
+    let ask = Ask::post("/api/v1/executions/batch").bearer(&key);
+    assert_eq!(server.ask(&ask.body("application/x-ndjson", rows)).status, 200);
+
+    let mut peer = connect_narrow(&server);
+    let question = r#"{"metrics":["count"],"group_by":["host"],"limit":1000000}"#;
+    peer.send(&Ask::post("/api/v1/query").bearer(&key).json(question).bytes()).unwrap();
+    let (_never, pace) = channel::<()>();
+    let (started, mut answer, mut piece) = (now(), Vec::new(), vec![0; 16 << 10]);
+    while !answer.ends_with(b"\"truncated\":false}") {
+        let read = peer.read(&mut piece).unwrap();
+        assert!(read > 0, "cut after {} bytes and {:?}", answer.len(), started.elapsed());
+        answer.extend_from_slice(&piece[..read]);
+        let is_ahead = answer.len() > (started.elapsed().as_secs() as usize + 1) * READ_A_SECOND;
+        if is_soak() && is_ahead {
+            assert_eq!(pace.recv_timeout(PACE), Err(RecvTimeoutError::Timeout));
+        }
+    }
+    let lasted = started.elapsed();
+    println!("{} bytes in {lasted:.1?}", answer.len());
+    assert!(!is_soak() || lasted > HEADERS_MAX + Duration::from_secs(10), "{lasted:?}");
+    server.end();
+}
+
 /// A connection from another address of this machine.
 fn connect_from(source: [u8; 4], server: &Server) -> std::io::Result<Peer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,8 +1,8 @@
 //! Memory for the bodies of requests that are on their way, one bound over all of them: however many
 //! peers begin large bodies together, the process keeps within it.
 //!
-//! A body of one piece is not counted: it lies in the connection's own buffer, of which there are at
-//! most as many as connections.
+//! Not counted are bodies of one piece and those that may not be long: how many of them there can be is
+//! bounded by the connections and by what each connection's window lets in.
 
 use super::problem::Problem;
 use crate::model::problem::writing::BUSY;
@@ -14,8 +14,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const BYTES_MAX: usize = 256 << 20;
 /// Room is counted in pieces of so many bytes.
 const PIECE_BYTES: usize = 4 << 10;
-/// Room that a body takes at first; it doubles as the body grows.
-const FIRST_BYTES: usize = 64 << 10;
 
 /// The room that is left. Clones share it.
 #[derive(Clone, Debug)]
@@ -29,7 +27,8 @@ impl Default for BodyRoom {
 
 /// A body as far as it has come, and the room that it takes.
 pub(super) struct Gathering {
-    room: BodyRoom,
+    /// `None`: it is not counted.
+    room: Option<BodyRoom>,
     taken: Option<OwnedSemaphorePermit>,
     bytes: Vec<u8>,
 }
@@ -47,11 +46,6 @@ impl AsRef<[u8]> for Gathered {
 }
 
 impl BodyRoom {
-    /// The beginning of a body.
-    pub(super) fn gather(&self) -> Gathering {
-        Gathering { room: self.clone(), taken: None, bytes: Vec::new() }
-    }
-
     /// Takes room for at least `bytes`.
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let pieces = u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX);
@@ -62,6 +56,11 @@ impl BodyRoom {
 }
 
 impl Gathering {
+    /// The beginning of a body that is counted against `room`, or not at all.
+    pub(super) fn new(room: Option<BodyRoom>) -> Self {
+        Self { room, taken: None, bytes: Vec::new() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -70,12 +69,13 @@ impl Gathering {
     pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), Problem> {
         let needed = self.bytes.len() + chunk.len();
         if needed > self.bytes.capacity() {
-            let wanted = needed.max(2 * self.bytes.capacity()).max(FIRST_BYTES);
-            let more = self.room.take(wanted - self.bytes.capacity())?;
+            let wanted = needed.max(2 * self.bytes.capacity());
+            let more = wanted - self.bytes.capacity();
+            let more = self.room.as_ref().map(|room| room.take(more)).transpose()?;
             self.bytes.reserve_exact(wanted - self.bytes.len());
-            match &mut self.taken {
-                Some(taken) => taken.merge(more),
-                None => self.taken = Some(more),
+            match (&mut self.taken, more) {
+                (Some(taken), Some(more)) => taken.merge(more),
+                (taken, more) => *taken = more,
             }
         }
         self.bytes.extend_from_slice(chunk);
@@ -99,7 +99,7 @@ mod tests {
         let chunk = vec![7; 1 << 20];
         let mut bodies: Vec<Gathering> = Vec::new();
         let refused = loop {
-            let mut body = room.gather();
+            let mut body = Gathering::new(Some(room.clone()));
             if let Err(problem) = (0..4).try_for_each(|_| body.push(&chunk)) {
                 break problem;
             }

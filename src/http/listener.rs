@@ -6,7 +6,8 @@
 //! - it says nothing, or not enough, before the handshake is done: [`HANDSHAKE_MAX`];
 //! - it sends a request's headers slowly or not at all (HTTP/1.1): [`HEADERS_MAX`];
 //! - it has no request under way (HTTP/2): [`IDLE_MAX`], whatever else it sends;
-//! - it does not take what is written to it, or over HTTP/2 lets nothing be written: [`UNREAD_MAX`];
+//! - it does not take what is written to it, takes less than a piece of an answer in that time, or
+//!   over HTTP/2 lets nothing of it be written: [`UNREAD_MAX`];
 //! - it goes on sending a body that was refused: [`DISCARD_MAX`];
 //! - it sends a body slowly: `request` has those.
 //!
@@ -18,6 +19,7 @@ use super::request::Arrived;
 use super::stream::{Activity, Answering, Unread, UntilSent, Watched};
 use crate::identity::throttle::network;
 use crate::runtime::tasks::Tasks;
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::UPGRADE;
 use hyper::{Request, Response, Uri, server::conn};
@@ -41,7 +43,7 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const HEADERS_MAX: Duration = Duration::from_secs(30);
 /// Longest time without a request under way (HTTP/2).
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Longest time that written bytes are not taken, or that no more of any answer may be written.
+/// Longest time that written bytes are not taken, or that nothing more of an answer may be written.
 const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// Longest time that a peer is heard out which sends what nobody will read.
 const DISCARD_MAX: Duration = Duration::from_secs(30);
@@ -173,7 +175,7 @@ pub(super) trait HttpService:
     + Sync
     + 'static
 {
-    type Body: hyper::body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+    type Body: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
         + 'static;
 }
@@ -186,8 +188,7 @@ where
         + Sync
         + 'static,
     S::Future: Send + 'static,
-    B: hyper::body::Body + Send + 'static,
-    B::Data: Send,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     type Body = B;

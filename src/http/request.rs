@@ -1,7 +1,7 @@
 //! A request, taken apart once: who is at the other end, what was asked, and a body that is read
 //! only up to a bound and only for so long.
 
-use super::body_room::BodyRoom;
+use super::body_room::{BodyRoom, Gathering};
 use super::fault::Fault;
 use super::listener::Link;
 use super::problem::Problem;
@@ -32,6 +32,10 @@ const BODY_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// refused for its headers need not cost its connection.
 const SKIPPED_BYTES_MAX: usize = 64 << 10;
 const SKIPPED_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Bodies that may not be longer are not counted against the room for bodies, bytes: whoever is not
+/// known must not be able to take that room.
+const UNCOUNTED_BYTES_MAX: usize = 64 << 10;
 
 /// Longest body of an ordinary request, bytes: a question, a login, a key's name.
 pub(super) const JSON_BYTES_MAX: usize = 256 << 10;
@@ -164,7 +168,8 @@ impl Request {
             return Err(too_large(bytes_max));
         }
         let Some(second) = self.chunk().await? else { return Ok(first) };
-        let mut whole = self.room.gather();
+        let is_counted = bytes_max > UNCOUNTED_BYTES_MAX;
+        let mut whole = Gathering::new(is_counted.then(|| self.room.clone()));
         whole.push(&first)?;
         drop(first);
         let mut next = Some(second);
@@ -195,8 +200,16 @@ impl Request {
 
     /// The body as a JSON object of known fields.
     pub(super) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        self.json_within(JSON_BYTES_MAX).await
+    }
+
+    /// The same for a body of at most `bytes_max`.
+    pub(super) async fn json_within<T: DeserializeOwned>(
+        &mut self,
+        bytes_max: usize,
+    ) -> Result<T, Problem> {
         self.expect_json()?;
-        let bytes = self.bytes(JSON_BYTES_MAX).await?;
+        let bytes = self.bytes(bytes_max).await?;
         read_json(&bytes)
     }
 

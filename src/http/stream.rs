@@ -1,16 +1,18 @@
 //! A socket that remembers whether its peer takes what is written, and whether it asks anything.
 
 use super::request::Arrived;
+use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Request, Response, Version};
 use pin_project_lite::pin_project;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,10 +35,11 @@ struct Inner {
     rest_comes: AtomicBool,
     /// Milliseconds after `start`, plus one, since which such a rest is thrown away; 0: none is.
     discards_since: AtomicU64,
-    /// Answers of which a piece was handed over, and no more asked for yet.
-    handed: AtomicUsize,
-    /// Milliseconds after `start` at which a piece of an answer was last asked for.
-    last_asked: AtomicU64,
+    /// Answers of which a piece was handed over, and no more asked for yet: by a number, since when,
+    /// milliseconds after `start`.
+    handed: Mutex<HashMap<u64, u64>>,
+    /// The number of the next piece.
+    next_piece: AtomicU64,
 }
 
 impl Default for Activity {
@@ -48,8 +51,8 @@ impl Default for Activity {
             under_way: AtomicUsize::new(0),
             rest_comes: AtomicBool::new(false),
             discards_since: AtomicU64::new(0),
-            handed: AtomicUsize::new(0),
-            last_asked: AtomicU64::new(0),
+            handed: Mutex::default(),
+            next_piece: AtomicU64::new(0),
         }))
     }
 }
@@ -82,13 +85,16 @@ impl Activity {
         since > 0 && (self.elapsed_ms() + 1).saturating_sub(since) >= time.as_millis() as u64
     }
 
-    /// Whether for so long no more of any answer was asked for, although there is more: the peer of an
-    /// HTTP/2 connection takes bytes, but gives its streams no window. An answer whose next piece is
-    /// being made does not count.
+    /// Whether for so long nothing more of some answer was asked for, although there is more: its peer
+    /// takes less than a piece in that time, or over HTTP/2 gives it no window. An answer whose next
+    /// piece is being made does not count.
     pub(super) fn is_untaken_for(&self, time: Duration) -> bool {
-        let last = self.0.last_asked.load(Ordering::Relaxed);
-        self.0.handed.load(Ordering::Relaxed) > 0
-            && self.elapsed_ms().saturating_sub(last) >= time.as_millis() as u64
+        let (now, time) = (self.elapsed_ms(), time.as_millis() as u64);
+        self.handed().values().any(|since| now.saturating_sub(*since) >= time)
+    }
+
+    fn handed(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.0.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The peer sends something that nobody will read, and is to be heard out at the end.
@@ -214,31 +220,38 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 
 /// A piece of an answer that the connection has, and has not asked for the next one yet.
 #[derive(Debug)]
-struct HandedOver(Activity);
+struct HandedOver {
+    activity: Activity,
+    number: u64,
+}
 
 impl HandedOver {
     fn new(activity: &Activity) -> Self {
-        activity.0.last_asked.store(activity.elapsed_ms(), Ordering::Relaxed);
-        activity.0.handed.fetch_add(1, Ordering::Relaxed);
-        Self(activity.clone())
+        let number = activity.0.next_piece.fetch_add(1, Ordering::Relaxed);
+        activity.handed().insert(number, activity.elapsed_ms());
+        Self { activity: activity.clone(), number }
     }
 }
 
 impl Drop for HandedOver {
     fn drop(&mut self) {
-        self.0.0.last_asked.store(self.0.elapsed_ms(), Ordering::Relaxed);
-        self.0.0.handed.fetch_sub(1, Ordering::Relaxed);
+        self.activity.handed().remove(&self.number);
     }
 }
 
+/// Longest piece of an answer that the connection gets at once. What is handed over counts as sent: so
+/// this is what a slow peer may still lack of an answer when its request is no longer under way.
+const PIECE_BYTES: usize = 32 << 10;
+
 pin_project! {
-    /// A body that keeps its request under way until it has been sent.
+    /// A body that keeps its request under way until it has been sent, but for the last piece.
     #[derive(Debug)]
     pub(super) struct UntilSent<B> {
         #[pin]
         body: B,
         under_way: Option<UnderWay>,
         handed: Option<HandedOver>,
+        rest: Bytes,
     }
 }
 
@@ -248,33 +261,51 @@ impl<B: Body> UntilSent<B> {
     fn new(body: B, under_way: Option<UnderWay>) -> Self {
         let more = under_way.as_ref().filter(|_| !body.is_end_stream());
         let handed = more.map(|UnderWay(activity)| HandedOver::new(activity));
-        Self { body, under_way, handed }
+        Self { body, under_way, handed, rest: Bytes::new() }
     }
 }
 
-impl<B: Body> Body for UntilSent<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes>> Body for UntilSent<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
         *this.handed = None;
-        let frame = std::task::ready!(this.body.poll_frame(cx));
-        if let (Some(Ok(_)), Some(UnderWay(activity))) = (&frame, this.under_way) {
-            *this.handed = Some(HandedOver::new(activity));
-        }
-        Poll::Ready(frame)
+        let frame = if this.rest.is_empty() {
+            match std::task::ready!(this.body.poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        *this.rest = data;
+                        None
+                    }
+                    Err(trailers) => Some(trailers),
+                },
+                end => return Poll::Ready(end),
+            }
+        } else {
+            None
+        };
+        let piece = || Frame::data(this.rest.split_to(this.rest.len().min(PIECE_BYTES)));
+        let frame = frame.unwrap_or_else(piece);
+        *this.handed = this.under_way.as_ref().map(|UnderWay(activity)| HandedOver::new(activity));
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
     }
 }
 

@@ -27,6 +27,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// Longest body by which somebody signs in, bytes: whoever sends it is not known yet.
+const SIGN_IN_BYTES_MAX: usize = 16 << 10;
+
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route {
         method: Method::POST,
@@ -120,7 +123,8 @@ struct Login {
 }
 
 async fn login(mut call: Call) -> Answer {
-    let Login { tenant, email, password, cookie } = call.request.json().await?;
+    let Login { tenant, email, password, cookie } =
+        call.request.json_within(SIGN_IN_BYTES_MAX).await?;
     if cookie {
         own_origin(&call.request)?;
     }
@@ -146,7 +150,7 @@ struct Refresh {
 }
 
 async fn refresh(mut call: Call) -> Answer {
-    let Refresh { refresh_token } = call.request.json().await?;
+    let Refresh { refresh_token } = call.request.json_within(SIGN_IN_BYTES_MAX).await?;
     let (token, cookie) = match refresh_token {
         Some(token) => (token, false),
         None => {
