@@ -95,20 +95,22 @@ impl DbSlot {
         }
     }
 
-    /// Closes the file but for looking into it. `look` opens it for that, from what was open.
-    pub(super) fn only_look(
+    /// Whether the file is closed but for looking into it.
+    fn is_looked_into(&self) -> bool {
+        let slot = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*slot, Slot::Closed { look: Some(_), .. })
+    }
+
+    /// Closes the file but for looking into it. `look` opens it for that, from what there was.
+    fn only_look(
         &self,
         reason: &str,
         look: impl FnOnce(Option<Db>) -> Result<Db, StoreError>,
     ) -> Result<(), StoreError> {
         let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let open = match std::mem::replace(&mut *slot, Slot::closed(reason)) {
-            Slot::Closed { look: Some(db), .. } => {
-                *slot = Slot::Closed { reason: reason.to_owned(), look: Some(db) };
-                return Ok(());
-            }
-            Slot::Closed { look: None, .. } => None,
             Slot::Open(db) => Some(db),
+            Slot::Closed { look, .. } => look,
         };
         *slot = Slot::Closed { reason: reason.to_owned(), look: Some(look(open)?) };
         Ok(())
@@ -230,8 +232,9 @@ impl EmbeddedKeyspace {
         let cache_bytes = settings.page_cache_bytes;
         let is_suspect = rewrite::is_suspect(&*volume, path)?;
         if is_suspect {
+            let to = rewrite::begin_copy(&*volume, path, cache_bytes, mode)?;
             let from = Db::look(&*volume, path, cache_bytes)?;
-            rewrite::salvage(&*volume, path, &from, cache_bytes, mode)?;
+            rewrite::salvage(&*volume, path, &from, to)?;
         }
         let db = Db::open(&volume, path, cache_bytes, mode)?;
         if is_suspect {
@@ -313,6 +316,25 @@ impl EmbeddedKeyspace {
         Ok(writer)
     }
 
+    /// Puts a copy of the file in its place, while whoever reads looks into the old one.
+    fn rewrite_suspect(&self, reason: &str) -> Result<(), StoreError> {
+        let (volume, cache_bytes) = (&*self.volume, self.settings.page_cache_bytes);
+        let look = |open: Option<Db>| match open {
+            Some(db) => db.into_look(cache_bytes),
+            None => Db::look(volume, &self.path, cache_bytes),
+        };
+        rewrite::suspect(volume, &self.path);
+        if !self.home.db.is_looked_into() {
+            self.home.db.only_look(reason, look)?;
+        }
+        // While syncs go on failing the first of them fails here, and nothing more is done.
+        let to = rewrite::begin_copy(volume, &self.path, cache_bytes, self.mode)?;
+        // Opened once more, which checks what the file shows now: the system may have forgotten
+        // since what the disk never got, and a look that has failed reads nothing any more.
+        self.home.db.only_look(reason, look)?;
+        self.home.db.seen(|from| rewrite::salvage(volume, &self.path, from, to))?
+    }
+
     /// Closes the file, opens it again and takes everything in memory from it. If a sync had
     /// failed, the file is written anew first: the page cache may hold what the disk never got. Until
     /// that is done, whoever reads looks into the old one.
@@ -327,17 +349,15 @@ impl EmbeddedKeyspace {
         let must_rewrite = self.suspect.load(Ordering::SeqCst);
         let cache_bytes = self.settings.page_cache_bytes;
         if must_rewrite {
-            rewrite::suspect(&*self.volume, &self.path);
-            self.home.db.only_look(reason, |open| match open {
-                Some(db) => db.into_look(cache_bytes),
-                None => Db::look(&*self.volume, &self.path, cache_bytes),
-            })?;
-            self.home.db.seen(|from| {
-                rewrite::salvage(&*self.volume, &self.path, from, cache_bytes, self.mode)
-            })??;
+            self.rewrite_suspect(reason)?;
         }
-        let open = || Db::open(&self.volume, &self.path, cache_bytes, self.mode);
-        self.home.db.replace(open)?;
+        self.home.db.replace(|| {
+            // Closing it may have been what its sync failed at: then it is written anew next time.
+            if !must_rewrite && rewrite::is_suspect(&*self.volume, &self.path)? {
+                return Err(StoreError::Closed { reason: "its sync failed".to_owned() });
+            }
+            Db::open(&self.volume, &self.path, cache_bytes, self.mode)
+        })?;
         if must_rewrite {
             rewrite::acquit(&*self.volume, &self.path)?;
             self.suspect.store(false, Ordering::SeqCst);

@@ -72,6 +72,7 @@ impl EmbeddedKeyspace {
             is_replacing = true;
             self.home.db.replace(|| {
                 put_in_place(&*self.volume, &fresh, &self.path)?;
+                acquit(&*self.volume, &self.path)?; // if anything failed, it was with the old one
                 self.open_file()
             })
         });
@@ -146,25 +147,41 @@ fn held_bytes(state: &State) -> u64 {
     blocks + state.feed_bytes + state.table_bytes
 }
 
-/// After a failed sync: copies what the file `path` shows, which `from` looks into, into a fresh one,
-/// syncs that, and puts it in place. What was acknowledged lies before the failure and is on the
-/// disk. While syncs go on failing the first of them fails here, before anything was copied.
+/// The beginning of a copy of the file `path`, which has been synced once.
+pub(super) fn begin_copy(
+    volume: &dyn Volume,
+    path: &Path,
+    cache_bytes: usize,
+    mode: CommitMode,
+) -> Result<Db, StoreError> {
+    let fresh = fresh_path(path);
+    volume.remove_file(&fresh).map_err(io)?;
+    Db::create(volume, &fresh, cache_bytes, mode)
+}
+
+/// After a failed sync: copies what the file `path` shows, which `from` looks into, into what
+/// [`begin_copy`] gave, syncs that, and puts it in place. What was acknowledged lies before the failure
+/// and is on the disk. A copy that fails is removed: others may need its room.
 pub(super) fn salvage(
     volume: &dyn Volume,
     path: &Path,
     from: &Db,
-    cache_bytes: usize,
-    mode: CommitMode,
+    to: Db,
 ) -> Result<(), StoreError> {
     let fresh = fresh_path(path);
-    volume.remove_file(&fresh).map_err(io)?;
-    let to = Db::create(volume, &fresh, cache_bytes, mode)?;
+    let copied = copy_all(from, to).and_then(|()| put_in_place(volume, &fresh, path));
+    if copied.is_err() {
+        let _may_be_gone = volume.remove_file(&fresh);
+    }
+    copied
+}
+
+fn copy_all(from: &Db, to: Db) -> Result<(), StoreError> {
     copy_table(from, &to, BLOCKS, |_| true)?;
     copy_table(from, &to, PARTS, |_| true)?;
     copy_table(from, &to, DEAD, |_| true)?;
     copy_rest(from, &to)?;
-    to.close()?;
-    put_in_place(volume, &fresh, path)
+    to.close()
 }
 
 /// Marks the file as one whose page cache may show what the disk never got. The marker is not
