@@ -49,6 +49,8 @@ pub struct Parts {
     pub passwords: Pool,
     /// Tasks that live as long as the server.
     pub tasks: Tasks,
+    /// The same, on the threads that serve whoever watches.
+    pub watching: Tasks,
     /// The certificate in use.
     pub certificates: Arc<Certificates>,
     /// `<slug>.<base_domain>` names a tenant; empty: no host does.

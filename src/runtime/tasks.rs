@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,13 +13,24 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// The threads that tasks run on; none: those of whoever begins them.
+    threads: Option<Handle>,
 }
 
 impl Tasks {
+    /// The same group; what this one begins runs on `threads`.
+    pub fn on(&self, threads: Handle) -> Self {
+        Self { threads: Some(threads), ..self.clone() }
+    }
+
     /// Begins `task` in the background.
     #[expect(clippy::disallowed_methods, reason = "this module is where tasks begin")]
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(tokio::spawn(self.tracker.track_future(task)));
+        let task = self.tracker.track_future(task);
+        match &self.threads {
+            Some(threads) => drop(threads.spawn(task)),
+            None => drop(tokio::spawn(task)),
+        }
     }
 
     /// Counts `task` in this group: for one that somebody else begins.

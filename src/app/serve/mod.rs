@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::Engine;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Questions and large bodies that may wait for a processor, for each of them.
@@ -58,13 +59,10 @@ pub(super) struct Plan {
 pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     install_cryptography();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(io_threads(processors))
-        .enable_all()
-        .thread_name("emx-io")
-        .build()
-        .context("cannot start threads")?;
-    let (server, greeting) = open(plan, session, processors)?;
+    let runtime = start_threads("emx-io", io_threads(processors))?;
+    // One for each processor: a message to thousands who watch is work for all of them at once.
+    let watching = start_threads("emx-live", processors)?;
+    let (server, greeting) = open(plan, session, processors, watching.handle())?;
     if plan.demo {
         if !session.json {
             eprintln!("making up three months of executions");
@@ -78,6 +76,7 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     if !server.writers.stop(WRITERS_TIME_MAX) {
         tracing::error!("the writers did not end in time");
     }
+    watching.shutdown_timeout(WRITERS_TIME_MAX);
     runtime.shutdown_timeout(WRITERS_TIME_MAX);
     if let Some(file) = &plan.ready_file {
         let _may_be_gone = fs::remove_file(file);
@@ -97,14 +96,29 @@ struct Greeting {
     first: Option<first_start::Made>,
 }
 
-/// Threads for connections. What computes and what waits for a disk has threads of its own, so that half
-/// of the processors are enough; more of them wake each other: on two processors, two threads cost a
-/// fifth more a request than one.
+/// So many threads for async tasks.
+fn start_threads(name: &str, count: usize) -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(count)
+        .enable_all()
+        .thread_name(name)
+        .build()
+        .context("cannot start threads")
+}
+
+/// Threads for connections. What computes, what waits for a disk and who watches has threads of its own,
+/// so that half of the processors are enough; more of them wake each other: on two processors, two
+/// threads cost a fifth more a request than one.
 fn io_threads(processors: usize) -> usize {
     (processors / 2).max(1)
 }
 
-fn open(plan: &Plan, session: &Session, processors: usize) -> Result<(Arc<Server>, Greeting)> {
+fn open(
+    plan: &Plan,
+    session: &Session,
+    processors: usize,
+    watching: &Handle,
+) -> Result<(Arc<Server>, Greeting)> {
     let (settings, clock) = (session.settings(), session.clock.clone());
     first_start::make_directory(session.data_dir())?;
     let data = session.open_or_make()?;
@@ -123,7 +137,7 @@ fn open(plan: &Plan, session: &Session, processors: usize) -> Result<(Arc<Server
         names.push(plan.listen.ip().to_string());
     }
     let certificates = Certificates::open(session.data_dir(), source, &names, now_ms)?;
-    let live = Arc::new(Hub::new());
+    let (live, tasks) = (Arc::new(Hub::new()), Tasks::default());
     acts.engine.listen(live.listener());
     identity.on_revoked(live.revoker());
     let server = Server::new(Parts {
@@ -139,7 +153,8 @@ fn open(plan: &Plan, session: &Session, processors: usize) -> Result<(Arc<Server
         threads: Pool::of_threads(DISK_THREADS_MAX, DISK_WAITING_MAX),
         exports: Pool::of_threads(EXPORTS_MAX, EXPORTS_WAITING_MAX),
         passwords: Pool::of_threads(processors, PASSWORDS_WAITING_MAX),
-        tasks: Tasks::default(),
+        watching: tasks.on(watching.clone()),
+        tasks,
         certificates,
         base_domain: settings.server.base_domain.0.to_ascii_lowercase(),
         origins: settings.server.origins.0.clone(),

@@ -117,7 +117,7 @@ pub(in crate::http) async fn upgrade(
     let means = Means {
         clock: server.clock.clone(),
         threads: server.threads.clone(),
-        tasks: server.tasks.clone(),
+        tasks: server.watching.clone(),
     };
     let (caller, until_ms) = (admitted.caller, admitted.until_ms);
     let call =
@@ -143,8 +143,8 @@ struct Watching {
 }
 
 fn serve(server: &Arc<Server>, on_upgrade: OnUpgrade, link: Link, watching: Watching) {
-    let tasks = server.tasks.clone();
-    server.tasks.spawn(async move {
+    let tasks = server.watching.clone();
+    server.watching.spawn(async move {
         let Watching { watcher, pass, scope, means } = watching;
         let policy = Arc::clone(scope.policy().conditions());
         drop(scope); // the keyspace is the channel's to hold
