@@ -47,7 +47,7 @@ pub struct EngineSettings {
 impl Default for EngineSettings {
     fn default() -> Self {
         Self {
-            cache_bytes: 256 << 20,
+            cache_bytes: 512 << 20,
             page_cache_bytes: 0,
             open_keyspaces_max: 32,
             seal_rows: crate::block::ROWS_MAX,
