@@ -13,6 +13,8 @@
 //! 4. [`live`] pushes what happens to whoever watches, [`page`] gives the page, [`openapi`] describes
 //!    it all, [`measures`] counts it.
 //!
+//! Long bodies share the memory that [`body_room`] bounds, whoever sends them.
+//!
 //! *Invariants.* Async code here neither waits for a disk nor computes for more than half a
 //! millisecond. Only [`problem`] knows which status an error has. Every body, header, list and wait
 //! has a bound with a name.

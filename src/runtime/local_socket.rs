@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-/// Longest path that fits a socket's address on every system that we know of, bytes: macOS has 104,
-/// with the zero at its end.
+/// Longest path that fits a socket's address, bytes: the 108 of Linux have a zero at the end, and some
+/// are left free.
 const PATH_BYTES_MAX: usize = 103;
 
 /// The path by which a socket is bound or connected, for as long as this lives.
