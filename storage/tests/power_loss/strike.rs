@@ -44,6 +44,8 @@ struct Run {
     ledger: Ledger,
     fault: Fault,
     seed: u64,
+    /// Keyspaces whose rows were read while syncs failed.
+    looks: usize,
 }
 
 /// How an act ended.
@@ -76,8 +78,9 @@ impl Base {
         Ok(volume)
     }
 
-    /// Strikes at `point`. An error is a finding, with what the disk was asked for afterwards.
-    pub(crate) fn strike(&self, point: Point) -> Result<(), String> {
+    /// Strikes at `point`. Gives how many keyspaces were read while syncs failed; an error is a finding,
+    /// with what the disk was asked for afterwards.
+    pub(crate) fn strike(&self, point: Point) -> Result<usize, String> {
         const STEPS_SHOWN: usize = 24;
         let volume = self.volume.fork();
         volume.set_luck(point.seed);
@@ -109,7 +112,7 @@ impl Base {
         Ok(has_failed)
     }
 
-    fn live_through(&self, point: Point, volume: SimVolume) -> Result<(), String> {
+    fn live_through(&self, point: Point, volume: SimVolume) -> Result<usize, String> {
         let run = Run::new(self.open, volume, self.ledger.clone(), point);
         run.live_through(&self.struck, point)
     }
@@ -118,11 +121,12 @@ impl Base {
 impl Run {
     fn new(open: Open, volume: SimVolume, ledger: Ledger, point: Point) -> Self {
         let Point { fault, seed, .. } = point;
-        Self { open, volume, engine: None, ledger, fault, seed }
+        Self { open, volume, engine: None, ledger, fault, seed, looks: 0 }
     }
 
     /// Does `acts`, one of which is struck, and looks whether everything that was promised holds.
-    fn live_through(mut self, acts: &[Act], point: Point) -> Result<(), String> {
+    /// Gives how many keyspaces were read while syncs failed.
+    fn live_through(mut self, acts: &[Act], point: Point) -> Result<usize, String> {
         for act in acts {
             let end = self.perform(act)?;
             if self.volume.is_powered() {
@@ -143,7 +147,8 @@ impl Run {
         self.verify(&[]).map_err(|e| format!("at the end: {e}"))?;
         self.crash(point.seed.rotate_left(7) ^ point.at)?;
         self.verify(&[]).map_err(|e| format!("after a crash at the end: {e}"))?;
-        self.repeat_everything()
+        self.repeat_everything()?;
+        Ok(self.looks)
     }
 
     /// Whether somebody starts the process anew as soon as it reports an error. What the dead one
@@ -246,15 +251,17 @@ impl Run {
             _ => {}
         }
         if self.fault == Fault::SyncsFail {
-            self.rows_are_read()?;
+            self.looks += self.rows_are_read()?;
         }
         self.volume.heal();
         Ok(())
     }
 
-    /// While syncs fail, the rows of every keyspace that is open are those that were promised.
-    fn rows_are_read(&self) -> Result<(), String> {
-        let Some(engine) = &self.engine else { return Ok(()) };
+    /// While syncs fail, the rows of every keyspace that is open are those that were promised. Gives
+    /// how many are open.
+    fn rows_are_read(&self) -> Result<usize, String> {
+        let Some(engine) = &self.engine else { return Ok(0) };
+        let mut looks = 0;
         for (name, promised) in &self.ledger.keyspaces {
             let Some(keyspace) = engine.opened(name) else { continue };
             let rows = all_rows(&*keyspace).map_err(|finding| match finding {
@@ -267,8 +274,9 @@ impl Run {
             if found != promised.rows || shown != found.len() {
                 return Err(format!("`{name}` shows other rows than were promised"));
             }
+            looks += 1;
         }
-        Ok(())
+        Ok(looks)
     }
 
     /// Reads without asking every question.
