@@ -83,12 +83,13 @@ fn check(scenario: Scenario) -> usize {
     looks
 }
 
-/// As `check`, of a scenario during which keyspaces are open: some are read while syncs fail.
+/// As `check`, of a scenario during which keyspaces are open: of all its points, some read one while
+/// syncs fail. The few of a short run need not be among them.
 fn check_with_reading(scenario: Scenario) {
     let looks = check(scenario);
     println!("{looks} keyspaces read while syncs failed");
-    let is_one_point = std::env::var_os("EMX_POINT").is_some();
-    assert!(looks > 0 || is_one_point, "nothing was read while syncs failed");
+    let is_whole = points::is_soak() && std::env::var_os("EMX_POINT").is_none();
+    assert!(looks > 0 || !is_whole, "nothing was read while syncs failed");
 }
 
 #[test]
