@@ -3,6 +3,7 @@
 //! Modules stand in floors; each imports only from lower ones (`tests/architecture.rs`).
 
 pub mod app;
+pub mod audit;
 pub mod backup;
 pub mod config;
 pub mod http;

@@ -22,7 +22,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (5, &["backup", "transfer"]),
     (4, &["identity", "intake", "query"]),
     (3, &["tenancy"]),
-    (2, &["runtime", "process", "sample"]),
+    (2, &["audit", "runtime", "process", "sample"]),
     (1, &["model"]),
 ];
 

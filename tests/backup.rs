@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 use emx::backup::{self, BackupError, Source, TenantReport};
+use emx::tenancy::by::By;
 use emx::tenancy::registry::{Completion, NewTenant, Tenancy};
 use emx::tenancy::slug::Slug;
 use std::fs;
@@ -48,7 +49,7 @@ impl Installation {
 
     fn make(&self, slug: &str) {
         let new = NewTenant { slug: Slug::parse(slug).unwrap(), time_zone: "UTC".to_owned() };
-        self.tenancy.create(new, NOW_MS, |_| Ok(Completion::default())).unwrap();
+        self.tenancy.create(new, &By::operator(), NOW_MS, |_| Ok(Completion::default())).unwrap();
     }
 
     fn keyspace(&self, slug: &str) -> Arc<dyn Keyspace> {

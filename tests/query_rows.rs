@@ -4,7 +4,7 @@
 
 mod query_model;
 
-use emx::query::rows::{Page, RowsQuestion, by_id, page, ts_param};
+use emx::query::rows::{Page, RowsQuestion, by_id, page, time_param};
 use emx::query::{QueryError, Scope, render};
 use proptest::prelude::*;
 use query_model::fake::Fake;
@@ -151,9 +151,9 @@ fn an_id_gives_its_newest_row_that_may_be_seen() {
     assert_eq!(ts_of(&[], "b", None), None);
     assert_eq!(ts_of(&only_red(), "a", None), Some(5));
     assert_eq!(ts_of(&only_red(), "a", Some(9)), None);
-    assert_eq!(ts_param("1970-01-01T00:00:00.005Z").ok(), Some(5));
-    assert_eq!(ts_param("5").ok(), Some(5));
-    assert_eq!(ts_param("then").map_err(|e| e.code()), Err("invalid_time"));
+    assert_eq!(time_param("/ts", "1970-01-01T00:00:00.005Z").ok(), Some(5));
+    assert_eq!(time_param("/ts", "5").ok(), Some(5));
+    assert_eq!(time_param("/ts", "then").map_err(|e| e.code()), Err("invalid_time"));
 }
 
 #[test]

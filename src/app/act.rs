@@ -1,12 +1,14 @@
 //! Acts of administration. A command performs one on the data itself or, where a server has the
 //! data open, has the server perform it: the same act, with the same answer.
 
-use super::commands::{KeyAct, UserAct};
+use super::commands::{AuditAct, KeyAct, UserAct};
 use super::problem::Problem;
 use super::table::instant;
+use crate::audit::{self, Outcome};
 use crate::backup::{self, Manifest, OnProgress, Source};
 use crate::identity::Identity;
 use crate::runtime::clock::Clock;
+use crate::tenancy::by::By;
 use crate::tenancy::registry::{Completion, NewTenant, Tenancy};
 use crate::tenancy::slug::Slug;
 use crate::tenancy::tenant::Tenant;
@@ -39,6 +41,8 @@ pub(super) enum Act {
     User(UserAct),
     /// Something to be done with API keys.
     Key(KeyAct),
+    /// A look at the audit log.
+    Audit(AuditAct),
 }
 
 /// What acts are performed on.
@@ -62,14 +66,15 @@ impl Acts {
 
     /// Performs `act`.
     pub(super) fn perform(&self, act: Act) -> Result<Value> {
-        let (identity, tenancy) = (&*self.identity, &*self.tenancy);
+        let (identity, tenancy, by) = (&*self.identity, &*self.tenancy, By::operator());
         match act {
-            Act::User(act) => act.perform(identity, tenancy, self.clock.now_ms()),
-            Act::Key(act) => act.perform(identity, tenancy, self.clock.now_ms()),
+            Act::User(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
+            Act::Key(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
+            Act::Audit(act) => act.perform(tenancy),
             Act::TenantCreate { slug, time_zone } => {
                 let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
                 let now_ms = self.clock.now_ms();
-                let made = self.tenancy.create(new, now_ms, |_| Ok(Completion::default()))?;
+                let made = tenancy.create(new, &by, now_ms, |_| Ok(Completion::default()))?;
                 Ok(tenant_as_json(&made))
             }
             Act::TenantList => {
@@ -83,6 +88,19 @@ impl Acts {
 
     /// Makes the backup `to` and says what is in it.
     pub(super) fn back_up(&self, to: &Path, tell: OnProgress<'_>) -> Result<Value> {
+        let by = By::operator();
+        let event = by.did("backup.create", format!("file:{}", to.display()));
+        let tell_of = |outcome| {
+            let told = event.clone().ended(outcome).in_chain(audit::PLATFORM);
+            self.tenancy.log().tell(vec![told], self.clock.now_ms())
+        };
+        tell_of(Outcome::Begun)?;
+        let made = self.copy(to, tell);
+        tell_of(if made.is_ok() { Outcome::Done } else { Outcome::Failed })?;
+        made
+    }
+
+    fn copy(&self, to: &Path, tell: OnProgress<'_>) -> Result<Value> {
         let source = Source {
             engine: &self.engine,
             data_dir: &self.data_dir,

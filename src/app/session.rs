@@ -4,11 +4,13 @@ use super::act::{Act, Acts};
 use super::command_line::GlobalFlags;
 use super::problem::Failure;
 use super::remote::{Ask, Login, Remote};
+use crate::audit::Outcome;
 use crate::config::load::{self, Loaded, Sources};
 use crate::config::settings::{LogFormat, LogLevel, Settings};
 use crate::identity::Identity;
 use crate::identity::secret::MasterKey;
 use crate::runtime::clock::Clock;
+use crate::tenancy::by::By;
 use crate::tenancy::registry::{Tenancy, TenancyError};
 use crate::tenancy::scope::{Principal, TenantScope};
 use anyhow::{Context, Result};
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::embedded::{EmbeddedEngine, EngineSettings, PLATFORM_FILE, TENANTS};
 use storage::error::StoreError;
+use storage::row::TimeMs;
 use storage::volume::OsVolume;
 use tracing::level_filters::LevelFilter;
 
@@ -130,7 +133,8 @@ impl Session {
         let (engine, tenancy) = (data.engine, Arc::new(data.tenancy));
         let (data_dir, clock) = (self.data_dir().to_owned(), self.clock.clone());
         let master = MasterKey::load_or_make(self.data_dir())?;
-        let identity = Arc::new(Identity::start(tenancy.platform(), master, clock.now_ms())?);
+        let identity =
+            Arc::new(Identity::start(Arc::clone(tenancy.log()), master, clock.now_ms())?);
         Ok(Acts { engine, data_dir, tenancy, identity, clock })
     }
 
@@ -165,6 +169,20 @@ impl Data {
     /// Lets the person at the machine into the tenant called `slug`.
     pub(super) fn enter(&self, slug: &str) -> Result<TenantScope> {
         Ok(self.tenancy.enter(&Principal::LocalOperator, slug)?)
+    }
+
+    /// Tells in the audit log that the person at the machine did `action` in `tenant`.
+    pub(super) fn tell(
+        &self,
+        tenant: &TenantScope,
+        action: &str,
+        target: String,
+        outcome: Outcome,
+        now_ms: TimeMs,
+    ) -> Result<()> {
+        let by = By::operator();
+        let told = by.told(tenant.id(), by.did(action, target).ended(outcome));
+        Ok(self.tenancy.log().tell(told, now_ms)?)
     }
 }
 

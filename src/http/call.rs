@@ -3,8 +3,11 @@
 use super::problem::Problem;
 use super::request::Request;
 use super::server::Server;
+use crate::audit::{Outcome, Source, Told};
 use crate::query;
+use crate::tenancy::by::By;
 use crate::tenancy::scope::{Principal, TenantScope};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::ask::Budget;
@@ -35,6 +38,65 @@ impl Call {
     pub(super) fn principal(&self) -> Result<&Principal, Problem> {
         let nobody = || Problem::unauthorized("unauthorized", "sign in, or send an API key");
         self.caller.as_ref().map(|caller| &caller.principal).ok_or_else(nobody)
+    }
+
+    /// Where the request comes from.
+    pub(super) fn source(&self) -> Source {
+        self.request.source()
+    }
+
+    /// Whoever acts, and from where.
+    pub(super) fn by(&self) -> Result<By, Problem> {
+        Ok(By { principal: self.principal()?.clone(), source: self.source() })
+    }
+
+    /// Tells in the audit log of the scope's tenant that the caller reads rows: before the first are
+    /// shown in a while, others are counted. Reading goes on where nothing can be written, on a full disk
+    /// as while syncs fail; it is told once that is over.
+    pub(super) async fn tell_of_reading(
+        &self,
+        scope: &TenantScope,
+        action: &str,
+    ) -> Result<(), Problem> {
+        let by = self.by()?;
+        let told = by.told(scope.id(), by.did(action, String::new()));
+        let first: Vec<_> =
+            told.into_iter().filter_map(|told| self.server.tenancy.log().read(told)).collect();
+        if first.is_empty() {
+            return Ok(());
+        }
+        let (tenancy, now_ms) = (Arc::clone(&self.server.tenancy), self.server.clock.now_ms());
+        let tell = move || {
+            let log = tenancy.log();
+            if let Err(error) = log.tell(first.clone(), now_ms) {
+                tracing::warn!(%error, "that rows are read is not in the audit log yet");
+                first.into_iter().for_each(|told| drop(log.read(told)));
+            }
+        };
+        Ok(self.server.threads.run(tell).await?)
+    }
+
+    /// Tells in the audit log of the scope's tenant that `work` is begun, does it, and tells how it
+    /// ended: for acts whose effect lies outside of the log's own transactions.
+    pub(super) async fn told_around<R>(
+        &self,
+        scope: &TenantScope,
+        (action, target): (&str, String),
+        work: impl Future<Output = Result<R, Problem>>,
+    ) -> Result<R, Problem> {
+        let by = self.by()?;
+        let told = |outcome| by.told(scope.id(), by.did(action, target.clone()).ended(outcome));
+        self.tell(told(Outcome::Begun)).await?;
+        let done = work.await;
+        self.tell(told(if done.is_ok() { Outcome::Done } else { Outcome::Failed })).await?;
+        done
+    }
+
+    /// Tells something in the audit log, and waits until it is stored.
+    pub(super) async fn tell(&self, told: Vec<Told>) -> Result<(), Problem> {
+        let (tenancy, now_ms) = (Arc::clone(&self.server.tenancy), self.server.clock.now_ms());
+        let stored = self.server.threads.run(move || tenancy.log().tell(told, now_ms));
+        stored.await?.map_err(|error| Problem::of_store(&error))
     }
 
     /// The data that the caller asks about. Waits where its file must be opened first.

@@ -11,6 +11,9 @@ use super::reply::Reply;
 use super::request::{Arrived, Request, TARGET_BYTES_MAX, is_well_encoded};
 use super::route::{Answer, Found, NotFound, Routes};
 use super::server::Server;
+use crate::audit::{ANONYMOUS, Event, Outcome, PLATFORM};
+use crate::tenancy::id::TenantId;
+use crate::tenancy::scope::Principal;
 use bytes::Buf;
 use futures_util::future::Either;
 use futures_util::{FutureExt, Stream};
@@ -162,7 +165,7 @@ async fn answered(server: Arc<Server>, routes: &Routes, mut request: Request) ->
         Err(problem) => (Err(problem), None),
         Ok(Ok(found)) => {
             let index = found.index;
-            (route(&server, request, found).await, Some(index))
+            (route(&server, request, found, &id).await, Some(index))
         }
         Ok(Err(NotFound::Address)) => (page::answer(&server, &request), None),
         Ok(Err(NotFound::Method { allowed })) => (Err(Problem::method_not_allowed(&allowed)), None),
@@ -210,18 +213,56 @@ fn admit(
     Ok(caller)
 }
 
-async fn route(server: &Arc<Server>, mut request: Request, found: Found) -> Answer {
+async fn route(server: &Arc<Server>, mut request: Request, found: Found, id: &str) -> Answer {
     let now_ms = server.clock.now_ms();
+    let (arrived, route) = (Arc::clone(&request.arrived), found.route);
     let admitted = admit(server, &request, &found, now_ms);
-    if admitted.is_err() {
-        request.skip_body().await;
-    }
-    let caller = admitted?;
+    let caller = match admitted {
+        Ok(caller) => caller,
+        Err(problem) => {
+            let known = guard::authenticate(server, &request, now_ms).ok();
+            count_refused(
+                server,
+                known.as_ref(),
+                &arrived,
+                (&route.method, route.path),
+                id,
+                &problem,
+            );
+            request.skip_body().await;
+            return Err(problem);
+        }
+    };
+    let known = caller.as_ref().map(|caller| caller.principal.clone());
     let call = Call { server: Arc::clone(server), request, caller, params: found.params };
     // A panic is this request's own: its connection and everybody else's go on.
     let answer = AssertUnwindSafe((found.route.handler)(call)).catch_unwind().await;
-    let answer = answer.unwrap_or_else(|_| Err(Problem::internal(&"an answer panicked")))?;
+    let answer = answer.unwrap_or_else(|_| Err(Problem::internal(&"an answer panicked")));
+    let answer = answer.inspect_err(|problem| {
+        let address = (&route.method, route.path);
+        count_refused(server, known.as_ref(), &arrived, address, id, problem);
+    })?;
     Ok(if found.head { without_body(answer) } else { answer })
+}
+
+/// Counts for auditors that somebody was refused: in the chain of the tenant where the one who asks
+/// belongs, or in the platform's.
+fn count_refused(
+    server: &Server,
+    known: Option<&Principal>,
+    arrived: &Arrived,
+    (method, path): (&Method, &str),
+    id: &str,
+    problem: &Problem,
+) {
+    if !problem.is_refusal() {
+        return;
+    }
+    let actor = known.map_or_else(|| ANONYMOUS.to_owned(), Principal::subject);
+    let chain = known.and_then(Principal::tenant_id).map_or(PLATFORM, TenantId::as_str);
+    let event = Event::new(actor, &format!("{method} {path}"), String::new(), arrived.source(id));
+    let event = event.ended(Outcome::Refused).after(problem.code().into());
+    server.tenancy.log().count(event.in_chain(chain));
 }
 
 fn without_body(reply: Reply) -> Reply {
@@ -237,10 +278,14 @@ fn without_body(reply: Reply) -> Reply {
 async fn watched(server: Arc<Server>, request: Request, on_upgrade: Option<OnUpgrade>) -> Reply {
     let started = server.clock.instant();
     let (id, path) = (request.id.clone(), request.path.clone());
+    let arrived = Arc::clone(&request.arrived);
     let answer = match sound(&request) {
         Ok(()) => live::upgrade(&server, request, on_upgrade).await,
         Err(problem) => Err(problem),
     };
+    let answer = answer.inspect_err(|problem| {
+        count_refused(&server, None, &arrived, (&Method::GET, &path), &id, problem);
+    });
     let reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));
     finish(&server, reply, &id, None, (&Method::GET, &path), started)
 }

@@ -67,6 +67,14 @@ impl Problem {
         Self { status, code, detail, errors: Vec::new(), headers: Vec::new() }
     }
 
+    /// Whether it says that somebody may not, or not so often: auditors want to know.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+        )
+    }
+
     /// With where it is wrong.
     pub(super) fn at(
         mut self,

@@ -5,6 +5,7 @@ use super::body_room::{BodyRoom, Gathering};
 use super::fault::Fault;
 use super::listener::Link;
 use super::problem::Problem;
+use crate::audit::Source;
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
@@ -73,6 +74,13 @@ type Chunk = Result<Bytes, warp::Error>;
 struct Body(Pin<Box<dyn Stream<Item = Chunk> + Send + Sync>>);
 
 impl Arrived {
+    /// Where the request called `id` comes from, as the audit log tells it.
+    pub(super) fn source(&self, id: &str) -> Source {
+        let is_local = matches!(self.link, Link::Local);
+        let address = (!is_local).then(|| self.peer.ip().to_canonical());
+        Source { address, request_id: Some(id.into()) }
+    }
+
     /// The host that was asked for, without its port.
     pub(super) fn host(&self) -> Option<&str> {
         self.authority.as_ref().map(Authority::host)
@@ -102,6 +110,11 @@ impl Request {
     /// The headers.
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.arrived.headers
+    }
+
+    /// Where it comes from, as the audit log tells it.
+    pub(super) fn source(&self) -> Source {
+        self.arrived.source(&self.id)
     }
 
     /// Whether it is the person at the machine, by the socket in the data directory.

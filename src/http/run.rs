@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 
 /// How often it is stored when API keys were used last.
-const USES_EVERY: Duration = Duration::from_secs(60);
+const COUNTED_EVERY: Duration = Duration::from_secs(60);
 
 /// Where the server listens.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub async fn serve(server: Arc<Server>, endpoint: Endpoint) -> Result<(), TlsErr
     let tls = TlsAcceptor::from(server_config(&server.certificates)?);
     let service = dispatch::service(&server);
     watch_certificates(&server);
-    remember_uses(&server);
+    remember_counted(&server);
     let socket = accept(server, endpoint, tls, service).await;
     // Nobody is answered there any more; a start clears away what a crash leaves.
     let _may_be_gone = std::fs::remove_file(socket);
@@ -84,11 +84,12 @@ pub async fn reload(server: &Arc<Server>) {
     }
 }
 
-/// Stores now and then when API keys were used last.
-fn remember_uses(server: &Arc<Server>) {
+/// Stores now and then what is counted in memory: when API keys were used last, and for the audit log
+/// what was refused and read.
+fn remember_counted(server: &Arc<Server>) {
     let remembering = Arc::clone(server);
     server.tasks.spawn(async move {
-        let mut tick = tokio::time::interval(USES_EVERY);
+        let mut tick = tokio::time::interval(COUNTED_EVERY);
         let mut is_last = false;
         while !is_last {
             tokio::select! {
@@ -97,9 +98,17 @@ fn remember_uses(server: &Arc<Server>) {
             }
             let (identity, now_ms) =
                 (Arc::clone(&remembering.identity), remembering.clock.now_ms());
-            let stored = remembering.threads.run(move || identity.api_keys().flush_used(now_ms));
-            if let Ok(Err(error)) = stored.await {
-                tracing::warn!(%error, "when API keys were used last is not stored");
+            let log = Arc::clone(remembering.tenancy.log());
+            let stored = remembering.threads.run(move || {
+                if let Err(error) = identity.api_keys().flush_used(now_ms) {
+                    tracing::warn!(%error, "when API keys were used last is not stored");
+                }
+                if let Err(error) = log.flush(now_ms) {
+                    tracing::warn!(%error, "what was refused and read is not in the audit log yet");
+                }
+            });
+            if let Err(error) = stored.await {
+                tracing::warn!(%error, "what was counted is not stored");
             }
         }
     });

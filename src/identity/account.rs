@@ -8,10 +8,11 @@ use super::email::Email;
 use super::password::{Password, PasswordError};
 use super::session::SessionError;
 use super::user::{self, StoredUser, User};
+use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::Role;
-use crate::tenancy::record::write_surely;
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::sync::PoisonError;
 use storage::error::StoreError;
 use storage::row::TimeMs;
@@ -140,6 +141,7 @@ impl Identity {
         email: &Email,
         role: Role,
         password: &Password,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<Account, AccountError> {
         if role == Role::Ingest {
@@ -159,8 +161,9 @@ impl Identity {
         if user::of_tenant(&*self.platform, tenant_id)?.len() >= USERS_PER_TENANT_MAX {
             return Err(AccountError::TooMany);
         }
-        let creation = user.creation()?;
-        match write_surely(&*self.platform, &creation.expect, &creation.writes)? {
+        let event = by.did("user.create", target(&user.id)).after(told(&user));
+        let creation = user.creation()?.telling(by.told(tenant_id, event));
+        match creation.commit(&self.log, now_ms)? {
             true => Ok(user.into()),
             false => Err(AccountError::EmailTaken { email: email.clone() }),
         }
@@ -171,6 +174,7 @@ impl Identity {
         &self,
         tenant_id: &TenantId,
         user_id: &str,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<Account, AccountError> {
         let _alone = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +183,7 @@ impl Identity {
             return Err(AccountError::LastOwner { email: stored.user.email });
         }
         let changed = User { disabled: true, ..stored.user.clone() };
-        self.change_user(&stored, changed, None, now_ms)
+        self.change_user(&stored, changed, None, ("user.disable", by), now_ms)
     }
 
     /// Lets a user in again.
@@ -187,11 +191,12 @@ impl Identity {
         &self,
         tenant_id: &TenantId,
         user_id: &str,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<Account, AccountError> {
         let stored = self.stored_user(tenant_id, user_id)?;
         let changed = User { disabled: false, ..stored.user.clone() };
-        self.change_user(&stored, changed, None, now_ms)
+        self.change_user(&stored, changed, None, ("user.enable", by), now_ms)
     }
 
     /// Gives a user another password and ends the user's sessions. Hashes: some 15 ms.
@@ -200,12 +205,13 @@ impl Identity {
         tenant_id: &TenantId,
         user_id: &str,
         password: &Password,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<Account, AccountError> {
         let hash = self.passwords.hash(password)?;
         let stored = self.stored_user(tenant_id, user_id)?;
         let changed = User { password: hash, ..stored.user.clone() };
-        self.change_user(&stored, changed, None, now_ms)
+        self.change_user(&stored, changed, None, ("user.set_password", by), now_ms)
     }
 
     pub(super) fn stored_user(
@@ -220,15 +226,18 @@ impl Identity {
     }
 
     /// Makes `stored` into `changed` and ends its sessions but for the one called `except`, in one
-    /// transaction.
+    /// transaction, which tells that somebody did `action`.
     pub(super) fn change_user(
         &self,
         stored: &StoredUser,
         changed: User,
         except: Option<&str>,
+        (action, by): (&str, &By),
         now_ms: TimeMs,
     ) -> Result<Account, AccountError> {
-        let act = stored.change(&changed)?;
+        let event = by.did(action, target(&changed.id));
+        let event = event.before(told(&stored.user)).after(told(&changed));
+        let act = stored.change(&changed)?.telling(by.told(&changed.tenant_id, event));
         match self.sessions.end_all(&changed.id, except, &act, now_ms)? {
             true => Ok(changed.into()),
             false => Err(SessionError::Contended.into()),
@@ -239,4 +248,17 @@ impl Identity {
         let users = user::of_tenant(&*self.platform, &user.tenant_id)?;
         Ok(users.iter().any(|u| u.id != user.id && u.role == Role::Owner && !u.disabled))
     }
+}
+
+/// How the audit log calls a user.
+fn target(id: &str) -> String {
+    format!("user:{id}")
+}
+
+/// What the audit log tells of a user.
+fn told(user: &User) -> Value {
+    json!({
+        "email": user.email, "role": user.role, "platform": user.platform,
+        "disabled": user.disabled,
+    })
 }

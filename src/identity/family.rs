@@ -5,6 +5,7 @@
 //! Tokens lie under their hash.
 
 use super::opaque;
+use crate::audit::{Event, Source, Told};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::record::{self, absent, delete, put};
 use crate::tenancy::registry::Completion;
@@ -78,6 +79,12 @@ pub(super) struct StoredToken {
 }
 
 impl Family {
+    /// That something became of this session, from `source`, in its tenant's chain.
+    pub(super) fn told(&self, action: &str, source: &Source) -> Told {
+        let (actor, target) = (format!("user:{}", self.user_id), format!("session:{}", self.id));
+        Event::new(actor, action, target, source.clone()).in_chain(self.tenant_id.as_str())
+    }
+
     /// Whether it can go on no more at `now_ms`: by time, by rest or by the number of refreshes.
     pub(super) fn is_over(&self, now_ms: TimeMs) -> bool {
         now_ms >= self.until_ms
@@ -94,7 +101,7 @@ impl Family {
             put(OF_USER, &self.of_user_key(), MARK.into()),
             put(BY_END, &self.by_end_key(), MARK.into()),
         ];
-        Ok(Completion { expect: vec![absent(FAMILIES, id)], writes })
+        Ok(Completion { expect: vec![absent(FAMILIES, id)], writes, told: Vec::new() })
     }
 
     /// What removes the family and everything that is found by it.
@@ -140,7 +147,8 @@ impl StoredFamily {
             put(FAMILIES, family.id.as_bytes(), record::encode(&family)?),
         ];
         let token_is = present(TOKENS, &token.key, token.bytes.clone());
-        Ok((family, Completion { expect: vec![token_is, self.unchanged()], writes }))
+        let expect = vec![token_is, self.unchanged()];
+        Ok((family, Completion { expect, writes, told: Vec::new() }))
     }
 }
 

@@ -10,11 +10,15 @@ use super::api_key::{
 };
 use super::opaque::{self, SecretHash};
 use super::revocation::{Revocations, Revoked};
+use crate::audit::{AuditLog, Event};
+use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
-use crate::tenancy::record::{self, absent, delete, put, write_surely};
+use crate::tenancy::record::{self, absent, delete, put};
+use crate::tenancy::registry::Completion;
 use crate::tenancy::scope::Principal;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -86,6 +90,7 @@ impl Known {
 /// The API keys of this installation.
 pub struct ApiKeys {
     platform: Arc<dyn Tables>,
+    log: Arc<AuditLog>,
     revocations: Arc<Revocations>,
     known: RwLock<HashMap<Box<str>, Arc<Known>>>,
     /// Held while a key is changed.
@@ -100,9 +105,10 @@ impl fmt::Debug for ApiKeys {
 
 impl ApiKeys {
     pub(super) fn load(
-        platform: Arc<dyn Tables>,
+        log: Arc<AuditLog>,
         revocations: Arc<Revocations>,
     ) -> Result<Self, StoreError> {
+        let platform = Arc::clone(log.platform());
         let mut known = HashMap::new();
         for (key, bytes) in record::all(&*platform, API_KEYS, b"")? {
             let what = format!("{API_KEYS}/{}", String::from_utf8_lossy(&key));
@@ -112,7 +118,7 @@ impl ApiKeys {
             }
             known.insert(record.key.id.as_str().into(), Arc::new(Known::of(record)?));
         }
-        Ok(Self { platform, revocations, known: RwLock::new(known), change: Mutex::new(()) })
+        Ok(Self { platform, log, revocations, known: RwLock::new(known), change: Mutex::new(()) })
     }
 
     /// Who presents the key `text`. Reads memory only, some 130 ns.
@@ -133,12 +139,13 @@ impl ApiKeys {
         &self,
         tenant_id: &TenantId,
         new: NewApiKey,
-        by: &Principal,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<MadeApiKey, ApiKeyError> {
         let NewApiKey { name, role, expires_ms } = new;
         check_name(&name)?;
-        if !by.may_enter(tenant_id) || !(by.is_platform() || by.role().covers(role)) {
+        let maker = &by.principal;
+        if !maker.may_enter(tenant_id) || !(maker.is_platform() || maker.role().covers(role)) {
             return Err(ApiKeyError::Role { role });
         }
         if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
@@ -151,7 +158,7 @@ impl ApiKeys {
             name,
             role,
             created_ms: now_ms,
-            created_by: by.subject(),
+            created_by: maker.subject(),
             expires_ms,
             revoked_ms: None,
             last_used_ms: None,
@@ -163,7 +170,10 @@ impl ApiKeys {
         let replaced = self.room(tenant_id, now_ms)?;
         let mut writes = vec![put(API_KEYS, key.id.as_bytes(), record::encode(&record)?)];
         writes.extend(replaced.iter().map(|id| delete(API_KEYS, id.as_bytes())));
-        if !write_surely(&*self.platform, &[absent(API_KEYS, key.id.as_bytes())], &writes)? {
+        let expect = vec![absent(API_KEYS, key.id.as_bytes())];
+        let event = by.did("api_key.create", target(&key.id)).after(told(&key));
+        let told = by.told(tenant_id, event);
+        if !(Completion { expect, writes, told }).commit(&self.log, now_ms)? {
             return Err(ApiKeyError::Conflict);
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -192,9 +202,12 @@ impl ApiKeys {
         tenant_id: &TenantId,
         id: &str,
         name: &str,
+        by: &By,
+        now_ms: TimeMs,
     ) -> Result<ApiKey, ApiKeyError> {
         check_name(name)?;
-        self.change(tenant_id, id, |key| key.name = name.into())
+        let rename = |key: &mut ApiKey| key.name = name.into();
+        self.change(tenant_id, id, rename, by.did("api_key.rename", target(id)), by, now_ms)
     }
 
     /// Ends a key at once. One that was revoked before keeps its time.
@@ -202,12 +215,14 @@ impl ApiKeys {
         &self,
         tenant_id: &TenantId,
         id: &str,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<ApiKey, ApiKeyError> {
         let revoke = |key: &mut ApiKey| {
             key.revoked_ms.get_or_insert(now_ms);
         };
-        let outcome = self.change(tenant_id, id, revoke);
+        let event = by.did("api_key.revoke", target(id));
+        let outcome = self.change(tenant_id, id, revoke, event, by, now_ms);
         if let Err(ApiKeyError::Store(_)) = outcome {
             // Where it may or may not be stored, refusing is the safe side.
             let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
@@ -250,13 +265,19 @@ impl ApiKeys {
         tenant_id: &TenantId,
         id: &str,
         change: impl FnOnce(&mut ApiKey),
+        event: Event,
+        by: &By,
+        now_ms: TimeMs,
     ) -> Result<ApiKey, ApiKeyError> {
         let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.of(tenant_id, id)?;
         let mut record = Record { key: known.key(), ..known.record.clone() };
+        let before = told(&record.key);
         change(&mut record.key);
-        let write = put(API_KEYS, id.as_bytes(), record::encode(&record)?);
-        write_surely(&*self.platform, &[], &[write])?;
+        let event = event.before(before).after(told(&record.key));
+        let writes = vec![put(API_KEYS, id.as_bytes(), record::encode(&record)?)];
+        let told = by.told(tenant_id, event);
+        Completion { expect: Vec::new(), writes, told }.commit(&self.log, now_ms)?;
         let key = record.key.clone();
         self.replace(record)?;
         Ok(key)
@@ -299,6 +320,19 @@ impl ApiKeys {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.values().filter(|known| known.record.key.tenant_id == *tenant_id).cloned().collect()
     }
+}
+
+/// How the audit log calls a key.
+fn target(id: &str) -> String {
+    format!("api_key:{id}")
+}
+
+/// What the audit log tells of a key.
+fn told(key: &ApiKey) -> Value {
+    json!({
+        "name": key.name, "role": key.role, "expires_ms": key.expires_ms,
+        "revoked_ms": key.revoked_ms,
+    })
 }
 
 #[cfg(test)]

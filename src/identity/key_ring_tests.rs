@@ -1,6 +1,7 @@
 //! Keys: who is let in, who is not, bounds, and death at every call of the store.
 
 use super::*;
+use crate::audit::Source;
 use crate::tenancy::fake::{Death, FakeEngine};
 use crate::tenancy::permission::Role;
 
@@ -13,7 +14,8 @@ struct World {
 impl World {
     fn over(engine: FakeEngine) -> Self {
         let revocations = Arc::new(Revocations::default());
-        let keys = ApiKeys::load(Arc::new(engine.clone()), revocations.clone()).unwrap();
+        let log = Arc::new(AuditLog::new(Arc::new(engine.clone())));
+        let keys = ApiKeys::load(log, revocations.clone()).unwrap();
         Self { engine, revocations, keys }
     }
 
@@ -28,7 +30,7 @@ impl World {
 
     fn make(&self, tenant_id: &TenantId, expires_ms: Option<TimeMs>) -> MadeApiKey {
         let new = new(Role::Ingest, expires_ms);
-        self.keys.create(tenant_id, new, &Principal::LocalOperator, 1_000).unwrap()
+        self.keys.create(tenant_id, new, &By::operator(), 1_000).unwrap()
     }
 }
 
@@ -86,12 +88,12 @@ fn a_key_ends_when_it_expires_and_when_it_is_revoked() {
     assert!(world.keys.authenticate(&expiring.text, 5_000).is_err());
 
     let made = world.make(&tenant_id, None);
-    let elsewhere = world.keys.revoke(&TenantId::random(), &made.key.id, 2_000);
+    let elsewhere = world.keys.revoke(&TenantId::random(), &made.key.id, &By::operator(), 2_000);
     assert!(matches!(elsewhere, Err(ApiKeyError::NotFound { .. })));
     assert!(world.keys.authenticate(&made.text, 2_000).is_ok());
-    let revoked = world.keys.revoke(&tenant_id, &made.key.id, 2_000).unwrap();
+    let revoked = world.keys.revoke(&tenant_id, &made.key.id, &By::operator(), 2_000).unwrap();
     assert_eq!(revoked.revoked_ms, Some(2_000));
-    let again = world.keys.revoke(&tenant_id, &made.key.id, 3_000).unwrap();
+    let again = world.keys.revoke(&tenant_id, &made.key.id, &By::operator(), 3_000).unwrap();
     assert_eq!(again.revoked_ms, Some(2_000));
     assert!(world.keys.authenticate(&made.text, 2_000).is_err());
     assert!(world.restarted().keys.authenticate(&made.text, 2_000).is_err());
@@ -110,6 +112,7 @@ fn a_key_is_no_more_than_whoever_made_it_and_has_a_name_and_a_future() {
         platform: false,
         family: "f".into(),
     };
+    let admin = By { principal: admin, source: Source::default() };
     let create = |tenant_id: &TenantId, new| world.keys.create(tenant_id, new, &admin, 1_000);
     assert!(matches!(create(&tenant_id, new(Role::Owner, None)), Err(ApiKeyError::Role { .. })));
     let elsewhere = create(&TenantId::random(), new(Role::Ingest, None));
@@ -127,7 +130,7 @@ fn a_key_is_no_more_than_whoever_made_it_and_has_a_name_and_a_future() {
     ] {
         let new = NewApiKey { name: name.into(), ..new(Role::Ingest, None) };
         assert_eq!(create(&tenant_id, new).is_ok(), good, "{name}");
-        let renamed = world.keys.rename(&tenant_id, &made.key.id, name);
+        let renamed = world.keys.rename(&tenant_id, &made.key.id, name, &admin, 1_000);
         assert_eq!(renamed.is_ok(), good, "{name}");
     }
     assert_eq!(world.restarted().keys.list(&tenant_id), world.keys.list(&tenant_id));
@@ -142,11 +145,10 @@ fn a_tenant_has_so_many_keys_and_those_that_ended_make_room() {
     for _ in 1..KEYS_PER_TENANT_MAX {
         world.make(&tenant_id, None);
     }
-    let create =
-        || world.keys.create(&tenant_id, new(Role::Ingest, None), &Principal::LocalOperator, 9_000);
+    let create = || world.keys.create(&tenant_id, new(Role::Ingest, None), &By::operator(), 9_000);
     assert!(matches!(create(), Err(ApiKeyError::TooMany)));
     world.make(&TenantId::random(), None);
-    world.keys.revoke(&tenant_id, &first.key.id, 8_000).unwrap();
+    world.keys.revoke(&tenant_id, &first.key.id, &By::operator(), 8_000).unwrap();
     create().unwrap();
     assert!(world.keys.get(&tenant_id, &first.key.id).is_err());
     assert_eq!(world.keys.list(&tenant_id).len(), KEYS_PER_TENANT_MAX);
@@ -178,7 +180,7 @@ fn whatever_the_store_does_a_revoked_key_is_refused() {
         let tenant_id = TenantId::random();
         let made = world.make(&tenant_id, None);
         world.engine.die_at(Some(Death { call: 0, takes_effect, recovers }));
-        let outcome = world.keys.revoke(&tenant_id, &made.key.id, 2_000);
+        let outcome = world.keys.revoke(&tenant_id, &made.key.id, &By::operator(), 2_000);
         assert!(world.keys.authenticate(&made.text, 2_000).is_err());
         let again = world.restarted();
         let refused = again.keys.authenticate(&made.text, 2_000).is_err();

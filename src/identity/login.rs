@@ -12,10 +12,11 @@ use super::signing::SigningError;
 use super::throttle::Throttle;
 use super::user::{self, StoredUser, User};
 use super::{Identity, SignedIn};
+use crate::audit::{ANONYMOUS, Event, Outcome, Source};
+use crate::tenancy::by::By;
 use crate::tenancy::registry::Tenancy;
 use crate::tenancy::scope::Principal;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use storage::error::StoreError;
 use storage::row::TimeMs;
@@ -111,13 +112,13 @@ pub struct Credentials<'a> {
     /// The password.
     pub password: &'a str,
     /// Where the call comes from, as far as that is known and to be believed.
-    pub address: Option<IpAddr>,
+    pub source: &'a Source,
 }
 
 impl fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tenant, email, address, .. } = self;
-        write!(f, "Credentials({tenant:?}, {email:?}, {address:?}, …)")
+        let Self { tenant, email, source, .. } = self;
+        write!(f, "Credentials({tenant:?}, {email:?}, {source:?}, …)")
     }
 }
 
@@ -158,18 +159,33 @@ impl Identity {
         credentials: &Credentials<'_>,
         now_ms: TimeMs,
     ) -> Result<SignedIn, LoginError> {
-        let Credentials { tenant, email, address, .. } = *credentials;
+        let Credentials { tenant, email, source, .. } = *credentials;
+        let attempt = self.passwords.throttle.begin(tenant, email, source.address, now_ms);
+        let attempt = attempt.map_err(|refused| LoginError::TooManyAttempts {
+            retry_after_s: refused.retry_after_s,
+        });
         let attempt =
-            self.passwords.throttle.begin(tenant, email, address, now_ms).map_err(|refused| {
-                LoginError::TooManyAttempts { retry_after_s: refused.retry_after_s }
-            })?;
+            attempt.inspect_err(|error| self.count_refused(tenancy, credentials, error))?;
         let outcome = self.try_login(tenancy, credentials, now_ms);
+        if let Err(error) = &outcome {
+            self.count_refused(tenancy, credentials, error);
+        }
         match &outcome {
             Ok(_) => self.passwords.throttle.succeeded(&attempt),
             Err(LoginError::InvalidCredentials) => {}
             Err(_) => self.passwords.throttle.abandoned(&attempt),
         }
         outcome
+    }
+
+    /// Counts for a tenant's auditors that somebody was not let in.
+    fn count_refused(&self, tenancy: &Tenancy, credentials: &Credentials<'_>, error: &LoginError) {
+        let Some(tenant) = tenancy.named(credentials.tenant) else { return };
+        let target = Email::parse(credentials.email).map(|email| format!("email:{email}"));
+        let (actor, source) = (ANONYMOUS.to_owned(), credentials.source.clone());
+        let event = Event::new(actor, "session.begin", target.unwrap_or_default(), source);
+        let event = event.ended(Outcome::Refused).after(error.code().into());
+        self.log.count(event.in_chain(tenant.id.as_str()));
     }
 
     fn try_login(
@@ -188,7 +204,8 @@ impl Identity {
         }
         let stored = user.ok_or(LoginError::InvalidCredentials)?;
         let stored = self.rehashed(stored, credentials.password)?;
-        Ok(self.signed_in(self.sessions.begin(stored, now_ms)?, now_ms)?)
+        let opened = self.sessions.begin(stored, credentials.source, now_ms)?;
+        Ok(self.signed_in(opened, now_ms)?)
     }
 
     /// The user with its password hashed as it is done today. What cannot be done now is done at
@@ -207,20 +224,19 @@ impl Identity {
     /// other sessions.
     pub fn change_password(
         &self,
-        principal: &Principal,
+        by: &By,
         present: &str,
         chosen: &str,
-        address: Option<IpAddr>,
         now_ms: TimeMs,
     ) -> Result<(), ChangePasswordError> {
-        let Principal::User { user_id, tenant_id, family, .. } = principal else {
+        let Principal::User { user_id, tenant_id, family, .. } = &by.principal else {
             return Err(ChangePasswordError::NoUser);
         };
         let stored = self.stored_user(tenant_id, user_id)?;
         let attempt = self
             .passwords
             .throttle
-            .begin(tenant_id.as_str(), stored.user.email.as_str(), address, now_ms)
+            .begin(tenant_id.as_str(), stored.user.email.as_str(), by.source.address, now_ms)
             .map_err(|refused| LoginError::TooManyAttempts {
                 retry_after_s: refused.retry_after_s,
             })?;
@@ -231,7 +247,7 @@ impl Identity {
         let chosen = Password::choose(chosen, &stored.user.email).map_err(AccountError::from)?;
         let hash = self.passwords.hash(&chosen).map_err(AccountError::from)?;
         let changed = User { password: hash, ..stored.user.clone() };
-        self.change_user(&stored, changed, Some(family), now_ms)?;
+        self.change_user(&stored, changed, Some(family), ("user.set_password", by), now_ms)?;
         Ok(())
     }
 

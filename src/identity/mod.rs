@@ -28,6 +28,8 @@ pub mod throttle;
 
 mod jws;
 
+use crate::audit::{AuditLog, Source};
+use crate::tenancy::by::By;
 use crate::tenancy::id::random_word;
 use crate::tenancy::record::{self, absent, put, write_surely};
 use crate::tenancy::scope::Principal;
@@ -149,6 +151,7 @@ struct Installation {
 #[derive(Debug)]
 pub struct Identity {
     platform: Arc<dyn Tables>,
+    log: Arc<AuditLog>,
     master: Arc<MasterKey>,
     installation_id: Box<str>,
     keys: Arc<SigningKeys>,
@@ -162,13 +165,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Takes over the identities in `platform`, which belongs to this process alone. What there
+    /// Takes over the identities in the tables of `log`, which belong to this process alone. What there
     /// must be and is not yet (the installation's id, the signing keys) is made: some 300 ms.
     pub fn start(
-        platform: Arc<dyn Tables>,
+        log: Arc<AuditLog>,
         master: MasterKey,
         now_ms: TimeMs,
     ) -> Result<Self, IdentityError> {
+        let platform = Arc::clone(log.platform());
         let master = Arc::new(master);
         let keys = SigningKeys::start(platform.clone(), master.clone(), now_ms)?;
         let keys = Arc::new(keys);
@@ -176,12 +180,13 @@ impl Identity {
         let revocations = Arc::new(Revocations::load(&*platform)?);
         Ok(Self {
             tokens: AccessTokens::new(keys.clone(), revocations.clone(), &installation_id),
-            sessions: Sessions::new(platform.clone(), revocations.clone()),
+            sessions: Sessions::new(log.clone(), revocations.clone()),
             passwords: Passwords::start()?,
-            api_keys: ApiKeys::load(platform.clone(), revocations.clone())?,
+            api_keys: ApiKeys::load(log.clone(), revocations.clone())?,
             accounts: Mutex::new(()),
             installation_id: installation_id.into(),
             platform,
+            log,
             master,
             keys,
             revocations,
@@ -220,15 +225,23 @@ impl Identity {
     }
 
     /// Takes a refresh token for the next one and another access token.
-    pub fn refresh(&self, refresh_token: &str, now_ms: TimeMs) -> Result<SignedIn, RefreshError> {
-        let opened = self.sessions.refresh(refresh_token, now_ms)?;
+    pub fn refresh(
+        &self,
+        refresh_token: &str,
+        source: &Source,
+        now_ms: TimeMs,
+    ) -> Result<SignedIn, RefreshError> {
+        let opened = self.sessions.refresh(refresh_token, source, now_ms)?;
         Ok(self.signed_in(opened, now_ms)?)
     }
 
     /// Ends the session called `family` at once, its access tokens included. Gives whether there
     /// was one.
-    pub fn logout(&self, family: &str, now_ms: TimeMs) -> Result<bool, SessionError> {
-        self.sessions.end(family, now_ms)
+    pub fn logout(&self, family: &str, by: &By, now_ms: TimeMs) -> Result<bool, SessionError> {
+        let told = |family: &Family| {
+            by.told(&family.tenant_id, by.did("session.end", format!("session:{}", family.id)))
+        };
+        self.sessions.end_telling(family, told, now_ms)
     }
 
     /// Ends the session called `family` if it is one of that user's. Gives whether it was.
@@ -236,11 +249,12 @@ impl Identity {
         &self,
         user_id: &str,
         family: &str,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<bool, SessionError> {
         let families = self.sessions.list(user_id, now_ms)?;
         match families.iter().any(|known| known.id == family) {
-            true => self.sessions.end(family, now_ms),
+            true => self.logout(family, by, now_ms),
             false => Ok(false),
         }
     }

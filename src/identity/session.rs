@@ -14,8 +14,8 @@ use super::family::{self, ABSOLUTE_MS, Family, StoredFamily};
 use super::opaque::{self, NoRandomness, SECRET_CHARS};
 use super::revocation::Revocations;
 use super::user::{self, StoredUser, User};
+use crate::audit::{AuditLog, Source, Told};
 use crate::tenancy::id::random_word;
-use crate::tenancy::record::write_surely;
 use crate::tenancy::registry::Completion;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::engine::Tables;
@@ -96,26 +96,33 @@ pub(super) struct Opened {
 #[derive(Debug)]
 pub(super) struct Sessions {
     platform: Arc<dyn Tables>,
+    log: Arc<AuditLog>,
     revocations: Arc<Revocations>,
     /// Held while a session begins, so that a user's sessions can be counted.
     beginning: Mutex<()>,
 }
 
 impl Sessions {
-    pub(super) fn new(platform: Arc<dyn Tables>, revocations: Arc<Revocations>) -> Self {
-        Self { platform, revocations, beginning: Mutex::new(()) }
+    pub(super) fn new(log: Arc<AuditLog>, revocations: Arc<Revocations>) -> Self {
+        let platform = Arc::clone(log.platform());
+        Self { platform, log, revocations, beginning: Mutex::new(()) }
     }
 
     /// Begins a session of `stored`, unless that user was changed since it was read. The oldest of
     /// too many sessions ends.
-    pub(super) fn begin(&self, stored: StoredUser, now_ms: TimeMs) -> Result<Opened, SessionError> {
+    pub(super) fn begin(
+        &self,
+        stored: StoredUser,
+        source: &Source,
+        now_ms: TimeMs,
+    ) -> Result<Opened, SessionError> {
         self.sweep(now_ms);
         let _alone = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
         let mut others = family::of_user(&*self.platform, &stored.user.id)?;
         others.sort_by_key(|other| other.family.created_ms);
         let surplus = (others.len() + 1).saturating_sub(FAMILIES_PER_USER_MAX);
         for other in &others[..surplus] {
-            self.end(&other.family.id, now_ms)?;
+            self.end(&other.family.id, source, now_ms)?;
         }
         let family = Family {
             id: random_word(),
@@ -129,17 +136,23 @@ impl Sessions {
         let refresh_token = new_token(&family.id)?;
         let mut creation = family.creation(&refresh_token)?;
         creation.expect.push(stored.unchanged());
-        match write_surely(&*self.platform, &creation.expect, &creation.writes)? {
+        creation.told.push(family.told("session.begin", source));
+        match creation.commit(&self.log, now_ms)? {
             true => Ok(Opened { family, user: stored.user, refresh_token }),
             false => Err(SessionError::Contended),
         }
     }
 
     /// Takes the refresh token `text` for its successor.
-    pub(super) fn refresh(&self, text: &str, now_ms: TimeMs) -> Result<Opened, SessionError> {
+    pub(super) fn refresh(
+        &self,
+        text: &str,
+        source: &Source,
+        now_ms: TimeMs,
+    ) -> Result<Opened, SessionError> {
         let id = family_of(text).ok_or(SessionError::Unknown)?;
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(opened) = self.try_refresh(id, text, now_ms)? {
+            if let Some(opened) = self.try_refresh(id, text, source, now_ms)? {
                 return Ok(opened);
             }
         }
@@ -151,6 +164,7 @@ impl Sessions {
         &self,
         id: &str,
         text: &str,
+        source: &Source,
         now_ms: TimeMs,
     ) -> Result<Option<Opened>, SessionError> {
         let platform = &*self.platform;
@@ -161,31 +175,42 @@ impl Sessions {
         // A spent token ends the session. Whoever lets a client repeat its last call for a moment
         // does so here.
         if token.is_spent {
-            self.end(id, now_ms)?;
+            self.end_telling(id, |family| vec![family.told("session.reuse", source)], now_ms)?;
             return Err(SessionError::Reused);
         }
         if stored.family.is_over(now_ms) {
-            self.end(id, now_ms)?;
+            self.end(id, source, now_ms)?;
             return Err(SessionError::Expired);
         }
         let user = user::get(platform, &stored.family.user_id)?;
         let Some(user) = user.filter(|stored| !stored.user.disabled) else {
-            self.end(id, now_ms)?;
+            self.end(id, source, now_ms)?;
             return Err(SessionError::Unknown);
         };
         let refresh_token = new_token(id)?;
         let (family, mut act) = stored.succession(&token, &refresh_token, now_ms)?;
         act.expect.push(user.unchanged());
-        let done = write_surely(platform, &act.expect, &act.writes)?;
+        let done = act.commit(&self.log, now_ms)?;
         Ok(done.then_some(Opened { family, user: user.user, refresh_token }))
     }
 
-    /// Ends a session at once, its access tokens included. Ending one that is not there succeeds.
-    /// Gives whether there was one.
-    pub(super) fn end(&self, id: &str, now_ms: TimeMs) -> Result<bool, SessionError> {
+    /// Ends a session, its access tokens included, because its time has come or its user has gone.
+    fn end(&self, id: &str, source: &Source, now_ms: TimeMs) -> Result<bool, SessionError> {
+        self.end_telling(id, |family| vec![family.told("session.expire", source)], now_ms)
+    }
+
+    /// Ends a session at once, its access tokens included, and tells it. Ending one that is not there
+    /// succeeds. Gives whether there was one.
+    pub(super) fn end_telling(
+        &self,
+        id: &str,
+        told: impl Fn(&Family) -> Vec<Told>,
+        now_ms: TimeMs,
+    ) -> Result<bool, SessionError> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(stored) = family::get(&*self.platform, id)? else { return Ok(false) };
-            if self.try_end(&[stored], &Completion::default(), now_ms)? {
+            let act = Completion::default().telling(told(&stored.family));
+            if self.try_end(&[stored], &act, now_ms)? {
                 return Ok(true);
             }
         }
@@ -222,13 +247,13 @@ impl Sessions {
         act: &Completion,
         now_ms: TimeMs,
     ) -> Result<bool, SessionError> {
-        let (mut expect, mut writes) = (act.expect.clone(), act.writes.clone());
+        let mut act = act.clone();
         for stored in families {
-            expect.push(stored.unchanged());
-            writes.push(Revocations::denial(&stored.family.id, now_ms)?);
-            writes.extend(stored.family.removal(&*self.platform)?);
+            act.expect.push(stored.unchanged());
+            act.writes.push(Revocations::denial(&stored.family.id, now_ms)?);
+            act.writes.extend(stored.family.removal(&*self.platform)?);
         }
-        let outcome = write_surely(&*self.platform, &expect, &writes);
+        let outcome = act.commit(&self.log, now_ms);
         // Where nobody knows whether it happened, refusing is the safe side.
         if !matches!(outcome, Ok(false)) {
             for stored in families {

@@ -62,7 +62,7 @@ impl StoredUser {
     /// address stay what they are.
     pub(super) fn change(&self, changed: &User) -> Result<Completion, StoreError> {
         let write = put(USERS, self.user.id.as_bytes(), record::encode(changed)?);
-        Ok(Completion { expect: vec![self.unchanged()], writes: vec![write] })
+        Ok(Completion { expect: vec![self.unchanged()], writes: vec![write], told: Vec::new() })
     }
 }
 
@@ -99,6 +99,7 @@ impl User {
         Ok(Completion {
             expect: vec![absent(USERS, id), absent(EMAILS, &email)],
             writes: vec![put(USERS, id, record::encode(self)?), put(EMAILS, &email, id.to_vec())],
+            told: Vec::new(),
         })
     }
 }

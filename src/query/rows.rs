@@ -225,10 +225,10 @@ pub fn by_id(
     Ok(first.map(|row| (batch, row as usize)))
 }
 
-/// Reads the `ts` parameter of [`by_id`].
-pub fn ts_param(text: &str) -> Result<TimeMs, QueryError> {
+/// Reads a parameter that is a time; `pointer` is where it stands, like `/ts`.
+pub fn time_param(pointer: &str, text: &str) -> Result<TimeMs, QueryError> {
     let mut problems = Problems::default();
-    let time = when::read(&Node::Bare(text.to_owned()), "/ts", &mut problems);
+    let time = when::read(&Node::Bare(text.to_owned()), pointer, &mut problems);
     problems.none()?;
-    time.ok_or_else(|| QueryError::invalid("/ts", "invalid_time", "must be a time"))
+    time.ok_or_else(|| QueryError::invalid(pointer, "invalid_time", "must be a time"))
 }

@@ -3,6 +3,7 @@
 //! *Invariant*: whoever touches a tenant's data holds a [`TenantScope`](scope::TenantScope), and
 //! only this module makes one.
 
+pub mod by;
 pub mod id;
 pub mod slug;
 

@@ -6,6 +6,7 @@
 //! the last step makes the tenant visible, in one transaction. Before it there is nothing to
 //! keep, so whatever a crash left is cleared at the next start and the name is free again.
 
+use super::by::By;
 use super::directory::Directory;
 use super::id::TenantId;
 use super::record::{self, absent, delete, put, write_surely};
@@ -13,6 +14,8 @@ use super::scope::{Principal, TenantScope};
 use super::slug::{Slug, SlugError};
 use super::tenant::{SLUGS, TENANTS, Tenant, TenantState};
 use super::zone::grain_minutes;
+use crate::audit::{AuditLog, Told};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::engine::{Engine, Expect, KeyspaceSettings, TableWrite, Tables};
@@ -86,13 +89,34 @@ pub struct NewTenant {
     pub time_zone: String,
 }
 
-/// What comes into being in the same transaction as the tenant.
+/// What one transaction of the platform's tables changes, under which conditions, and what the audit
+/// log tells of it; also what comes into being with a tenant.
 #[derive(Clone, Debug, Default)]
 pub struct Completion {
     /// Conditions.
     pub expect: Vec<Expect>,
     /// Entries of the platform's tables.
     pub writes: Vec<TableWrite>,
+    /// What is told of it.
+    pub told: Vec<Told>,
+}
+
+impl Completion {
+    /// With something more that is told of it.
+    #[must_use]
+    pub fn telling(mut self, told: impl IntoIterator<Item = Told>) -> Self {
+        self.told.extend(told);
+        self
+    }
+
+    /// Does and tells it, all or nothing. Gives whether the conditions held. Of something that nothing is
+    /// told of, the first write must set a value that nobody else writes: see [`write_surely`].
+    pub fn commit(&self, log: &AuditLog, now_ms: TimeMs) -> Result<bool, StoreError> {
+        if self.told.is_empty() {
+            return write_surely(&**log.platform(), &self.expect, &self.writes);
+        }
+        log.write(self.told.clone(), now_ms, &self.expect, &self.writes)
+    }
 }
 
 /// The tenants of one installation.
@@ -100,6 +124,7 @@ pub struct Completion {
 pub struct Tenancy {
     engine: Arc<dyn Engine>,
     platform: Arc<dyn Tables>,
+    log: Arc<AuditLog>,
     directory: Directory,
     /// Held while a tenant is made, so that a record that says `creating` and belongs to nobody
     /// who holds this is left over.
@@ -113,7 +138,8 @@ impl Tenancy {
     pub fn start(engine: Arc<dyn Engine>) -> Result<Self, TenancyError> {
         let platform = engine.platform()?;
         let directory = Directory::default();
-        let tenancy = Self { engine, platform, directory, creation: Mutex::new(()) };
+        let log = Arc::new(AuditLog::new(Arc::clone(&platform)));
+        let tenancy = Self { engine, platform, log, directory, creation: Mutex::new(()) };
         for tenant in tenancy.records()? {
             tenancy.directory.admit(&tenant);
             if tenant.state == TenantState::Creating {
@@ -132,6 +158,7 @@ impl Tenancy {
     pub fn create(
         &self,
         new: NewTenant,
+        by: &By,
         now_ms: TimeMs,
         complete: impl FnOnce(&Tenant) -> Result<Completion, StoreError>,
     ) -> Result<Tenant, TenancyError> {
@@ -146,6 +173,11 @@ impl Tenancy {
             created_ms: now_ms,
         };
         self.reserve(&tenant)?;
+        let complete = |active: &Tenant| {
+            let event = by.did("tenant.create", format!("tenant:{}", active.id));
+            let event = event.after(json!({ "slug": active.slug, "time_zone": active.time_zone }));
+            Ok(complete(active)?.telling(by.told(&active.id, event)))
+        };
         let made = self.make(&tenant, KeyspaceSettings { grain_minutes }, complete);
         match &made {
             Ok(active) => self.directory.admit(active),
@@ -186,17 +218,11 @@ impl Tenancy {
     ) -> Result<Tenant, TenancyError> {
         self.engine.create(tenant.id.as_str(), &settings)?;
         let active = Tenant { state: TenantState::Active, ..tenant.clone() };
-        let completion = complete(&active)?;
-        let id = tenant.id.as_str().as_bytes();
-        let mut expect = completion.expect;
-        expect.push(Expect {
-            table: TENANTS.into(),
-            key: id.into(),
-            value: Some(tenant.encode()?),
-        });
-        let mut writes = vec![put(TENANTS, id, active.encode()?)];
-        writes.extend(completion.writes);
-        match write_surely(&*self.platform, &expect, &writes)? {
+        let mut completion = complete(&active)?;
+        let (table, key) = (TENANTS.into(), tenant.id.as_str().as_bytes().to_vec());
+        completion.writes.insert(0, put(TENANTS, &key, active.encode()?));
+        completion.expect.push(Expect { table, key, value: Some(tenant.encode()?) });
+        match completion.commit(&self.log, active.created_ms)? {
             true => Ok(active),
             false => Err(TenancyError::Conflict { slug: active.slug }),
         }
@@ -268,6 +294,11 @@ impl Tenancy {
     /// What is known of the tenant with this id, if it can be entered. Reads no store.
     pub fn with_id(&self, id: &TenantId) -> Option<Arc<Tenant>> {
         self.directory.by_id(id)
+    }
+
+    /// The log of who did what.
+    pub fn log(&self) -> &Arc<AuditLog> {
+        &self.log
     }
 
     /// The platform's own tables.

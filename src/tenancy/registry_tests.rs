@@ -10,7 +10,7 @@ fn new(slug: &str) -> NewTenant {
 }
 
 fn create(tenancy: &Tenancy, slug: &str) -> Result<Tenant, TenancyError> {
-    tenancy.create(new(slug), 1_000, |_| Ok(Completion::default()))
+    tenancy.create(new(slug), &By::operator(), 1_000, |_| Ok(Completion::default()))
 }
 
 fn slugs(tenancy: &Tenancy) -> Vec<String> {
@@ -48,10 +48,11 @@ fn the_zone_decides_the_grain_and_an_unknown_one_makes_nothing() {
     let engine = FakeEngine::default();
     let tenancy = Tenancy::start(engine.shared()).unwrap();
     let kolkata = NewTenant { time_zone: "Asia/Kolkata".into(), ..new("in") };
-    let tenant = tenancy.create(kolkata, 0, |_| Ok(Completion::default())).unwrap();
+    let tenant =
+        tenancy.create(kolkata, &By::operator(), 0, |_| Ok(Completion::default())).unwrap();
     assert_eq!(engine.settings(tenant.id.as_str()).unwrap().grain_minutes, 30);
     let nowhere = NewTenant { time_zone: "Nowhere".into(), ..new("no") };
-    let outcome = tenancy.create(nowhere, 0, |_| Ok(Completion::default()));
+    let outcome = tenancy.create(nowhere, &By::operator(), 0, |_| Ok(Completion::default()));
     assert!(matches!(outcome, Err(TenancyError::Zone { .. })));
     assert_eq!(engine.keyspaces().len(), 1);
 }
@@ -61,8 +62,9 @@ fn a_completion_that_cannot_be_leaves_nothing() {
     let engine = FakeEngine::default();
     let tenancy = Tenancy::start(engine.shared()).unwrap();
     let impossible = Expect { table: "users".into(), key: b"u".into(), value: Some(vec![1]) };
-    let outcome = tenancy
-        .create(new("acme"), 0, |_| Ok(Completion { expect: vec![impossible], writes: vec![] }));
+    let outcome = tenancy.create(new("acme"), &By::operator(), 0, |_| {
+        Ok(Completion { expect: vec![impossible], ..Completion::default() })
+    });
     assert!(matches!(outcome, Err(TenancyError::Conflict { .. })));
     assert_eq!((engine.keyspaces().len(), engine.platform_len()), (0, 0));
     create(&tenancy, "acme").unwrap();
@@ -89,9 +91,9 @@ fn check_death(death: Death) {
         let engine = FakeEngine::default();
         let tenancy = Tenancy::start(engine.shared()).unwrap();
         engine.die_at(Some(death));
-        let outcome = tenancy.create(new("acme"), 0, |tenant| {
+        let outcome = tenancy.create(new("acme"), &By::operator(), 0, |tenant| {
             let user = put("users", tenant.id.as_str().as_bytes(), b"admin".to_vec());
-            Ok(Completion { expect: vec![], writes: vec![user] })
+            Ok(Completion { writes: vec![user], ..Completion::default() })
         });
         (engine, outcome.is_ok())
     };

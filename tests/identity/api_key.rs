@@ -1,9 +1,9 @@
 //! API keys over the real store.
 
-use crate::world::{NOW_MS, World};
+use crate::world::{NOW_MS, World, by};
 use emx::identity::api_key::{ApiKeyError, NewApiKey};
+use emx::tenancy::by::By;
 use emx::tenancy::permission::{Permission, Role};
-use emx::tenancy::scope::Principal;
 
 fn new(role: Role, expires_ms: Option<i64>) -> NewApiKey {
     NewApiKey { name: "build server".into(), role, expires_ms }
@@ -13,9 +13,8 @@ fn new(role: Role, expires_ms: Option<i64>) -> NewApiKey {
 fn a_key_enters_its_tenant_alone_and_lies_nowhere() {
     let world = World::new();
     let keys = world.identity.api_keys();
-    let made = keys
-        .create(&world.acme.id, new(Role::Ingest, None), &Principal::LocalOperator, NOW_MS)
-        .unwrap();
+    let made =
+        keys.create(&world.acme.id, new(Role::Ingest, None), &By::operator(), NOW_MS).unwrap();
     let (id, secret) = made.text.strip_prefix("emx_").unwrap().split_once('_').unwrap();
     assert!(id.len() >= 16 && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
     assert_eq!((id, secret.len()), (made.key.id.as_str(), 43));
@@ -38,7 +37,7 @@ fn a_key_enters_its_tenant_alone_and_lies_nowhere() {
     assert_eq!(keys.list(&world.acme.id), [keys.get(&world.acme.id, &id).unwrap()]);
     assert!(matches!(keys.get(&world.other.id, &id), Err(ApiKeyError::NotFound { .. })));
     keys.flush_used(NOW_MS).unwrap();
-    keys.revoke(&world.acme.id, &id, NOW_MS + 1).unwrap();
+    keys.revoke(&world.acme.id, &id, &By::operator(), NOW_MS + 1).unwrap();
     assert!(world.identity.authenticate_key(&made.text, NOW_MS + 1).is_err());
     let world = world.restarted();
     assert!(world.identity.authenticate_key(&made.text, NOW_MS + 1).is_err());
@@ -51,12 +50,13 @@ fn a_user_gives_away_no_more_than_its_role() {
     let world = World::new();
     let signed_in = world.sign_in(NOW_MS);
     let owner = world.identity.authenticate_token(&signed_in.access_token, NOW_MS).unwrap();
+    let owner = by(&owner);
     let keys = world.identity.api_keys();
     keys.create(&world.acme.id, new(Role::Owner, None), &owner, NOW_MS).unwrap();
     let elsewhere = keys.create(&world.other.id, new(Role::Ingest, None), &owner, NOW_MS);
     assert!(elsewhere.is_err());
     let made = keys.create(&world.acme.id, new(Role::Viewer, None), &owner, NOW_MS).unwrap();
-    let viewer = world.identity.authenticate_key(&made.text, NOW_MS).unwrap();
+    let viewer = by(&world.identity.authenticate_key(&made.text, NOW_MS).unwrap());
     let more = keys.create(&world.acme.id, new(Role::Admin, None), &viewer, NOW_MS);
     assert!(matches!(more, Err(ApiKeyError::Role { role: Role::Admin })));
 }

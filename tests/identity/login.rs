@@ -1,11 +1,13 @@
 //! Signing in, and what an administrator does to users.
 
-use crate::world::{EMAIL, NOW_MS, PASSWORD, World, credentials};
+use crate::world::{EMAIL, NOW_MS, NOWHERE, PASSWORD, World, by, credentials};
+use emx::audit::Source;
 use emx::identity::account::AccountError;
 use emx::identity::email::Email;
 use emx::identity::login::{ChangePasswordError, Credentials, LoginError};
 use emx::identity::password::Password;
 use emx::identity::token::TokenError;
+use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
 use emx::tenancy::scope::Principal;
 use std::net::IpAddr;
@@ -20,8 +22,18 @@ fn every_refusal_is_the_same_and_costs_the_same() {
     let world = World::new();
     let email = Email::parse("gone@example.org").unwrap();
     let password = Password::choose(PASSWORD, &email).unwrap();
-    let gone = world.identity.create_user(&world.acme.id, &email, Role::Viewer, &password, NOW_MS);
-    world.identity.disable_user(&world.acme.id, &gone.unwrap().id, NOW_MS).unwrap();
+    let gone = world.identity.create_user(
+        &world.acme.id,
+        &email,
+        Role::Viewer,
+        &password,
+        &By::operator(),
+        NOW_MS,
+    );
+    world
+        .identity
+        .disable_user(&world.acme.id, &gone.unwrap().id, &By::operator(), NOW_MS)
+        .unwrap();
     let mut messages = Vec::new();
     for (tenant, email, password) in [
         ("acme", EMAIL, "wrong horse battery"),
@@ -82,11 +94,13 @@ fn an_address_has_fifty_failures_whatever_it_tries() {
     let near: Option<IpAddr> = Some("2001:db8::2:1".parse().unwrap());
     for n in 0..50 {
         let email = format!("{n}@example.org");
-        let guess = Credentials { address, ..credentials("acme", &email, PASSWORD) };
+        let source = Source { address, request_id: None };
+        let guess = Credentials { source: &source, ..credentials("acme", &email, PASSWORD) };
         world.identity.login(&world.tenancy, &guess, NOW_MS).unwrap_err();
     }
     let guess = |address| {
-        let right = Credentials { address, ..credentials("acme", EMAIL, PASSWORD) };
+        let source = Source { address, request_id: None };
+        let right = Credentials { source: &source, ..credentials("acme", EMAIL, PASSWORD) };
         world.identity.login(&world.tenancy, &right, NOW_MS).map(|_| ())
     };
     assert_eq!(guess(near).unwrap_err().code(), "too_many_attempts");
@@ -100,7 +114,7 @@ fn a_new_password_is_the_only_one_and_ends_the_other_sessions() {
     let (mine, elsewhere) = (world.sign_in(NOW_MS), world.sign_in(NOW_MS));
     let me = world.identity.authenticate_token(&mine.access_token, NOW_MS).unwrap();
     let change = |principal: &Principal, present: &str, chosen: &str| {
-        world.identity.change_password(principal, present, chosen, None, NOW_MS)
+        world.identity.change_password(&by(principal), present, chosen, NOW_MS)
     };
     let wrong = change(&me, "wrong horse battery", "another fine day");
     assert_eq!(wrong.unwrap_err().code(), "invalid_credentials");
@@ -117,8 +131,8 @@ fn a_new_password_is_the_only_one_and_ends_the_other_sessions() {
     world.identity.verify(&mine.access_token, NOW_MS).unwrap();
     let ended = world.identity.verify(&elsewhere.access_token, NOW_MS);
     assert_eq!(ended, Err(TokenError::Revoked));
-    assert!(world.identity.refresh(&elsewhere.refresh_token, NOW_MS).is_err());
-    world.identity.refresh(&mine.refresh_token, NOW_MS).unwrap();
+    assert!(world.identity.refresh(&elsewhere.refresh_token, &NOWHERE, NOW_MS).is_err());
+    world.identity.refresh(&mine.refresh_token, &NOWHERE, NOW_MS).unwrap();
 }
 
 #[test]
@@ -127,29 +141,39 @@ fn whoever_is_kept_out_is_out_at_once_and_can_come_back() {
     let tenant = &world.acme.id;
     let email = Email::parse("second@example.org").unwrap();
     let password = Password::choose(PASSWORD, &email).unwrap();
-    let create = || world.identity.create_user(tenant, &email, Role::Owner, &password, NOW_MS);
+    let create = || {
+        world.identity.create_user(tenant, &email, Role::Owner, &password, &By::operator(), NOW_MS)
+    };
     let second = create().unwrap();
     assert!(matches!(create(), Err(AccountError::EmailTaken { .. })));
     let list = world.identity.list_of(tenant).unwrap();
     assert_eq!(list.iter().map(|u| u.email.as_str()).collect::<Vec<_>>(), [email.as_str(), EMAIL]);
 
     let signed_in = world.sign_in(NOW_MS);
-    let elsewhere = world.identity.disable_user(&world.other.id, &signed_in.user.id, NOW_MS);
+    let elsewhere =
+        world.identity.disable_user(&world.other.id, &signed_in.user.id, &By::operator(), NOW_MS);
     assert!(matches!(elsewhere, Err(AccountError::NotFound { .. })));
-    world.identity.disable_user(tenant, &signed_in.user.id, NOW_MS).unwrap();
+    world.identity.disable_user(tenant, &signed_in.user.id, &By::operator(), NOW_MS).unwrap();
     let ended = world.identity.verify(&signed_in.access_token, NOW_MS);
     assert_eq!(ended, Err(TokenError::Revoked));
     attempt(&world, "acme", EMAIL, PASSWORD).unwrap_err();
-    let last = world.identity.disable_user(tenant, &second.id, NOW_MS);
+    let last = world.identity.disable_user(tenant, &second.id, &By::operator(), NOW_MS);
     assert!(matches!(last, Err(AccountError::LastOwner { .. })));
 
-    world.identity.enable_user(tenant, &signed_in.user.id, NOW_MS).unwrap();
+    world.identity.enable_user(tenant, &signed_in.user.id, &By::operator(), NOW_MS).unwrap();
     let again = world.sign_in(NOW_MS);
     let chosen = Password::choose("another fine day", &again.user.email).unwrap();
-    world.identity.set_password(tenant, &again.user.id, &chosen, NOW_MS).unwrap();
+    world.identity.set_password(tenant, &again.user.id, &chosen, &By::operator(), NOW_MS).unwrap();
     assert!(world.identity.verify(&again.access_token, NOW_MS).is_err());
-    assert!(world.identity.refresh(&again.refresh_token, NOW_MS).is_err());
-    let ingest = world.identity.create_user(tenant, &email, Role::Ingest, &password, NOW_MS);
+    assert!(world.identity.refresh(&again.refresh_token, &NOWHERE, NOW_MS).is_err());
+    let ingest = world.identity.create_user(
+        tenant,
+        &email,
+        Role::Ingest,
+        &password,
+        &By::operator(),
+        NOW_MS,
+    );
     assert!(matches!(ingest, Err(AccountError::Role { .. })));
 }
 

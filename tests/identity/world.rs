@@ -3,13 +3,16 @@
 use aws_lc_rs::rsa::KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use emx::audit::Source;
 use emx::identity::email::Email;
 use emx::identity::login::Credentials;
 use emx::identity::password::Password;
 use emx::identity::secret::MasterKey;
 use emx::identity::{Identity, SignedIn};
+use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
 use emx::tenancy::registry::{Completion, NewTenant, Tenancy};
+use emx::tenancy::scope::Principal;
 use emx::tenancy::slug::Slug;
 use emx::tenancy::tenant::Tenant;
 use serde_json::Value;
@@ -43,10 +46,14 @@ impl World {
         let (platform, tenancy, identity) = open(dir.path());
         for name in ["acme", "other"] {
             let new = NewTenant { slug: Slug::parse(name).unwrap(), time_zone: "UTC".into() };
-            let tenant = tenancy.create(new, NOW_MS, |_| Ok(Completion::default())).unwrap();
+            let tenant = tenancy
+                .create(new, &By::operator(), NOW_MS, |_| Ok(Completion::default()))
+                .unwrap();
             let email = Email::parse(EMAIL).unwrap();
             let password = Password::choose(PASSWORD, &email).unwrap();
-            identity.create_user(&tenant.id, &email, Role::Owner, &password, NOW_MS).unwrap();
+            identity
+                .create_user(&tenant.id, &email, Role::Owner, &password, &By::operator(), NOW_MS)
+                .unwrap();
         }
         let [acme, other] = ["acme", "other"].map(|name| tenancy.named(name).unwrap());
         Self { dir, platform, tenancy, identity, acme, other }
@@ -81,12 +88,20 @@ impl World {
     }
 }
 
+/// Somebody who acts, from nowhere.
+pub(crate) fn by(principal: &Principal) -> By {
+    By { principal: principal.clone(), source: NOWHERE }
+}
+
+/// Where nobody says from where a call comes.
+pub(crate) const NOWHERE: Source = Source { address: None, request_id: None };
+
 pub(crate) fn credentials<'a>(
     tenant: &'a str,
     email: &'a str,
     password: &'a str,
 ) -> Credentials<'a> {
-    Credentials { tenant, email, password, address: None }
+    Credentials { tenant, email, password, source: &NOWHERE }
 }
 
 fn open(dir: &Path) -> (Arc<dyn Tables>, Tenancy, Identity) {
@@ -95,8 +110,9 @@ fn open(dir: &Path) -> (Arc<dyn Tables>, Tenancy, Identity) {
         Arc::new(EmbeddedEngine::open(OsVolume::shared(dir), settings).unwrap());
     let platform = engine.platform().unwrap();
     let master = MasterKey::load_or_make(dir).unwrap();
-    let identity = Identity::start(platform.clone(), master, NOW_MS).unwrap();
-    (platform, Tenancy::start(engine).unwrap(), identity)
+    let tenancy = Tenancy::start(engine).unwrap();
+    let identity = Identity::start(Arc::clone(tenancy.log()), master, NOW_MS).unwrap();
+    (platform, tenancy, identity)
 }
 
 /// Somebody who got hold of the key that signs, and of a token to imitate.

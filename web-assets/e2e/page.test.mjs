@@ -242,7 +242,24 @@ step('what cannot be true is seen, tried again and thrown away', async () => {
   assert.equal((await entry(lost).count()) + (await entry(stored).count()), 0);
 });
 
-const VIEWS = { overview: '/?range=24h', filtered: `/?${only}`, runs: '/runs', quarantine: '/quarantine', keys: '/keys', nowhere: '/nowhere' };
+step('the audit log is searched and proved', async () => {
+  await goto('/');
+  await page.getByRole('link', { name: 'Audit' }).click();
+  await settled(page);
+  const entry = page.getByRole('listitem').filter({ hasText: 'session.begin' }).first();
+  await entry.getByText('session.begin').click();
+  await entry.getByText('127.0.0.1').waitFor();
+  await page.getByLabel('Words').fill('quarantine.delete');
+  await page.getByRole('listitem').filter({ hasText: 'session.begin' }).waitFor({ state: 'detached' });
+  await page.getByRole('listitem').filter({ hasText: 'quarantine.delete' }).first().waitFor();
+  await page.getByRole('button', { name: 'Verify the log' }).click();
+  await page.getByText(/^All [0-9,]+ entries are what was written/).waitFor();
+  await page.getByText(/^emx-audit /).waitFor();
+  assert.deepEqual(await findings(page), []);
+  await shot(page, 'audit-proved');
+});
+
+const VIEWS = { overview: '/?range=24h', filtered: `/?${only}`, runs: '/runs', quarantine: '/quarantine', keys: '/keys', audit: '/audit', nowhere: '/nowhere' };
 const LOOKS = { light: [1440, 'light'], dark: [1440, 'dark'], narrow: [400, 'light'], 'narrow-dark': [360, 'dark'] };
 for (const [look, [width, colorScheme]] of Object.entries(LOOKS)) {
   step(`every view can be read by everybody: ${look}`, async () => {

@@ -5,6 +5,7 @@ use crate::app::output;
 use crate::app::problem::{Failure, FlagsRefused};
 use crate::app::remote::{Ask, Remote, target};
 use crate::app::session::Session;
+use crate::audit::Outcome;
 use crate::query::bucket::Zone;
 use crate::query::rows::RowsQuestion;
 use crate::transfer::export::{ExportFormat, export};
@@ -60,6 +61,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let question = flags.question(now_ms, &zone_of(&tenant))?;
     let nothing = || Selection { from_ms: 0, to_ms: 0, predicates: Vec::new() };
     let selection = question.selection(&scope(&tenant)).unwrap_or_else(nothing);
+    data.tell(&tenant, "executions.export", String::new(), Outcome::Done, now_ms)?;
     let keyspace = &**tenant.keyspace();
     let budget = Budget::default();
     let Some(path) = &flags.output else {

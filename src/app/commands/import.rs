@@ -4,7 +4,8 @@ use super::query::zone_of;
 use crate::app::import_report;
 use crate::app::output;
 use crate::app::problem::{Failure, Problem};
-use crate::app::session::Session;
+use crate::app::session::{Data, Session};
+use crate::audit::Outcome;
 use crate::model::time::parse_rfc3339;
 use crate::process::admit::Arrival;
 use crate::tenancy::scope::TenantScope;
@@ -64,13 +65,14 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     if flags.time_zone.is_none() {
         options.zone = zone_of(&tenant).rules().clone();
     }
-    let import = Import { tenant, options, dry_run: flags.dry_run, session };
+    let import = Import { data, tenant, options, dry_run: flags.dry_run, session };
     let [only] = flags.files.as_slice() else { return import.all(&flags.files) };
     import.one(only)
 }
 
 /// One run of the command.
 struct Import<'s> {
+    data: Data,
     tenant: TenantScope,
     options: Options,
     dry_run: bool,
@@ -134,6 +136,14 @@ impl Import<'_> {
         let origin = format!("import:{}", uuid::Uuid::now_v7());
         let received_ms = clock.now_ms();
         let arrival = Arrival { received_ms, origin: &origin, retention_ms: None };
+        let tell = |outcome| match self.dry_run {
+            true => Ok(()),
+            false => {
+                let (action, target) = ("executions.import", format!("{origin} {name}"));
+                self.data.tell(&self.tenant, action, target, outcome, clock.now_ms())
+            }
+        };
+        tell(Outcome::Begun)?;
         let mut progress = |position: &Position, rows| {
             bar.set_position(position.done());
             bar.set_message(format!("{rows} rows"));
@@ -148,6 +158,7 @@ impl Import<'_> {
         if !self.dry_run && ended.is_ok() {
             self.tenant.keyspace().settle()?;
         }
+        tell(if ended.is_ok() { Outcome::Done } else { Outcome::Failed })?;
         let Some((mut report, taken)) = done else { return Ok(ended?) };
         report.elapsed_ms = clock.instant().duration_since(started).as_millis().try_into()?;
         if self.session.json {

@@ -7,6 +7,7 @@ use crate::app::session::Session;
 use crate::config::load::FILE_NAME;
 use crate::identity::email::Email;
 use crate::identity::user::{Owner, User};
+use crate::tenancy::by::By;
 use crate::tenancy::registry::NewTenant;
 use crate::tenancy::slug::Slug;
 use anyhow::{Context, Result};
@@ -57,7 +58,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     };
     let now_ms = session.clock.now_ms();
     let new = NewTenant { slug, time_zone: flags.time_zone.clone() };
-    let tenant = tenancy.create(new, now_ms, |tenant| {
+    let tenant = tenancy.create(new, &By::operator(), now_ms, |tenant| {
         let owner = Owner { email: email.clone(), password: hash, platform: true };
         User::owner(tenant.id.clone(), owner, now_ms).creation()
     });

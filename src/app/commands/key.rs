@@ -9,8 +9,8 @@ use crate::app::table::{Side, TextTable, instant};
 use crate::identity::Identity;
 use crate::identity::api_key::{ApiKey, NewApiKey};
 use crate::model::time::parse_rfc3339;
+use crate::tenancy::by::By;
 use crate::tenancy::registry::Tenancy;
-use crate::tenancy::scope::Principal;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,7 @@ impl KeyAct {
         &self,
         identity: &Identity,
         tenancy: &Tenancy,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<Value> {
         let keys = identity.api_keys();
@@ -87,7 +88,7 @@ impl KeyAct {
                 let tenant = tenant_named(tenancy, tenant)?;
                 let expires_ms = expires_at.as_deref().map(time_named).transpose()?;
                 let new = NewApiKey { name: name.clone(), role: role_named(role)?, expires_ms };
-                let made = keys.create(&tenant.id, new, &Principal::LocalOperator, now_ms)?;
+                let made = keys.create(&tenant.id, new, by, now_ms)?;
                 let mut value = as_json(&made.key);
                 value["key"] = made.text.into();
                 Ok(value)
@@ -99,7 +100,7 @@ impl KeyAct {
             }
             Self::Revoke { tenant, id } => {
                 let tenant = tenant_named(tenancy, tenant)?;
-                Ok(as_json(&keys.revoke(&tenant.id, id, now_ms)?))
+                Ok(as_json(&keys.revoke(&tenant.id, id, by, now_ms)?))
             }
         }
     }

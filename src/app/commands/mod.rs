@@ -1,5 +1,6 @@
 //! One file a command: its flags, and what it does.
 
+pub(super) use self::audit::AuditAct;
 pub(super) use self::key::KeyAct;
 pub(super) use self::user::UserAct;
 
@@ -7,6 +8,7 @@ use super::session::Session;
 use anyhow::Result;
 use clap::Subcommand;
 
+mod audit;
 mod backup;
 mod check;
 mod completions;
@@ -39,6 +41,9 @@ pub(super) enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Show who did what, and verify the log of it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Ask: counts, rates, percentiles, by whatever there is
     Query(Box<query::Flags>),
     /// Watch what is going on, in the terminal
@@ -71,6 +76,7 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Tenant(command) => tenant::run(&command, session),
         Command::User(command) => user::run(&command, session),
         Command::Key(command) => key::run(&command, session),
+        Command::Audit(command) => audit::run(&command, session),
         Command::Query(flags) => query::run(&flags, session),
         Command::Top(flags) => top::run(&flags, session),
         Command::Import(flags) => import::run(&flags, session),

@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::identity::account::Account;
 use crate::identity::email::Email;
 use crate::identity::password::Password;
+use crate::tenancy::by::By;
 use crate::tenancy::permission::Role;
 use crate::tenancy::registry::{Tenancy, TenancyError};
 use crate::tenancy::tenant::Tenant;
@@ -100,6 +101,7 @@ impl UserAct {
         &self,
         identity: &Identity,
         tenancy: &Tenancy,
+        by: &By,
         now_ms: TimeMs,
     ) -> Result<Value> {
         match self {
@@ -107,7 +109,7 @@ impl UserAct {
                 let (tenant, email, role) =
                     (tenant_named(tenancy, tenant)?, Email::parse(email)?, role_named(role)?);
                 let password = Password::choose(password, &email)?;
-                let made = identity.create_user(&tenant.id, &email, role, &password, now_ms)?;
+                let made = identity.create_user(&tenant.id, &email, role, &password, by, now_ms)?;
                 Ok(as_json(&made))
             }
             Self::List { tenant } => {
@@ -119,12 +121,12 @@ impl UserAct {
                 let (tenant, email) = (tenant_named(tenancy, tenant)?, Email::parse(email)?);
                 let password = Password::choose(password, &email)?;
                 let user = identity.user_by_email(&tenant.id, &email)?;
-                Ok(as_json(&identity.set_password(&tenant.id, &user.id, &password, now_ms)?))
+                Ok(as_json(&identity.set_password(&tenant.id, &user.id, &password, by, now_ms)?))
             }
             Self::Disable { tenant, email } => {
                 let (tenant, email) = (tenant_named(tenancy, tenant)?, Email::parse(email)?);
                 let user = identity.user_by_email(&tenant.id, &email)?;
-                Ok(as_json(&identity.disable_user(&tenant.id, &user.id, now_ms)?))
+                Ok(as_json(&identity.disable_user(&tenant.id, &user.id, by, now_ms)?))
             }
         }
     }

@@ -5,6 +5,7 @@ use crate::app::session::Session;
 use crate::identity::email::Email;
 use crate::identity::password::Password;
 use crate::identity::user::{Owner, User};
+use crate::tenancy::by::By;
 use crate::tenancy::registry::{NewTenant, Tenancy};
 use crate::tenancy::slug::Slug;
 use anyhow::{Context, Result};
@@ -81,7 +82,7 @@ pub(super) fn run(tenancy: &Tenancy, demo: bool, session: &Session) -> Result<Op
     let now_ms = session.clock.now_ms();
     let new = NewTenant { slug: slug.clone(), time_zone: "UTC".to_owned() };
     let platform = tenants.is_empty();
-    let made = tenancy.create(new, now_ms, |tenant| {
+    let made = tenancy.create(new, &By::operator(), now_ms, |tenant| {
         let owner = Owner { email: email.clone(), password: hash, platform };
         User::owner(tenant.id.clone(), owner, now_ms).creation()
     });

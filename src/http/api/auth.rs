@@ -129,14 +129,10 @@ async fn login(mut call: Call) -> Answer {
         own_origin(&call.request)?;
     }
     let server = Arc::clone(&call.server);
-    let (address, now_ms) = (call.request.arrived.peer.ip(), server.clock.now_ms());
+    let (source, now_ms) = (call.source(), server.clock.now_ms());
     let signed_in = call.server.passwords.run(move || {
-        let credentials = Credentials {
-            tenant: &tenant,
-            email: &email,
-            password: &password,
-            address: Some(address),
-        };
+        let credentials =
+            Credentials { tenant: &tenant, email: &email, password: &password, source: &source };
         server.identity.login(&server.tenancy, &credentials, now_ms)
     });
     let signed_in = signed_in.await?.map_err(login_problem)?;
@@ -160,7 +156,9 @@ async fn refresh(mut call: Call) -> Answer {
         }
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let refreshed = call.server.threads.run(move || server.identity.refresh(&token, now_ms));
+    let source = call.source();
+    let refresh = move || server.identity.refresh(&token, &source, now_ms);
+    let refreshed = call.server.threads.run(refresh);
     told(&call, refreshed.await?.map_err(refresh_problem)?, cookie)
 }
 
@@ -192,7 +190,8 @@ async fn logout(call: Call) -> Answer {
         return Err(Problem::forbidden("no_session", detail));
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let ended = call.server.threads.run(move || server.identity.logout(&family, now_ms));
+    let by = call.by()?;
+    let ended = call.server.threads.run(move || server.identity.logout(&family, &by, now_ms));
     ended.await?.map_err(session_problem)?;
     let mut reply = reply::no_content();
     set_cookie(&mut reply, "", 0);

@@ -269,6 +269,7 @@ async fn write(
 async fn list(call: Call) -> Answer {
     let question = RowsQuestion::from_params(call.request.params()?)?;
     let scope = call.scope().await?;
+    call.tell_of_reading(&scope, "executions.read").await?;
     let budget = call.server.query.budget(call.server.clock.instant());
     let text = call
         .compute(budget, move |budget| {
@@ -286,11 +287,12 @@ async fn get(call: Call) -> Answer {
     let mut ts_ms = None;
     for (name, value) in call.request.params()? {
         match name.as_str() {
-            "ts" => ts_ms = Some(rows::ts_param(&value)?),
+            "ts" => ts_ms = Some(rows::time_param("/ts", &value)?),
             name => return Err(Problem::unknown_param(name)),
         }
     }
     let (scope, id) = (call.scope().await?, call.param("id").to_owned());
+    call.tell_of_reading(&scope, "executions.read").await?;
     let budget = call.server.query.budget(call.server.clock.instant());
     let text = call
         .compute(budget, move |_| {

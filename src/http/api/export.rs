@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use storage::ask::{AskError, Budget};
+use storage::error::StoreError;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -57,7 +58,10 @@ async fn get(call: Call) -> Answer {
             _ => question.push((name, value)),
         }
     }
-    let scope = call.scope().await?;
+    let (scope, by) = (call.scope().await?, call.by()?);
+    let event = by.did("executions.export", String::new());
+    let event = event.after(call.request.query.as_deref().unwrap_or_default().into());
+    call.tell(by.told(scope.id(), event)).await?;
     let is_question = question
         .iter()
         .any(|(name, _)| matches!(name.as_str(), "metrics" | "metric" | "group_by" | "bucket"));
@@ -111,23 +115,59 @@ fn stream(call: &Call, scope: TenantScope, rows: RowsQuestion, format: ExportFor
         name(&mut reply, format);
         return Ok(reply);
     };
+    // A long export is no fault: only its peer's silence ends it.
+    let budget = Budget { memory_bytes: call.server.query.memory_bytes_max, ..Budget::default() };
+    let body = streamed(call, Arc::clone(&budget.cancelled), move |out| {
+        let written = export(&**scope.keyspace(), &selection, format, &budget, out, &mut |_| {});
+        Ok(written.map(drop)?)
+    });
+    let mut reply = warp::reply::Reply::into_response(warp::reply::stream(body));
+    name(&mut reply, format);
+    Ok(reply)
+}
+
+/// Why what is streamed ended early.
+pub(super) struct Ended(ExportError);
+
+impl Ended {
+    /// The store failed.
+    pub(super) fn store(error: StoreError) -> Self {
+        Self(AskError::Store(error).into())
+    }
+}
+
+impl From<ExportError> for Ended {
+    fn from(error: ExportError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+/// What `write` writes on a thread of its own, while it is sent. `cancelled` is set once nobody reads
+/// it any more.
+pub(super) fn streamed(
+    call: &Call,
+    cancelled: Arc<AtomicBool>,
+    write: impl FnOnce(&mut Pieces) -> Result<(), Ended> + Send + 'static,
+) -> ExportBody {
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
     // Whatever becomes of the export, its end is told by this one: a channel that merely closes would
     // look like the end of the file.
     let end = pieces.clone();
-    // A long export is no fault: only its peer's silence ends it.
-    let budget = Budget { memory_bytes: call.server.query.memory_bytes_max, ..Budget::default() };
-    let cancelled = Arc::clone(&budget.cancelled);
     let server = Arc::clone(&call.server);
     call.server.tasks.spawn(async move {
         let here = Handle::current();
         let ended = server.exports.run(move || {
             let mut out = Pieces { pieces, here, piece: Vec::with_capacity(PIECE_BYTES) };
-            let written =
-                export(&**scope.keyspace(), &selection, format, &budget, &mut out, &mut |_| {});
-            match written.and_then(|_| Ok(out.flush()?)) {
+            let written = write(&mut out);
+            match written.and_then(|()| Ok(out.flush()?)) {
                 Ok(()) => {}
-                Err(error) => out.fail(&error),
+                Err(Ended(error)) => out.fail(&error),
             }
         });
         if let Err(error) = ended.await {
@@ -135,10 +175,18 @@ fn stream(call: &Call, scope: TenantScope, rows: RowsQuestion, format: ExportFor
             let _nobody_reads = end.send(Err(io::Error::other("the export did not run"))).await;
         }
     });
-    let body = ExportBody { waiting, cancelled };
+    ExportBody { waiting, cancelled }
+}
+
+/// What is streamed, as a file.
+pub(super) fn file_reply(
+    body: ExportBody,
+    content_type: &'static str,
+    disposition: &'static str,
+) -> Reply {
     let mut reply = warp::reply::Reply::into_response(warp::reply::stream(body));
-    name(&mut reply, format);
-    Ok(reply)
+    name_as(&mut reply, content_type, disposition);
+    reply
 }
 
 /// Says what the file is and how to call it.
@@ -149,6 +197,10 @@ fn name(reply: &mut Reply, format: ExportFormat) {
             ("application/x-ndjson", "attachment; filename=\"executions.ndjson\"")
         }
     };
+    name_as(reply, content_type, disposition);
+}
+
+fn name_as(reply: &mut Reply, content_type: &'static str, disposition: &'static str) {
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
@@ -158,7 +210,7 @@ fn name(reply: &mut Reply, format: ExportFormat) {
 type Piece = Result<Bytes, io::Error>;
 
 /// Cuts what is written into pieces, and waits for the peer where too many are on the way.
-struct Pieces {
+pub(super) struct Pieces {
     pieces: mpsc::Sender<Piece>,
     here: Handle,
     piece: Vec<u8>,
@@ -204,7 +256,7 @@ impl Write for Pieces {
 }
 
 /// The pieces as a body. Dropped before its end, it cancels the export.
-struct ExportBody {
+pub(super) struct ExportBody {
     waiting: mpsc::Receiver<Piece>,
     cancelled: Arc<AtomicBool>,
 }

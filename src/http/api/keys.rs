@@ -123,7 +123,7 @@ async fn create(mut call: Call) -> Answer {
             Some(parse_rfc3339(&text).map_err(invalid)?)
         }
     };
-    let (scope, by) = (call.scope().await?, call.principal()?.clone());
+    let (scope, by) = (call.scope().await?, call.by()?);
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let new = NewApiKey { name, role, expires_ms };
     let make = move || server.identity.api_keys().create(scope.id(), new, &by, now_ms);
@@ -140,9 +140,9 @@ async fn get(call: Call) -> Answer {
 }
 
 async fn revoke(call: Call) -> Answer {
-    let (scope, id) = (call.scope().await?, call.param("id").to_owned());
+    let (scope, by, id) = (call.scope().await?, call.by()?, call.param("id").to_owned());
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let revoke = move || server.identity.api_keys().revoke(scope.id(), &id, now_ms);
+    let revoke = move || server.identity.api_keys().revoke(scope.id(), &id, &by, now_ms);
     call.server.threads.run(revoke).await??;
     Ok(reply::no_content())
 }

@@ -6,6 +6,7 @@ pub(super) mod quarantine;
 pub(super) mod export;
 pub(super) mod query;
 
+pub(super) mod audit;
 pub(super) mod auth;
 pub(super) mod keys;
 
@@ -29,8 +30,12 @@ const PAGE_DEFAULT: usize = 100;
 impl PageParams {
     /// The parameters of a list whose pages have at most `limit_max` items.
     fn of(request: &Request, limit_max: usize) -> Result<Self, Problem> {
+        Self::from_pairs(request.params()?, limit_max)
+    }
+
+    fn from_pairs(params: Vec<(String, String)>, limit_max: usize) -> Result<Self, Problem> {
         let mut page = Self { limit: PAGE_DEFAULT.min(limit_max), cursor: None };
-        for (name, value) in request.params()? {
+        for (name, value) in params {
             match name.as_str() {
                 "limit" => page.limit = limit(&value, limit_max)?,
                 "cursor" => page.cursor = Some(value),

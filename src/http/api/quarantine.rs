@@ -61,7 +61,9 @@ const PAGE_MAX: usize = 1000;
 async fn list(call: Call) -> Answer {
     let params = PageParams::of(&call.request, PAGE_MAX)?;
     let (limit, after) = (params.limit, params.after(EntryId::parse)?);
-    let keyspace = Arc::clone(call.scope().await?.keyspace());
+    let scope = call.scope().await?;
+    call.tell_of_reading(&scope, "quarantine.read").await?;
+    let keyspace = Arc::clone(scope.keyspace());
     let entries = call.server.threads.run(move || quarantine::list(&*keyspace, after, limit + 1));
     let mut entries = entries.await??;
     let more = entries.len() > limit;
@@ -91,14 +93,20 @@ fn id_of(call: &Call) -> Result<EntryId, Problem> {
     EntryId::parse(call.param("id")).ok_or_else(|| Problem::not_found("an entry with this id"))
 }
 
+/// How the audit log calls an entry.
+fn target(id: EntryId) -> String {
+    format!("quarantined:{id}")
+}
+
 async fn retry(call: Call) -> Answer {
-    let (id, keyspace) = (id_of(&call)?, Arc::clone(call.scope().await?.keyspace()));
-    let received_ms = call.server.clock.now_ms();
+    let (id, scope) = (id_of(&call)?, call.scope().await?);
+    let (keyspace, received_ms) = (Arc::clone(scope.keyspace()), call.server.clock.now_ms());
     let retried = call.server.threads.run(move || {
         let arrival = Arrival { received_ms, origin: "quarantine", retention_ms: None };
         quarantine::retry(&*keyspace, id, arrival)
     });
-    match retried.await?? {
+    let act = ("quarantine.retry", target(id));
+    match call.told_around(&scope, act, async { Ok(retried.await??) }).await? {
         Retried::Missing => Err(Problem::not_found("an entry with this id")),
         Retried::NotAnExecution => {
             let detail =
@@ -120,9 +128,11 @@ async fn retry(call: Call) -> Answer {
 }
 
 async fn delete(call: Call) -> Answer {
-    let (id, keyspace) = (id_of(&call)?, Arc::clone(call.scope().await?.keyspace()));
+    let (id, scope) = (id_of(&call)?, call.scope().await?);
+    let keyspace = Arc::clone(scope.keyspace());
     let deleted = call.server.threads.run(move || quarantine::delete(&*keyspace, id));
-    match deleted.await?? {
+    let act = ("quarantine.delete", target(id));
+    match call.told_around(&scope, act, async { Ok(deleted.await??) }).await? {
         true => Ok(reply::no_content()),
         false => Err(Problem::not_found("an entry with this id")),
     }

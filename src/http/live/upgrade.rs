@@ -123,6 +123,7 @@ pub(in crate::http) async fn upgrade(
     let call =
         Call { server: Arc::clone(server), request, caller: Some(caller), params: Vec::new() };
     let scope = call.scope().await?;
+    call.tell_of_reading(&scope, "executions.watch").await?;
     let watcher = server.live.watch(&scope, &means);
     let watcher = watcher
         .map_err(|error| Problem::too_many("too_many_watchers", error.to_string(), TICKET_S))?;

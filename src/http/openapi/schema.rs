@@ -302,6 +302,34 @@ pub(in crate::http) fn key() -> Value {
     }))
 }
 
+pub(in crate::http) fn audit_entry() -> Value {
+    object(json!({
+        "seq": seq(),
+        "at": time_out(),
+        "actor": text(),
+        "actor_name": nullable(text()),
+        "action": text(),
+        "target": text(),
+        "outcome": text(),
+        "count": seq(),
+        "address": nullable(text()),
+        "request_id": nullable(text()),
+        "before": {},
+        "after": {},
+        "hash": text(),
+    }))
+}
+
+pub(in crate::http) fn audit_anchor() -> Value {
+    object(json!({ "chain": text(), "seq": seq(), "hash": text(), "line": text() }))
+}
+
+pub(in crate::http) fn audit_verdict() -> Value {
+    let finding = object(json!({ "seq": seq(), "harm": text(), "detail": text() }));
+    let findings = json!({ "type": "array", "items": finding });
+    object(json!({ "entries": seq(), "sound": boolean(), "findings": findings }))
+}
+
 pub(in crate::http) fn new_key() -> Value {
     let mut key = key();
     key["properties"]["key"] =

@@ -2,7 +2,7 @@
 // what they would be refused.
 
 /** The permissions that the page asks about. */
-export type Permission = 'keys.manage' | 'quarantine.manage' | 'quarantine.read';
+export type Permission = 'audit.read' | 'keys.manage' | 'quarantine.manage' | 'quarantine.read';
 
 /** The claim `permissions` of an access token; none where it cannot be read. */
 export function permissionsOf(token: string): ReadonlySet<string> {

@@ -3,7 +3,7 @@ import { type Filter, formatFilter, parseFilter } from './filters.ts';
 import { DEFAULT_RANGE, isPreset, type RangeChoice } from './range.ts';
 import { isZone } from './zones.ts';
 
-export type View = 'overview' | 'runs' | 'quarantine' | 'keys' | 'missing';
+export type View = 'overview' | 'runs' | 'quarantine' | 'keys' | 'audit' | 'missing';
 
 export type ZoneChoice = 'browser' | 'tenant' | (string & {});
 
@@ -24,7 +24,13 @@ export interface Address {
   run: { id: string; ts?: string } | undefined;
 }
 
-const PATHS: Record<string, View> = { '/': 'overview', '/runs': 'runs', '/quarantine': 'quarantine', '/keys': 'keys' };
+const PATHS: Record<string, View> = {
+  '/': 'overview',
+  '/runs': 'runs',
+  '/quarantine': 'quarantine',
+  '/keys': 'keys',
+  '/audit': 'audit',
+};
 
 export function pathOf(view: View): string {
   return Object.keys(PATHS).find((path) => PATHS[path] === view) ?? '/';

@@ -6,7 +6,7 @@ import { spokenPreset } from '../state/range.ts';
 import { route } from '../state/route.svelte.ts';
 import { span } from './moments.ts';
 
-const NAMES = { overview: 'Overview', runs: 'Runs', quarantine: 'Quarantine', keys: 'API keys', missing: 'Not found' };
+const NAMES = { overview: 'Overview', runs: 'Runs', quarantine: 'Quarantine', keys: 'API keys', audit: 'Audit', missing: 'Not found' };
 
 export function title(): string {
   if (session.state !== 'signed_in') return 'Sign in – External Metrics';

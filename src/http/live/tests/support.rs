@@ -7,6 +7,7 @@ use super::super::session::{Pass, Session};
 use crate::runtime::clock::Clock;
 use crate::runtime::pool::Pool;
 use crate::runtime::tasks::Tasks;
+use crate::tenancy::by::By;
 use crate::tenancy::registry::{Completion, NewTenant, Tenancy};
 use crate::tenancy::scope::{Principal, TenantScope};
 use crate::tenancy::slug::Slug;
@@ -57,7 +58,7 @@ impl House {
         let tenancy = Tenancy::start(engine).unwrap();
         let slug = Slug::parse("acme").unwrap();
         let new = NewTenant { slug, time_zone: "UTC".into() };
-        tenancy.create(new, 0, |_| Ok(Completion::default())).unwrap();
+        tenancy.create(new, &By::operator(), 0, |_| Ok(Completion::default())).unwrap();
         let scope = tenancy.enter(&Principal::LocalOperator, "acme").unwrap();
         let means = Means {
             clock: Clock::system(),

@@ -1,0 +1,217 @@
+//! Who did what: entries chained by their hashes, one chain for each tenant and one for the platform.
+//!
+//! *Invariants*: an entry is written in the transaction of the act that it tells of, or the act does
+//! not take place. Entry `n` holds the hash of entry `n - 1`, the head the hash of the last one, so that
+//! whoever alters, removes, moves or inserts an entry has to write every later one anew, and an
+//! [`Anchor`] that lies elsewhere shows even that. Nothing is changed or deleted here.
+
+mod entry;
+mod filter;
+mod tally;
+mod verify;
+
+pub use entry::{Entry, Event, Link, Outcome, Source, Told};
+pub use filter::{Filter, Found};
+pub use verify::{Anchor, Finding, Harm, Verdict, verify, verify_lines};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use entry::Head;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use storage::engine::{Expect, TableWrite, Tables};
+use storage::error::{Corrupt, StoreError};
+use storage::row::TimeMs;
+use tally::Tally;
+
+/// Entries by `<chain>/<u64::MAX - seq, big endian>`: the newest comes first.
+const ENTRIES: &str = "audit";
+
+/// The head of each chain.
+const HEADS: &str = "audit_heads";
+
+/// The chain of what concerns no tenant, or all.
+pub const PLATFORM: &str = "platform";
+
+/// The actor of whoever is not known.
+pub const ANONYMOUS: &str = "anonymous";
+
+/// Longest page of entries.
+pub const PAGE_MAX: usize = 1000;
+
+/// Entries of one transaction, where what was counted is written.
+const TOLD_MAX: usize = 1000;
+
+/// The log of an installation. One for a process, which owns the platform's tables.
+pub struct AuditLog {
+    platform: Arc<dyn Tables>,
+    /// Held while an entry is added: the next one is chained to it.
+    adding: Mutex<()>,
+    tally: Tally,
+}
+
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLog").finish_non_exhaustive()
+    }
+}
+
+impl AuditLog {
+    /// The log that lies in `platform`.
+    pub fn new(platform: Arc<dyn Tables>) -> Self {
+        Self { platform, adding: Mutex::new(()), tally: Tally::default() }
+    }
+
+    /// The tables that acts change and the log lies in.
+    pub fn platform(&self) -> &Arc<dyn Tables> {
+        &self.platform
+    }
+
+    /// Does what `writes` say under the conditions `expect`, and tells `told`, all or nothing. Gives
+    /// whether the conditions held. Where the store cannot tell whether the commit took place, it is
+    /// looked up.
+    pub fn write(
+        &self,
+        told: Vec<Told>,
+        now_ms: TimeMs,
+        expect: &[Expect],
+        writes: &[TableWrite],
+    ) -> Result<bool, StoreError> {
+        let _alone = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heads: BTreeMap<Box<str>, Head> = BTreeMap::new();
+        let mut all = Vec::with_capacity(2 * told.len() + writes.len());
+        for Told { chain, event } in told {
+            let head = match heads.entry(chain.clone()) {
+                Slot::Occupied(known) => known.into_mut(),
+                Slot::Vacant(new) => new.insert(self.head(&chain)?),
+            };
+            let entry = Entry { seq: head.seq + 1, at_ms: now_ms, prev: head.hash, event };
+            let bytes = entry.encode()?;
+            *head = Head { seq: entry.seq, hash: hash(&bytes) };
+            all.push(put(ENTRIES, entry_key(&chain, entry.seq), bytes));
+        }
+        for (chain, head) in &heads {
+            all.push(put(HEADS, chain.as_bytes().into(), head.encode()?));
+        }
+        all.extend_from_slice(writes);
+        match (self.platform.write(expect, &all), all.first()) {
+            // An entry is unlike every other, so that it tells of its whole transaction.
+            (Err(unknown @ StoreError::OutcomeUnknown { .. }), Some(first)) => {
+                let found = self.platform.get(&first.table, &first.key)?;
+                if found == first.value { Ok(true) } else { Err(unknown) }
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Tells what changes nothing else: what was read, or an act that lies elsewhere.
+    pub fn tell(&self, told: Vec<Told>, now_ms: TimeMs) -> Result<(), StoreError> {
+        self.write(told, now_ms, &[], &[]).map(drop)
+    }
+
+    /// Counts what was refused; [`flush`](Self::flush) writes it. Waits for nothing, so that a flood of
+    /// refusals is no flood of writes.
+    pub fn count(&self, told: Told) {
+        self.tally.count(told);
+    }
+
+    /// Counts what was read again by the same one from the same place since the last
+    /// [`flush`](Self::flush). Gives `told` back if it is the first time: it is to be told before
+    /// anything is shown.
+    pub fn read(&self, told: Told) -> Option<Told> {
+        self.tally.read(told)
+    }
+
+    /// Writes what was counted. What cannot be written now is kept. Gives how many entries there were.
+    pub fn flush(&self, now_ms: TimeMs) -> Result<usize, StoreError> {
+        let mut counted = self.tally.take();
+        let count = counted.len();
+        while !counted.is_empty() {
+            let later = counted.split_off(counted.len().min(TOLD_MAX));
+            if let Err(error) = self.tell(counted.clone(), now_ms) {
+                counted.into_iter().chain(later).for_each(|told| self.tally.count(told));
+                return Err(error);
+            }
+            counted = later;
+        }
+        Ok(count)
+    }
+
+    /// Up to `limit` entries of `chain` before the entry `before` (`None`: from the last one on),
+    /// newest first.
+    pub fn page(
+        &self,
+        chain: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let stored = self.page_as_stored(chain, before, limit)?;
+        stored.iter().map(|(_, bytes)| Entry::decode(bytes)).collect()
+    }
+
+    /// Up to `limit` entries of `chain` before the entry `before`, as they are stored and hashed.
+    pub fn page_as_stored(
+        &self,
+        chain: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let after = before.map(|seq| entry_key(chain, seq));
+        let prefix = chain_prefix(chain);
+        let found = self.platform.list(ENTRIES, &prefix, after.as_deref(), limit.min(PAGE_MAX))?;
+        found.into_iter().map(|(key, bytes)| Ok((seq_of(&key)?, bytes))).collect()
+    }
+
+    /// What tells the state of `chain`: kept elsewhere, it shows later whether what it covers is still
+    /// the same.
+    pub fn anchor(&self, chain: &str) -> Result<Anchor, StoreError> {
+        let Head { seq, hash } = self.head(chain)?;
+        Ok(Anchor { chain: chain.into(), seq, hash })
+    }
+
+    /// Every chain that has entries, in order of their names.
+    pub fn chains(&self) -> Result<Vec<String>, StoreError> {
+        let mut chains = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.platform.list(HEADS, b"", after.as_deref(), PAGE_MAX)?;
+            chains.extend(page.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()));
+            if page.len() < PAGE_MAX {
+                return Ok(chains);
+            }
+            after = page.into_iter().last().map(|(key, _)| key);
+        }
+    }
+
+    fn head(&self, chain: &str) -> Result<Head, StoreError> {
+        let stored = self.platform.get(HEADS, chain.as_bytes())?;
+        Ok(stored.as_deref().map(Head::decode).transpose()?.unwrap_or_default())
+    }
+}
+
+fn put(table: &str, key: Vec<u8>, value: Vec<u8>) -> TableWrite {
+    TableWrite { table: table.into(), key, value: Some(value) }
+}
+
+fn chain_prefix(chain: &str) -> Vec<u8> {
+    format!("{chain}/").into_bytes()
+}
+
+fn entry_key(chain: &str, seq: u64) -> Vec<u8> {
+    let mut key = chain_prefix(chain);
+    key.extend_from_slice(&(u64::MAX - seq).to_be_bytes());
+    key
+}
+
+/// The seq that a key says.
+fn seq_of(key: &[u8]) -> Result<u64, StoreError> {
+    let last = key.last_chunk::<8>().ok_or_else(|| Corrupt::new("the key of an audit entry"))?;
+    Ok(u64::MAX - u64::from_be_bytes(*last))
+}
+
+fn hash(bytes: &[u8]) -> Link {
+    let mut link = [0; 32];
+    link.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    Link(link)
+}

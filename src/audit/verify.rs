@@ -1,0 +1,205 @@
+//! Whether a chain is what was written: read from its end to its beginning, each entry must have the
+//! hash that the next one, the head or an anchor says.
+
+use super::entry::{Entry, Head, Link};
+use super::{ENTRIES, HEADS, PAGE_MAX, chain_prefix, hash, seq_of};
+use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
+use storage::engine::Tables;
+use storage::error::StoreError;
+
+/// Findings that are told; more of them say nothing more.
+const FINDINGS_MAX: usize = 100;
+
+/// The state of a chain at some time, to be kept where whoever can write the log cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// The chain.
+    pub chain: Box<str>,
+    /// Its last entry then; 0: it had none.
+    pub seq: u64,
+    /// That entry's hash.
+    pub hash: Link,
+}
+
+/// As one line: `emx-audit <chain> <seq> <hash>`.
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "emx-audit {} {} {}", self.chain, self.seq, self.hash)
+    }
+}
+
+impl FromStr for Anchor {
+    type Err = ();
+
+    fn from_str(line: &str) -> Result<Self, ()> {
+        let mut words = line.split_whitespace();
+        let mut word = || words.next().ok_or(());
+        if word()? != "emx-audit" {
+            return Err(());
+        }
+        let (chain, seq, hash) = (word()?.into(), word()?, word()?);
+        let (seq, hash) = (seq.parse().map_err(|_| ())?, Link::parse(hash).ok_or(())?);
+        if words.next().is_some() { Err(()) } else { Ok(Self { chain, seq, hash }) }
+    }
+}
+
+/// What is wrong at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Harm {
+    /// The entry is not the one that was written.
+    Altered,
+    /// The entry is not there.
+    Missing,
+    /// The entry lies where another one should.
+    Moved,
+    /// The entry lies behind the last one.
+    Inserted,
+    /// The entry is not the one that the anchor was made of.
+    Rewritten,
+}
+
+impl fmt::Display for Harm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Altered => "was altered",
+            Self::Missing => "is missing",
+            Self::Moved => "lies in the place of another one",
+            Self::Inserted => "was inserted behind the last one",
+            Self::Rewritten => "is not the one that the anchor was made of",
+        })
+    }
+}
+
+/// Something that is wrong with a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The place.
+    pub seq: u64,
+    /// What is wrong there.
+    pub harm: Harm,
+}
+
+/// What became of looking at a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Entries that were read.
+    pub entries: u64,
+    /// What is wrong, from the newest to the oldest, the first hundred.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks at the whole of `chain` in `platform`, and at the `anchors` that are of it.
+pub fn verify(
+    platform: &dyn Tables,
+    chain: &str,
+    anchors: &[Anchor],
+) -> Result<Verdict, StoreError> {
+    let stored = platform.get(HEADS, chain.as_bytes())?;
+    let head = stored.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
+    let mut walk = Walk::from(&head, anchors.iter().filter(|anchor| &*anchor.chain == chain));
+    let (prefix, mut after) = (chain_prefix(chain), None::<Vec<u8>>);
+    loop {
+        let page = platform.list(ENTRIES, &prefix, after.as_deref(), PAGE_MAX)?;
+        for (key, bytes) in &page {
+            walk.step(seq_of(key)?, bytes);
+        }
+        if page.len() < PAGE_MAX {
+            return Ok(walk.end());
+        }
+        after = page.last().map(|(key, _)| key.clone());
+    }
+}
+
+/// Looks at the exported entries of `chain`, newest first, a stored entry a line, and at the `anchors`
+/// that are of it. What was cut off before it was exported only an anchor shows.
+pub fn verify_lines<E>(
+    lines: impl Iterator<Item = Result<Vec<u8>, E>>,
+    chain: &str,
+    anchors: &[Anchor],
+) -> Result<Verdict, E> {
+    let mut walk: Option<Walk<'_>> = None;
+    let of_chain = || anchors.iter().filter(|anchor| &*anchor.chain == chain);
+    for line in lines {
+        let line = line?;
+        // A line that is no entry lies where the next one should.
+        let seq = Entry::decode(&line).map(|entry| entry.seq).ok();
+        let walk = walk.get_or_insert_with(|| {
+            Walk::from(&Head { seq: seq.unwrap_or(0), hash: hash(&line) }, of_chain())
+        });
+        walk.step(seq.unwrap_or(walk.seq), &line);
+    }
+    Ok(walk.unwrap_or_else(|| Walk::from(&Head::default(), of_chain())).end())
+}
+
+/// Where a look at a chain has come to.
+struct Walk<'a> {
+    /// The seq that comes next.
+    seq: u64,
+    /// The hash that it must have; `None` behind an entry that nothing can be said of.
+    hash: Option<Link>,
+    last_seq: u64,
+    anchors: Vec<&'a Anchor>,
+    verdict: Verdict,
+}
+
+impl<'a> Walk<'a> {
+    fn from(head: &Head, anchors: impl Iterator<Item = &'a Anchor>) -> Self {
+        let mut walk = Self {
+            seq: head.seq,
+            hash: Some(head.hash),
+            last_seq: head.seq,
+            anchors: anchors.collect(),
+            verdict: Verdict { entries: 0, findings: Vec::new() },
+        };
+        let beyond: Vec<u64> =
+            walk.anchors.iter().map(|anchor| anchor.seq).filter(|seq| *seq > head.seq).collect();
+        beyond.into_iter().for_each(|seq| walk.find(seq, Harm::Missing));
+        walk
+    }
+
+    fn step(&mut self, seq: u64, bytes: &[u8]) {
+        self.verdict.entries += 1;
+        if seq > self.last_seq {
+            return self.find(seq, Harm::Inserted);
+        }
+        self.skip_to(seq);
+        let found = hash(bytes);
+        // What an entry says of the one before it is believed, unless it is another one.
+        let entry = Entry::decode(bytes).ok();
+        let is_itself = entry.as_ref().is_none_or(|entry| entry.seq == seq);
+        if self.hash.is_some_and(|expected| expected != found) {
+            self.find(seq, if is_itself { Harm::Altered } else { Harm::Moved });
+        }
+        if self.anchors.iter().any(|anchor| anchor.seq == seq && anchor.hash != found) {
+            self.find(seq, Harm::Rewritten);
+        }
+        self.hash = entry.filter(|_| is_itself).map(|entry| entry.prev);
+        self.seq = seq.saturating_sub(1);
+    }
+
+    /// Entries between the one that should come and `seq` are not there.
+    fn skip_to(&mut self, seq: u64) {
+        while self.seq > seq {
+            self.find(self.seq, Harm::Missing);
+            self.hash = None;
+            self.seq = if self.verdict.findings.len() < FINDINGS_MAX { self.seq - 1 } else { seq };
+        }
+    }
+
+    fn end(mut self) -> Verdict {
+        self.skip_to(0);
+        if self.hash.is_some_and(|hash| hash != Link::default()) {
+            self.find(1, Harm::Altered); // the first one has none before it
+        }
+        self.verdict
+    }
+
+    fn find(&mut self, seq: u64, harm: Harm) {
+        if self.verdict.findings.len() < FINDINGS_MAX {
+            self.verdict.findings.push(Finding { seq, harm });
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Whoever acts, and from where: what the audit log tells of an act.
+
+use super::id::TenantId;
+use super::scope::Principal;
+use crate::audit::{Event, PLATFORM, Source, Told};
+
+/// Whoever acts, and from where.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// Who.
+    pub principal: Principal,
+    /// From where.
+    pub source: Source,
+}
+
+impl By {
+    /// The person at the machine.
+    pub fn operator() -> Self {
+        Self { principal: Principal::LocalOperator, source: Source::default() }
+    }
+
+    /// That this one did `action` to `target`.
+    pub fn did(&self, action: &str, target: String) -> Event {
+        Event::new(self.principal.subject(), action, target, self.source.clone())
+    }
+
+    /// Where `event`, which concerns `tenant_id`, is told: there, and in the platform's chain where
+    /// somebody acts who does not belong there.
+    pub fn told(&self, tenant_id: &TenantId, event: Event) -> Vec<Told> {
+        let mut told = Vec::with_capacity(2);
+        if self.principal.tenant_id() != Some(tenant_id) {
+            let target = format!("tenant:{tenant_id} {}", event.target).trim_end().to_owned();
+            told.push(Event { target, ..event.clone() }.in_chain(PLATFORM));
+        }
+        told.push(event.in_chain(tenant_id.as_str()));
+        told
+    }
+}
