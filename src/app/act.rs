@@ -7,9 +7,10 @@ use super::table::instant;
 use crate::audit::{self, Outcome};
 use crate::backup::{self, Manifest, OnProgress, Source};
 use crate::identity::Identity;
+use crate::identity::forget::ForgetError;
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
-use crate::tenancy::registry::{Completion, NewTenant, Tenancy};
+use crate::tenancy::registry::{Completion, NewTenant, Tenancy, TenancyError};
 use crate::tenancy::slug::Slug;
 use crate::tenancy::tenant::Tenant;
 use anyhow::{Context, Result};
@@ -17,7 +18,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use storage::embedded::EmbeddedEngine;
+use storage::error::StoreError;
+
+/// How often it is tried to delete what is still in use, and how long is waited in between: together
+/// ten seconds.
+const IN_USE_ATTEMPTS: usize = 100;
+const IN_USE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Something to be done.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -32,6 +40,21 @@ pub(super) enum Act {
     },
     /// Lists all tenants.
     TenantList,
+    /// Keeps everybody out of a tenant.
+    TenantSuspend {
+        /// Its name.
+        slug: String,
+    },
+    /// Lets everybody in again.
+    TenantResume {
+        /// Its name.
+        slug: String,
+    },
+    /// Deletes a tenant and everything in it.
+    TenantDelete {
+        /// Its name.
+        slug: String,
+    },
     /// Makes a backup.
     BackupCreate {
         /// The file, or a directory; absolute, for the server is somewhere else.
@@ -82,8 +105,42 @@ impl Acts {
                 let items: Vec<Value> = tenants.iter().map(tenant_as_json).collect();
                 Ok(json!({ "items": items, "next_cursor": null }))
             }
+            Act::TenantSuspend { slug } => {
+                let now_ms = self.clock.now_ms();
+                Ok(tenant_as_json(&tenancy.suspend(&Slug::parse(&slug)?, &by, now_ms)?))
+            }
+            Act::TenantResume { slug } => {
+                let now_ms = self.clock.now_ms();
+                Ok(tenant_as_json(&tenancy.resume(&Slug::parse(&slug)?, &by, now_ms)?))
+            }
+            Act::TenantDelete { slug } => self.delete_tenant(&Slug::parse(&slug)?, &by),
             Act::BackupCreate { to } => self.back_up(&to, &mut |_| {}),
         }
+    }
+
+    /// Deletes a tenant. Where calls that began before use it for longer, it is deleted later, and its
+    /// state says so.
+    fn delete_tenant(&self, slug: &Slug, by: &By) -> Result<Value> {
+        let known = self.tenancy.list()?.into_iter().find(|tenant| tenant.slug == *slug);
+        if let Some(tenant) = known {
+            self.identity.check_may_go(&tenant.id)?;
+        }
+        let tenant = self.tenancy.begin_deletion(slug, by, self.clock.now_ms())?;
+        for _ in 0..IN_USE_ATTEMPTS {
+            let now_ms = self.clock.now_ms();
+            match self.identity.finish_deletion(&self.tenancy, &tenant, now_ms) {
+                Err(ForgetError::Tenancy(TenancyError::Store(StoreError::InUse))) => {
+                    self.clock.pause(IN_USE_PAUSE);
+                }
+                Ok(()) => {
+                    let mut gone = tenant_as_json(&tenant);
+                    gone["state"] = "deleted".into();
+                    return Ok(gone);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(tenant_as_json(&tenant))
     }
 
     /// Makes the backup `to` and says what is in it.

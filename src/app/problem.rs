@@ -6,6 +6,7 @@ use crate::identity::IdentityError;
 use crate::identity::account::AccountError;
 use crate::identity::api_key::ApiKeyError;
 use crate::identity::email::EmailError;
+use crate::identity::forget::ForgetError;
 use crate::identity::password::PasswordError;
 use crate::identity::secret::SecretError;
 use crate::identity::session::SessionError;
@@ -286,6 +287,9 @@ fn identity_code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static s
             ApiKeyError::Store(store) => store_code(store),
             other => other.code(),
         });
+    }
+    if let Some(ForgetError::LastPlatformAdministrator) = cause.downcast_ref() {
+        return Some(ForgetError::LastPlatformAdministrator.code());
     }
     if let Some(error) = cause.downcast_ref::<IdentityError>() {
         return Some(match error {

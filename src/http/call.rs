@@ -51,8 +51,7 @@ impl Call {
     }
 
     /// Tells in the audit log of the scope's tenant that the caller reads rows: before the first are
-    /// shown in a while, others are counted. Reading goes on where nothing can be written, on a full disk
-    /// as while syncs fail; it is told once that is over.
+    /// shown in a while, others are counted.
     pub(super) async fn tell_of_reading(
         &self,
         scope: &TenantScope,
@@ -65,12 +64,18 @@ impl Call {
         if first.is_empty() {
             return Ok(());
         }
+        self.tell_or_count(first).await
+    }
+
+    /// Tells something in the audit log, and where nothing can be written has it told later: what only
+    /// reads goes on, on a full disk as while syncs fail.
+    pub(super) async fn tell_or_count(&self, told: Vec<Told>) -> Result<(), Problem> {
         let (tenancy, now_ms) = (Arc::clone(&self.server.tenancy), self.server.clock.now_ms());
         let tell = move || {
             let log = tenancy.log();
-            if let Err(error) = log.tell(first.clone(), now_ms) {
-                tracing::warn!(%error, "that rows are read is not in the audit log yet");
-                first.into_iter().for_each(|told| drop(log.read(told)));
+            if let Err(error) = log.tell(told.clone(), now_ms) {
+                tracing::warn!(%error, "what was read is not in the audit log yet");
+                told.into_iter().for_each(|told| log.count(told));
             }
         };
         Ok(self.server.threads.run(tell).await?)

@@ -350,9 +350,10 @@ impl From<TenancyError> for Problem {
                 Self::new(StatusCode::NOT_FOUND, code, "there is no such tenant")
             }
             TenancyError::Unnamed => Self::bad_request(code, detail),
-            TenancyError::SlugTaken { .. } | TenancyError::Conflict { .. } => {
-                Self::new(StatusCode::CONFLICT, code, detail)
-            }
+            TenancyError::Suspended => Self::new(StatusCode::FORBIDDEN, code, detail),
+            TenancyError::SlugTaken { .. }
+            | TenancyError::Conflict { .. }
+            | TenancyError::State { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             TenancyError::Slug(_) | TenancyError::Zone { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }

@@ -85,7 +85,7 @@ pub async fn reload(server: &Arc<Server>) {
 }
 
 /// Stores now and then what is counted in memory: when API keys were used last, and for the audit log
-/// what was refused and read.
+/// what was refused and read. Goes on with the deletion of tenants that were still in use.
 fn remember_counted(server: &Arc<Server>) {
     let remembering = Arc::clone(server);
     server.tasks.spawn(async move {
@@ -98,11 +98,13 @@ fn remember_counted(server: &Arc<Server>) {
             }
             let (identity, now_ms) =
                 (Arc::clone(&remembering.identity), remembering.clock.now_ms());
-            let log = Arc::clone(remembering.tenancy.log());
+            let tenancy = Arc::clone(&remembering.tenancy);
+            let log = Arc::clone(tenancy.log());
             let stored = remembering.threads.run(move || {
                 if let Err(error) = identity.api_keys().flush_used(now_ms) {
                     tracing::warn!(%error, "when API keys were used last is not stored");
                 }
+                identity.finish_deletions(&tenancy, now_ms);
                 if let Err(error) = log.flush(now_ms) {
                     tracing::warn!(%error, "what was refused and read is not in the audit log yet");
                 }

@@ -236,6 +236,24 @@ impl ApiKeys {
         outcome
     }
 
+    /// Forgets the keys of a tenant, which end at once.
+    pub(super) fn forget(&self, tenant_id: &TenantId) -> Result<(), ApiKeyError> {
+        let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = self.of_tenant(tenant_id);
+        for some in gone.chunks(FLUSH_MAX) {
+            let writes = some.iter().map(|known| delete(API_KEYS, known.record.key.id.as_bytes()));
+            self.platform.write(&[], &writes.collect::<Vec<_>>())?;
+            for known in some {
+                let key_id: Arc<str> = known.record.key.id.as_str().into();
+                let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                all.remove(&*key_id);
+                drop(all);
+                self.revocations.tell(&Revoked::ApiKey { key_id });
+            }
+        }
+        Ok(())
+    }
+
     /// Stores when keys were used last, where that is a minute newer than what is stored. To be
     /// called now and then, and at the end. Gives how many were stored.
     pub fn flush_used(&self, now_ms: TimeMs) -> Result<usize, ApiKeyError> {

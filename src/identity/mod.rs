@@ -22,6 +22,7 @@ pub mod session;
 
 pub mod account;
 pub mod api_key;
+pub mod forget;
 pub mod key_ring;
 pub mod login;
 pub mod throttle;

@@ -4,7 +4,7 @@ use super::email::Email;
 use super::password::PasswordPhc;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::Role;
-use crate::tenancy::record::{self, absent, put};
+use crate::tenancy::record::{self, absent, delete, put};
 use crate::tenancy::registry::Completion;
 use serde::{Deserialize, Serialize};
 use storage::engine::{Expect, Tables};
@@ -58,6 +58,19 @@ impl StoredUser {
         Expect { table, key, value: Some(self.bytes.clone()) }
     }
 
+    /// What removes the user, if nobody changed it since.
+    pub(super) fn removal(&self) -> Completion {
+        let User { id, tenant_id, email, .. } = &self.user;
+        Completion {
+            expect: vec![self.unchanged()],
+            writes: vec![
+                delete(USERS, id.as_bytes()),
+                delete(EMAILS, &email_key(tenant_id, email)),
+            ],
+            told: Vec::new(),
+        }
+    }
+
     /// What makes the user into `changed`, if nobody changed it since. The id, the tenant and the
     /// address stay what they are.
     pub(super) fn change(&self, changed: &User) -> Result<Completion, StoreError> {
@@ -102,6 +115,12 @@ impl User {
             told: Vec::new(),
         })
     }
+}
+
+/// The users of all tenants.
+pub(super) fn all(platform: &dyn Tables) -> Result<Vec<User>, StoreError> {
+    let entries = record::all(platform, USERS, b"")?;
+    entries.iter().map(|(key, bytes)| decode(key, bytes)).collect()
 }
 
 /// The users of a tenant, in order of their addresses.

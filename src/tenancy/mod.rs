@@ -15,6 +15,7 @@ pub mod tenant;
 pub mod zone;
 
 mod directory;
+mod life;
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -17,7 +17,7 @@ use super::zone::grain_minutes;
 use crate::audit::{AuditLog, Told};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::engine::{Engine, Expect, KeyspaceSettings, TableWrite, Tables};
 use storage::error::{Corrupt, StoreError};
 use storage::row::TimeMs;
@@ -46,6 +46,17 @@ pub enum TenancyError {
         /// What was given.
         zone: String,
     },
+    /// The tenant is suspended.
+    #[error("the tenant is suspended: an administrator of the platform can resume it")]
+    Suspended,
+    /// The tenant cannot get from its state to that.
+    #[error("the tenant `{slug}` is {is}: that cannot be done with it now")]
+    State {
+        /// The tenant's name.
+        slug: Slug,
+        /// Its state.
+        is: &'static str,
+    },
     /// The principal belongs to no tenant.
     #[error("no tenant is named, and the operator of the machine belongs to none: name one")]
     Unnamed,
@@ -68,6 +79,8 @@ impl TenancyError {
             Self::SlugTaken { .. } => "slug_taken",
             Self::NotFound { .. } => "tenant_not_found",
             Self::Zone { .. } => "unknown_time_zone",
+            Self::Suspended => "tenant_suspended",
+            Self::State { .. } => "invalid_state",
             Self::Unnamed => "tenant_required",
             Self::Conflict { .. } => "conflict",
             Self::Store(_) => "store_failed",
@@ -126,7 +139,7 @@ pub struct Tenancy {
     platform: Arc<dyn Tables>,
     log: Arc<AuditLog>,
     directory: Directory,
-    /// Held while a tenant is made, so that a record that says `creating` and belongs to nobody
+    /// Held while a tenant is made or changed, so that a record that says `creating` and belongs to nobody
     /// who holds this is left over.
     creation: Mutex<()>,
 }
@@ -164,7 +177,7 @@ impl Tenancy {
     ) -> Result<Tenant, TenancyError> {
         let grain_minutes = grain_minutes(&new.time_zone)
             .ok_or_else(|| TenancyError::Zone { zone: new.time_zone.clone() })?;
-        let _alone = self.creation.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.alone();
         let tenant = Tenant {
             id: TenantId::random(),
             slug: new.slug,
@@ -258,14 +271,23 @@ impl Tenancy {
     /// principal may not enter is told from one that is not there by nothing.
     pub fn enter(&self, principal: &Principal, slug: &str) -> Result<TenantScope, TenancyError> {
         let not_found = || TenancyError::NotFound { slug: slug.into() };
-        let tenant = self.named(slug).ok_or_else(not_found)?;
+        let Some(tenant) = self.named(slug) else {
+            // Only who may enter every tenant learns that there is one.
+            let named = Slug::parse(slug).ok().filter(|_| principal.is_platform());
+            let known = named.map(|slug| self.lookup(&slug)).transpose()?.flatten();
+            let suspended = known.is_some_and(|tenant| tenant.state == TenantState::Suspended);
+            return Err(if suspended { TenancyError::Suspended } else { not_found() });
+        };
         self.admit(tenant, principal)?.ok_or_else(not_found)
     }
 
     /// Lets `principal` into the tenant where it belongs.
     pub fn enter_own(&self, principal: &Principal) -> Result<TenantScope, TenancyError> {
         let id = principal.tenant_id().ok_or(TenancyError::Unnamed)?;
-        let not_found = || TenancyError::NotFound { slug: id.as_str().into() };
+        let not_found = || match self.directory.is_suspended(id) {
+            true => TenancyError::Suspended,
+            false => TenancyError::NotFound { slug: id.as_str().into() },
+        };
         let tenant = self.with_id(id).ok_or_else(not_found)?;
         self.admit(tenant, principal)?.ok_or_else(not_found)
     }
@@ -323,7 +345,21 @@ impl Tenancy {
         Ok(orphans)
     }
 
-    fn lookup(&self, slug: &Slug) -> Result<Option<Tenant>, StoreError> {
+    pub(super) fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// Held while a tenant is made or changed.
+    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.creation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what a tenant is by now.
+    pub(super) fn admit_record(&self, tenant: &Tenant) {
+        self.directory.admit(tenant);
+    }
+
+    pub(super) fn lookup(&self, slug: &Slug) -> Result<Option<Tenant>, StoreError> {
         let Some(id) = self.platform.get(SLUGS, slug.as_str().as_bytes())? else {
             return Ok(None);
         };

@@ -36,6 +36,10 @@ pub enum TenantState {
     Creating,
     /// It can be entered.
     Active,
+    /// It is kept, and nobody enters it.
+    Suspended,
+    /// It is being deleted. What a crash left of it is deleted later.
+    Deleting,
 }
 
 impl TenantState {
@@ -44,7 +48,19 @@ impl TenantState {
         match self {
             Self::Creating => "creating",
             Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleting => "deleting",
         }
+    }
+
+    /// Whether there is a way from this state to that one.
+    pub(super) fn turns_into(self, state: Self) -> bool {
+        matches!(
+            (self, state),
+            (Self::Creating | Self::Suspended, Self::Active)
+                | (Self::Active, Self::Suspended)
+                | (Self::Active | Self::Suspended, Self::Deleting)
+        )
     }
 }
 

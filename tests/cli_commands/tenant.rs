@@ -27,3 +27,32 @@ fn a_name_is_taken_once_and_keeps_the_rules() {
     emx.fails(&["tenant", "destroy"], 2, "usage");
     assert_eq!(emx.json(&["tenant", "list"])["items"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_tenant_is_suspended_resumed_and_deleted() {
+    let emx = Emx::initialised();
+    emx.json(&["tenant", "create", "acme"]);
+    let state = || {
+        let items = emx.json(&["tenant", "list"])["items"].clone();
+        let acme = items.as_array().unwrap().iter().find(|item| item["slug"] == "acme").cloned();
+        acme.map(|acme| acme["state"].as_str().unwrap().to_owned())
+    };
+    let key = ["key", "create", "--tenant", "acme", "--name", "ci"];
+    emx.json(&key);
+    assert_eq!(emx.json(&["tenant", "suspend", "acme"])["state"], "suspended");
+    assert_eq!(state().as_deref(), Some("suspended"));
+    emx.fails(&["query", "--tenant", "acme", "--metric", "count"], 1, "tenant_suspended");
+    emx.json(&["tenant", "resume", "acme"]);
+    emx.json(&["query", "--tenant", "acme", "--metric", "count"]);
+
+    emx.fails(&["tenant", "delete", "acme"], 2, "usage");
+    emx.fails(&["tenant", "delete", "acme", "--confirm", "demo"], 2, "usage");
+    emx.fails(&["tenant", "delete", "demo", "--confirm", "demo"], 1, "last_platform_administrator");
+    assert_eq!(emx.json(&["tenant", "delete", "acme", "--confirm", "acme"])["state"], "deleted");
+    assert_eq!(state(), None);
+    emx.fails(&["tenant", "delete", "acme", "--confirm", "acme"], 1, "tenant_not_found");
+    emx.json(&["tenant", "create", "acme"]);
+    let keys = emx.json(&["key", "list", "--tenant", "acme"]);
+    assert_eq!(keys["items"].as_array().unwrap().len(), 0, "{keys}");
+    assert!(emx.ok(&["audit", "verify"]).contains("sound"));
+}

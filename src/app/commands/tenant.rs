@@ -2,6 +2,7 @@
 
 use crate::app::act::{Act, text};
 use crate::app::output;
+use crate::app::problem::Failure;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable};
 use crate::tenancy::slug::Slug;
@@ -15,6 +16,29 @@ pub(in crate::app) enum Command {
     Create(CreateFlags),
     /// List all tenants
     List,
+    /// Keep everybody out of a tenant, whose data stays
+    Suspend(NameFlags),
+    /// Let everybody into a suspended tenant again
+    Resume(NameFlags),
+    /// Delete a tenant: its users, its keys and everything that it has stored
+    Delete(DeleteFlags),
+}
+
+/// Which tenant.
+#[derive(Debug, Args)]
+pub(in crate::app) struct NameFlags {
+    /// Its name
+    name: String,
+}
+
+/// The tenant that goes.
+#[derive(Debug, Args)]
+pub(in crate::app) struct DeleteFlags {
+    /// Its name
+    name: String,
+    /// Its name once more: nothing brings a deleted tenant back but a backup
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
 }
 
 /// The tenant to be made.
@@ -31,6 +55,15 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Create(flags) => create(flags, session),
         Command::List => list(session),
+        Command::Suspend(flags) => {
+            let slug = flags.name.clone();
+            turn(session, Act::TenantSuspend { slug }, "is suspended: nobody enters it")
+        }
+        Command::Resume(flags) => {
+            let slug = flags.name.clone();
+            turn(session, Act::TenantResume { slug }, "can be entered again")
+        }
+        Command::Delete(flags) => delete(flags, session),
     }
 }
 
@@ -43,6 +76,33 @@ fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
     }
     let (slug, id) = (text(&made, "slug"), text(&made, "id"));
     Ok(output::text(&format!("made tenant `{slug}` ({id})\n"))?)
+}
+
+fn turn(session: &Session, act: Act, done: &str) -> Result<()> {
+    let tenant = session.perform(act)?;
+    if session.json {
+        return output::json(&tenant);
+    }
+    Ok(output::text(&format!("tenant `{}` {done}\n", text(&tenant, "slug")))?)
+}
+
+fn delete(flags: &DeleteFlags, session: &Session) -> Result<()> {
+    let slug = flags.name.clone();
+    if flags.confirm.as_ref() != Some(&slug) {
+        let detail = format!("`{slug}` would be deleted with everything in it");
+        return Err(Failure::usage(detail)
+            .help(format!("say `--confirm {slug}`; `emx backup create` keeps a copy before"))
+            .into());
+    }
+    let tenant = session.perform(Act::TenantDelete { slug })?;
+    if session.json {
+        return output::json(&tenant);
+    }
+    let slug = text(&tenant, "slug");
+    Ok(output::text(&match text(&tenant, "state") {
+        "deleted" => format!("tenant `{slug}` is deleted\n"),
+        _ => format!("nobody enters `{slug}` any more; it is deleted once nobody uses it\n"),
+    })?)
 }
 
 fn list(session: &Session) -> Result<()> {

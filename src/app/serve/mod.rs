@@ -125,6 +125,7 @@ fn open(
     let now_ms = clock.now_ms();
     let acts = session.acts(data)?;
     let (tenancy, identity) = (Arc::clone(&acts.tenancy), Arc::clone(&acts.identity));
+    identity.finish_deletions(&tenancy, now_ms);
     let first = first_start::run(&tenancy, plan.demo, session)?;
     let source = match (&*settings.server.certificate.0, &*settings.server.key.0) {
         ("", _) => CertificateSource::LocalAuthority,

@@ -272,7 +272,7 @@ async fn export(call: Call) -> Answer {
     let chain = Asked::alone(&call).await?;
     let by = call.by()?;
     let event = by.did("audit.export", format!("audit:{chain}"));
-    call.tell(vec![event.in_chain(&chain)]).await?;
+    call.tell_or_count(vec![event.in_chain(&chain)]).await?;
     let log = Arc::clone(call.server.tenancy.log());
     let body = streamed(&call, Default::default(), move |out| {
         let mut before = None;

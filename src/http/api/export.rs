@@ -61,7 +61,7 @@ async fn get(call: Call) -> Answer {
     let (scope, by) = (call.scope().await?, call.by()?);
     let event = by.did("executions.export", String::new());
     let event = event.after(call.request.query.as_deref().unwrap_or_default().into());
-    call.tell(by.told(scope.id(), event)).await?;
+    call.tell_or_count(by.told(scope.id(), event)).await?;
     let is_question = question
         .iter()
         .any(|(name, _)| matches!(name.as_str(), "metrics" | "metric" | "group_by" | "bucket"));

@@ -1,0 +1,108 @@
+//! Forgetting everybody of a tenant that goes.
+//!
+//! *Invariant*: it can be repeated, and goes on where a crash ended it: a user is found by its address
+//! until the transaction that removes both and ends its sessions.
+
+use super::account::AccountError;
+use super::user;
+use super::{Identity, api_key::ApiKeyError};
+use crate::tenancy::id::TenantId;
+use crate::tenancy::registry::{Tenancy, TenancyError};
+use crate::tenancy::tenant::Tenant;
+use storage::error::StoreError;
+use storage::row::TimeMs;
+
+/// Why the deletion of a tenant did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// Nobody would administer the platform any more.
+    #[error(
+        "every administrator of the platform belongs to this tenant: make another elsewhere first"
+    )]
+    LastPlatformAdministrator,
+    /// A user could not be forgotten.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A key could not be forgotten.
+    #[error(transparent)]
+    ApiKey(#[from] ApiKeyError),
+    /// The tenant could not be deleted.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
+}
+
+impl ForgetError {
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::LastPlatformAdministrator => "last_platform_administrator",
+            Self::Account(account) => account.code(),
+            Self::ApiKey(key) => key.code(),
+            Self::Tenancy(tenancy) => tenancy.code(),
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::LastPlatformAdministrator => false,
+            Self::Account(account) => account.is_transient(),
+            Self::ApiKey(key) => key.is_transient(),
+            Self::Tenancy(tenancy) => tenancy.is_transient(),
+        }
+    }
+}
+
+impl Identity {
+    /// Fails where the platform could not be administered without the people of `tenant_id`.
+    pub fn check_may_go(&self, tenant_id: &TenantId) -> Result<(), ForgetError> {
+        let users = user::all(&*self.platform).map_err(AccountError::from)?;
+        let mut others = users.iter().filter(|user| user.tenant_id != *tenant_id);
+        match others.any(|user| user.platform && !user.disabled) {
+            true => Ok(()),
+            false => Err(ForgetError::LastPlatformAdministrator),
+        }
+    }
+
+    /// Goes on with the deletion of `tenant`, which was begun, to its end: keys, sessions and users,
+    /// then its files and its record.
+    pub fn finish_deletion(
+        &self,
+        tenancy: &Tenancy,
+        tenant: &Tenant,
+        now_ms: TimeMs,
+    ) -> Result<(), ForgetError> {
+        self.forget_tenant(&tenant.id, now_ms)?;
+        Ok(tenancy.finish_deletion(tenant, |_| Ok(()), now_ms)?)
+    }
+
+    /// Goes on with every deletion that was begun. What cannot be finished now is told to the log.
+    pub fn finish_deletions(&self, tenancy: &Tenancy, now_ms: TimeMs) {
+        let deletions = match tenancy.deletions() {
+            Ok(deletions) => deletions,
+            Err(error) => return tracing::warn!(%error, "tenants that go cannot be listed"),
+        };
+        for tenant in deletions {
+            if let Err(error) = self.finish_deletion(tenancy, &tenant, now_ms) {
+                tracing::warn!(tenant = %tenant.slug, %error, "its deletion is not finished yet");
+            }
+        }
+    }
+
+    fn forget_tenant(&self, tenant_id: &TenantId, now_ms: TimeMs) -> Result<(), ForgetError> {
+        self.api_keys.forget(tenant_id)?;
+        let users = user::of_tenant(&*self.platform, tenant_id).map_err(AccountError::from)?;
+        for user in users {
+            self.forget_user(&user.id, now_ms)?;
+        }
+        Ok(())
+    }
+
+    fn forget_user(&self, user_id: &str, now_ms: TimeMs) -> Result<(), AccountError> {
+        let Some(stored) = user::get(&*self.platform, user_id)? else { return Ok(()) };
+        match self.sessions.end_all(user_id, None, &stored.removal(), now_ms)? {
+            true => Ok(()),
+            false => Err(StoreError::InUse.into()), // changed at the same moment: next time
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Suspension and deletion, killed at every call of the engine.
+
+use super::*;
+use crate::tenancy::fake::{Death, FakeEngine};
+use crate::tenancy::registry::NewTenant;
+use crate::tenancy::scope::Principal;
+
+fn slug() -> Slug {
+    Slug::parse("acme").unwrap()
+}
+
+fn with_tenant(engine: &FakeEngine) -> Tenancy {
+    let tenancy = Tenancy::start(engine.shared()).unwrap();
+    let new = NewTenant { slug: slug(), time_zone: "UTC".into() };
+    tenancy.create(new, &By::operator(), 0, |_| Ok(Completion::default())).unwrap();
+    tenancy
+}
+
+fn enters(tenancy: &Tenancy) -> bool {
+    tenancy.enter(&Principal::LocalOperator, "acme").is_ok()
+}
+
+#[test]
+fn a_suspended_tenant_is_entered_by_nobody_until_it_is_resumed() {
+    let engine = FakeEngine::default();
+    let tenancy = with_tenant(&engine);
+    let operator = By::operator();
+    assert!(enters(&tenancy));
+    let refused = tenancy.begin_deletion(&slug(), &operator, 1).and_then(|_| {
+        tenancy.resume(&slug(), &operator, 2) // what ends does not come back
+    });
+    assert_eq!(refused.unwrap_err().code(), "invalid_state");
+    assert!(!enters(&tenancy));
+
+    let engine = FakeEngine::default();
+    let tenancy = with_tenant(&engine);
+    for _ in 0..2 {
+        let suspended = tenancy.suspend(&slug(), &operator, 1).unwrap();
+        assert_eq!(suspended.state, TenantState::Suspended);
+        assert!(!enters(&tenancy) && !enters(&Tenancy::start(engine.shared()).unwrap()));
+    }
+    let refused = tenancy.enter(&Principal::LocalOperator, "acme").unwrap_err();
+    assert_eq!(refused.code(), "tenant_suspended");
+    assert_eq!(tenancy.list().unwrap().len(), 1);
+    tenancy.resume(&slug(), &operator, 2).unwrap();
+    assert!(enters(&tenancy) && enters(&Tenancy::start(engine.shared()).unwrap()));
+    let nowhere = Slug::parse("nowhere").unwrap();
+    assert_eq!(tenancy.suspend(&nowhere, &operator, 3).unwrap_err().code(), "tenant_not_found");
+}
+
+/// The whole of a deletion, as its caller does it.
+fn delete_tenant(tenancy: &Tenancy) -> Result<(), TenancyError> {
+    let tenant = tenancy.begin_deletion(&slug(), &By::operator(), 1)?;
+    tenancy.finish_deletion(&tenant, |_| Ok(()), 2)
+}
+
+#[test]
+fn killed_at_any_call_a_deletion_is_not_begun_or_is_finished_later() {
+    let engine = FakeEngine::default();
+    let tenancy = with_tenant(&engine);
+    let before = engine.calls();
+    delete_tenant(&tenancy).unwrap();
+    assert_eq!((engine.keyspaces().len(), engine.platform_len()), (0, 0));
+    let calls = engine.calls() - before;
+    assert!(calls >= 3, "{calls}");
+    for call in 0..=calls {
+        for (takes_effect, recovers) in [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let engine = FakeEngine::default();
+            let tenancy = with_tenant(&engine);
+            let death = Death { call, takes_effect, recovers };
+            engine.die_at(Some(death));
+            let acknowledged = delete_tenant(&tenancy).is_ok();
+            engine.die_at(None);
+            let tenancy = Tenancy::start(engine.shared()).unwrap();
+            let begun = tenancy.deletions().unwrap();
+            for tenant in &begun {
+                assert!(!enters(&tenancy), "{death:?}");
+                tenancy.finish_deletion(tenant, |_| Ok(()), 3).unwrap();
+            }
+            let left = tenancy.list().unwrap();
+            assert_eq!(engine.keyspaces().len(), left.len(), "{death:?}");
+            assert_eq!(engine.platform_len(), 2 * left.len(), "{death:?}");
+            assert!(left.is_empty() || !acknowledged, "{death:?}");
+            assert_eq!(enters(&tenancy), !left.is_empty(), "{death:?}");
+            if left.is_empty() {
+                let new = NewTenant { slug: slug(), time_zone: "UTC".into() };
+                tenancy.create(new, &By::operator(), 4, |_| Ok(Completion::default())).unwrap();
+            }
+        }
+    }
+}
