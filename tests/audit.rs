@@ -81,7 +81,8 @@ fn an_act_and_its_entry_are_one() {
         value: Some(value.into()),
     };
     let absent = Expect { table: "things".into(), key: b"k".to_vec(), value: None };
-    let first = log.write(told([event(1)]), NOW_MS, &[absent.clone()], &[write("one")]);
+    let first = [write("one")];
+    let first = log.write(told([event(1)]), NOW_MS, std::slice::from_ref(&absent), &first);
     assert!(first.unwrap());
     let second = log.write(told([event(2)]), NOW_MS, &[absent], &[write("two")]);
     assert!(!second.unwrap(), "the condition does not hold");
@@ -170,8 +171,9 @@ fn what_is_counted_is_written_once() {
 
 #[test]
 fn every_harm_is_found_where_it_was_done() {
-    type Do = fn(&Installation);
-    let harms: [(&str, Do, &[(u64, Harm)]); 7] = [
+    /// What is called so, is done so, and is found so.
+    type Harming = (&'static str, fn(&Installation), &'static [(u64, Harm)]);
+    let harms: [Harming; 7] = [
         ("nothing", |_| {}, &[]),
         (
             "a word",
