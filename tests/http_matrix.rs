@@ -59,7 +59,30 @@ const TABLE: &[(&str, &str, Who)] = &[
     ("POST", "/api/v1/auth/refresh", Everybody),
     ("POST", "/api/v1/auth/logout", Known),
     ("GET", "/api/v1/auth/me", Known),
+    ("GET", "/api/v1/auth/otp", Known),
+    ("POST", "/api/v1/auth/otp", Known),
+    ("DELETE", "/api/v1/auth/otp", Known),
+    ("POST", "/api/v1/auth/otp/enrol", Everybody),
+    ("POST", "/api/v1/auth/accept", Everybody),
     ("GET", "/.well-known/jwks.json", Everybody),
+    ("GET", "/api/v1/users", From("manager")),
+    ("POST", "/api/v1/users", From("admin")),
+    ("POST", "/api/v1/users/invite", From("admin")),
+    ("GET", "/api/v1/users/{id}", From("manager")),
+    ("PATCH", "/api/v1/users/{id}", From("admin")),
+    ("DELETE", "/api/v1/users/{id}", From("admin")),
+    ("POST", "/api/v1/users/{id}/reset", From("admin")),
+    ("DELETE", "/api/v1/users/{id}/otp", From("admin")),
+    ("GET", "/api/v1/teams", From("manager")),
+    ("POST", "/api/v1/teams", From("admin")),
+    ("GET", "/api/v1/teams/{id}", From("manager")),
+    ("PATCH", "/api/v1/teams/{id}", From("admin")),
+    ("DELETE", "/api/v1/teams/{id}", From("admin")),
+    ("GET", "/api/v1/teams/{id}/members", From("manager")),
+    ("PUT", "/api/v1/teams/{id}/members/{user_id}", From("admin")),
+    ("DELETE", "/api/v1/teams/{id}/members/{user_id}", From("admin")),
+    ("GET", "/api/v1/sign-in-rules", From("manager")),
+    ("PATCH", "/api/v1/sign-in-rules", From("owner")),
     ("GET", "/api/v1/api-keys", From("admin")),
     ("POST", "/api/v1/api-keys", From("admin")),
     ("GET", "/api/v1/api-keys/{id}", From("admin")),
@@ -148,7 +171,7 @@ fn every_address_lets_in_who_may_and_nobody_else() {
     let others = ROLES.map(|role| (role, world.key("acme", role)));
     let mut faults = Vec::new();
     for (method, path, who) in TABLE {
-        let target = path.replace("{id}", NOWHERE);
+        let target = path.replace("{id}", NOWHERE).replace("{user_id}", NOWHERE);
         let mut judge = |name: &str, ask: Ask, expected: Verdict| {
             if *path == "/api/v1/ws" && expected == Verdict::May(true) {
                 return; // it would go on as a WebSocket: `live` tries that
@@ -239,7 +262,7 @@ fn what_belongs_to_another_tenant_is_nowhere() {
     let mine = world.key(TENANT, "owner");
     let theirs = world.key("acme", "owner");
     let ask = |ask: Ask, who: &str| world.server.ask(&ask.bearer(who));
-    // What another tenant has: an execution, one in quarantine, a key.
+    // What another tenant has: an execution, one in quarantine, a key, a user, a team.
     let sent = ask(Ask::post("/api/v1/executions").json("{\"command\":\"secret\"}"), &theirs);
     let execution = sent.json()["id"].as_str().unwrap().to_owned();
     let ahead = "{\"command\":\"later\",\"ts\":\"2999-01-01T00:00:00Z\"}";
@@ -248,6 +271,12 @@ fn what_belongs_to_another_tenant_is_nowhere() {
     let quarantined = kept["items"][0]["id"].as_str().unwrap().to_owned();
     let keys = ask(Ask::get("/api/v1/api-keys"), &theirs).json();
     let key = keys["items"][0]["id"].as_str().unwrap().to_owned();
+    let made = |path: &str, body: &str| {
+        let made = ask(Ask::post(path).json(body), &theirs).json();
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let user = made("/api/v1/users", r#"{"email":"kim@example.org","role":"member"}"#);
+    let team = made("/api/v1/teams", r#"{"name":"Platform"}"#);
 
     for (method, path, theirs_id) in [
         ("GET", "/api/v1/executions/{id}", &execution),
@@ -255,6 +284,13 @@ fn what_belongs_to_another_tenant_is_nowhere() {
         ("DELETE", "/api/v1/quarantine/{id}", &quarantined),
         ("GET", "/api/v1/api-keys/{id}", &key),
         ("DELETE", "/api/v1/api-keys/{id}", &key),
+        ("GET", "/api/v1/users/{id}", &user),
+        ("DELETE", "/api/v1/users/{id}", &user),
+        ("POST", "/api/v1/users/{id}/reset", &user),
+        ("DELETE", "/api/v1/users/{id}/otp", &user),
+        ("GET", "/api/v1/teams/{id}", &team),
+        ("DELETE", "/api/v1/teams/{id}", &team),
+        ("GET", "/api/v1/teams/{id}/members", &team),
     ] {
         // Of the same form, and of nobody.
         let nobodys: String =
@@ -270,6 +306,10 @@ fn what_belongs_to_another_tenant_is_nowhere() {
     // Nothing of it was changed, and nothing of it is in what I can list, count, take out or follow.
     assert_eq!(ask(Ask::get(&format!("/api/v1/executions/{execution}")), &theirs).status, 200);
     assert_eq!(ask(Ask::get("/api/v1/quarantine"), &theirs).json(), kept);
+    for (list, id) in [("/api/v1/users", &user), ("/api/v1/teams", &team)] {
+        assert_eq!(ask(Ask::get(&format!("{list}/{id}")), &theirs).status, 200);
+        assert!(!ask(Ask::get(list), &mine).json().to_string().contains(id.as_str()), "{list}");
+    }
     for list in ["/api/v1/executions", "/api/v1/quarantine"] {
         let answer = ask(Ask::get(list), &mine).json();
         assert_eq!(answer["items"], json!([]), "{list}");

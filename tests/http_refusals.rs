@@ -6,6 +6,8 @@
 //! request id, and ends the connection. In the tables its code is `""`.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
+#[path = "support/authenticator.rs"]
+mod authenticator;
 #[path = "support/peer.rs"]
 mod peer;
 #[path = "support/server.rs"]
@@ -23,9 +25,15 @@ mod framing;
 mod http2;
 #[path = "http_refusals/idempotency.rs"]
 mod idempotency;
+#[path = "http_refusals/links.rs"]
+mod links;
+#[path = "http_refusals/people.rs"]
+mod people;
 #[path = "http_refusals/questions.rs"]
 mod questions;
 #[path = "http_refusals/rows.rs"]
 mod rows;
+#[path = "http_refusals/second_factors.rs"]
+mod second_factors;
 #[path = "http_refusals/targets.rs"]
 mod targets;

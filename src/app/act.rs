@@ -1,13 +1,14 @@
 //! Acts of administration. A command performs one on the data itself or, where a server has the
 //! data open, has the server perform it: the same act, with the same answer.
 
-use super::commands::{AuditAct, KeyAct, UserAct};
+use super::commands::{AuditAct, KeyAct, TeamAct, UserAct};
 use super::problem::Problem;
 use super::table::instant;
 use crate::audit::{self, Outcome};
 use crate::backup::{self, Manifest, OnProgress, Source};
 use crate::identity::Identity;
 use crate::identity::forget::ForgetError;
+use crate::identity::rules::SignInRules;
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
 use crate::tenancy::registry::{Completion, NewTenant, Tenancy, TenancyError};
@@ -55,6 +56,13 @@ pub(super) enum Act {
         /// Its name.
         slug: String,
     },
+    /// Says how people sign in, or has them sign in otherwise.
+    SignInRules {
+        /// The tenant's name.
+        slug: String,
+        /// Whether a password alone is not enough; `None` leaves that as it is.
+        require_otp: Option<bool>,
+    },
     /// Makes a backup.
     BackupCreate {
         /// The file, or a directory; absolute, for the server is somewhere else.
@@ -62,6 +70,8 @@ pub(super) enum Act {
     },
     /// Something to be done with users.
     User(UserAct),
+    /// Something to be done with teams.
+    Team(TeamAct),
     /// Something to be done with API keys.
     Key(KeyAct),
     /// A look at the audit log.
@@ -92,8 +102,10 @@ impl Acts {
         let (identity, tenancy, by) = (&*self.identity, &*self.tenancy, By::operator());
         match act {
             Act::User(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
+            Act::Team(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::Key(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::Audit(act) => act.perform(tenancy),
+            Act::SignInRules { slug, require_otp } => self.sign_in_rules(&slug, require_otp, &by),
             Act::TenantCreate { slug, time_zone } => {
                 let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
                 let now_ms = self.clock.now_ms();
@@ -141,6 +153,19 @@ impl Acts {
             }
         }
         Ok(tenant_as_json(&tenant))
+    }
+
+    fn sign_in_rules(&self, slug: &str, require_otp: Option<bool>, by: &By) -> Result<Value> {
+        let not_found = || TenancyError::NotFound { slug: slug.into() };
+        let tenant = self.tenancy.named(slug).ok_or_else(not_found)?;
+        let rules = match require_otp {
+            None => self.identity.sign_in_rules(&tenant.id)?,
+            Some(require_otp) => {
+                let (rules, now_ms) = (SignInRules { require_otp }, self.clock.now_ms());
+                self.identity.set_sign_in_rules(&tenant.id, rules, by, |_| true, now_ms)?
+            }
+        };
+        Ok(json!({ "tenant": tenant.slug, "require_otp": rules.require_otp }))
     }
 
     /// Makes the backup `to` and says what is in it.

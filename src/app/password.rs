@@ -18,9 +18,9 @@ pub(super) struct Chosen {
     pub(super) made_up: bool,
 }
 
-/// Takes the password of `email` from standard input, or asks for it, or makes one up where
-/// nobody is there to be asked or nothing is typed.
-pub(super) fn choose(email: &Email, from_stdin: bool) -> Result<Chosen> {
+/// Takes the password of `email` in `tenant` from standard input, or asks for it, or makes one up
+/// where nobody is there to be asked or nothing is typed.
+pub(super) fn choose(email: &Email, tenant: &str, from_stdin: bool) -> Result<Chosen> {
     let made_up = || Chosen { password: Password::random(), made_up: true };
     let typed = if from_stdin {
         read_line(io::stdin().lock())?
@@ -32,7 +32,7 @@ pub(super) fn choose(email: &Email, from_stdin: bool) -> Result<Chosen> {
     } else {
         return Ok(made_up());
     };
-    Ok(Chosen { password: Password::choose(&typed, email)?, made_up: false })
+    Ok(Chosen { password: Password::choose(&typed, email, tenant)?, made_up: false })
 }
 
 /// Asks twice; nothing typed means that one is to be made up.

@@ -7,10 +7,13 @@ use crate::identity::account::AccountError;
 use crate::identity::api_key::ApiKeyError;
 use crate::identity::email::EmailError;
 use crate::identity::forget::ForgetError;
+use crate::identity::link::LinkError;
 use crate::identity::password::PasswordError;
+use crate::identity::rules::RulesError;
 use crate::identity::secret::SecretError;
 use crate::identity::session::SessionError;
 use crate::identity::signing::SigningError;
+use crate::identity::team::TeamError;
 use crate::query::{self, QueryError};
 use crate::tenancy::registry::TenancyError;
 use crate::tenancy::slug::SlugError;
@@ -277,6 +280,30 @@ fn identity_code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static s
     if let Some(error) = cause.downcast_ref::<AccountError>() {
         return Some(match error {
             AccountError::Store(store) | AccountError::Session(SessionError::Store(store)) => {
+                store_code(store)
+            }
+            other => other.code(),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<TeamError>() {
+        return Some(match error {
+            TeamError::Store(store) | TeamError::Account(AccountError::Store(store)) => {
+                store_code(store)
+            }
+            other => other.code(),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<LinkError>() {
+        return Some(match error {
+            LinkError::Store(store) | LinkError::Account(AccountError::Store(store)) => {
+                store_code(store)
+            }
+            other => other.code(),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<RulesError>() {
+        return Some(match error {
+            RulesError::Store(store) | RulesError::Account(AccountError::Store(store)) => {
                 store_code(store)
             }
             other => other.code(),

@@ -100,18 +100,25 @@ pub(super) fn named_tenant(
     request: &Request,
     principal: &Principal,
 ) -> Result<Option<Box<str>>, Problem> {
-    let header = request.text_header("x-tenant")?.map(str::trim);
-    let subdomain = request.arrived.host().and_then(|host| server.tenant_of_host(host));
-    let named = match (header, subdomain) {
-        (Some(header), Some(subdomain)) if header != subdomain => return Err(mismatch()),
-        (header, subdomain) => header.or(subdomain),
-    };
-    let Some(named) = named else { return Ok(None) };
+    let Some(named) = tenant_by_name(server, request)? else { return Ok(None) };
     let own = principal.tenant_id().and_then(|id| server.tenancy.with_id(id));
     if own.is_some_and(|own| own.slug.as_str() == named) {
         return Ok(None);
     }
     if principal.is_platform() { Ok(Some(named.into())) } else { Err(mismatch()) }
+}
+
+/// The tenant that a request names by `X-Tenant` or by the subdomain, whoever asks.
+pub(super) fn tenant_by_name<'r>(
+    server: &Server,
+    request: &'r Request,
+) -> Result<Option<&'r str>, Problem> {
+    let header = request.text_header("x-tenant")?.map(str::trim);
+    let subdomain = request.arrived.host().and_then(|host| server.tenant_of_host(host));
+    match (header, subdomain) {
+        (Some(header), Some(subdomain)) if header != subdomain => Err(mismatch()),
+        (header, subdomain) => Ok(header.or(subdomain)),
+    }
 }
 
 pub(super) fn mismatch() -> Problem {

@@ -34,6 +34,7 @@ mod route;
 mod api;
 mod call;
 pub mod idempotency;
+mod precondition;
 mod problem;
 mod reply;
 

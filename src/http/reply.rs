@@ -35,6 +35,27 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Reply {
     }
 }
 
+/// A value as JSON with its tag, after it was changed.
+pub(super) fn json_tagged(status: StatusCode, value: &impl Serialize) -> Reply {
+    match serde_json::to_vec(value) {
+        Ok(text) => {
+            let tag = etag_of(&text);
+            let mut reply = bytes(status, JSON, text);
+            reply.headers_mut().insert(ETAG, tag);
+            reply
+        }
+        Err(error) => super::problem::Problem::internal(&error).into_reply(""),
+    }
+}
+
+/// A value as JSON with its tag, or that the caller has it already.
+pub(super) fn json_known(request: &HeaderMap, value: &impl Serialize) -> Reply {
+    match serde_json::to_vec(value) {
+        Ok(text) => tagged(request, JSON, text),
+        Err(error) => super::problem::Problem::internal(&error).into_reply(""),
+    }
+}
+
 /// Nothing to say.
 pub(super) fn no_content() -> Reply {
     let mut reply = Reply::default();

@@ -57,12 +57,17 @@ pub(super) use handler;
 
 /// Every route, in the order of the contract.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    let areas: [&'static [Route]; 11] = [
+    let areas: [&'static [Route]; 16] = [
         api::executions::ROUTES,
         api::quarantine::ROUTES,
         api::query::ROUTES,
         api::export::ROUTES,
         api::auth::ROUTES,
+        api::otp::ROUTES,
+        api::accept::ROUTES,
+        api::users::ROUTES,
+        api::teams::ROUTES,
+        api::sign_in_rules::ROUTES,
         api::keys::ROUTES,
         api::audit::ROUTES,
         api::appliance::ROUTES,

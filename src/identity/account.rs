@@ -1,19 +1,23 @@
-//! Users as an administrator has them: made, listed, kept out, given another password.
+//! Users as an administrator has them: what is shown of them, and how they are found and made.
 //!
-//! *Invariants*: what changes who a user is ends the user's sessions in the same transaction; a
-//! tenant keeps an owner who can sign in; a user of one tenant is not found through another.
+//! *Invariants*: a user of one tenant is not found through another; nobody makes a user who may
+//! more. What becomes of them later stands in `administration`.
 
 use super::Identity;
 use super::email::Email;
+use super::names::{self, NamesError};
 use super::password::{Password, PasswordError};
 use super::session::SessionError;
+use super::team::{self, TEAMS_PER_USER_MAX, TeamError};
 use super::user::{self, StoredUser, User};
 use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::Role;
+use crate::tenancy::scope::Principal;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::PoisonError;
+use storage::engine::{Expect, TableWrite};
 use storage::error::StoreError;
 use storage::row::TimeMs;
 
@@ -41,15 +45,42 @@ pub enum AccountError {
         /// The role.
         role: Role,
     },
+    /// It is above whoever asks, as it is or as it would be.
+    #[error("a user with the role `{role}` may more than you: have one decide who may as much")]
+    RoleTooHigh {
+        /// The role.
+        role: Role,
+    },
     /// Nobody could administer the tenant any more.
     #[error("`{email}` is the last owner of the tenant: make another user an owner first")]
     LastOwner {
         /// The owner.
         email: Email,
     },
+    /// Nobody could administer the platform any more.
+    #[error("`{email}` is the last administrator of the platform and has to stay")]
+    LastAdministrator {
+        /// The administrator.
+        email: Email,
+    },
     /// The bound.
     #[error("a tenant has {USERS_PER_TENANT_MAX} users at most: remove some first")]
     TooMany,
+    /// A team that is not there.
+    #[error("there is no team `{team}` in this tenant: `emx team list` shows those there are")]
+    NoTeam {
+        /// What was asked for.
+        team: String,
+    },
+    /// The bound.
+    #[error("a user is in {TEAMS_PER_USER_MAX} teams at most: leave some out")]
+    TooManyTeams,
+    /// Executions cannot name the user so.
+    #[error(transparent)]
+    Names(#[from] NamesError),
+    /// It was changed since the caller looked.
+    #[error("the user was changed since you looked: look again")]
+    Stale,
     /// The password breaks the rules or could not be hashed.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -68,8 +99,14 @@ impl AccountError {
             Self::NotFound { .. } => "user_not_found",
             Self::EmailTaken { .. } => "email_taken",
             Self::Role { .. } => "invalid_role",
+            Self::RoleTooHigh { .. } => "role_too_high",
             Self::LastOwner { .. } => "last_owner",
+            Self::LastAdministrator { .. } => "last_platform_administrator",
             Self::TooMany => "too_many_users",
+            Self::NoTeam { .. } => "team_not_found",
+            Self::TooManyTeams => "too_many_teams",
+            Self::Names(_) => "invalid_reported_as",
+            Self::Stale => "precondition_failed",
             Self::Password(_) => "invalid_password",
             Self::Session(session) => session.code(),
             Self::Store(_) => "store_failed",
@@ -100,14 +137,76 @@ pub struct Account {
     pub platform: bool,
     /// Whether the user is kept out.
     pub disabled: bool,
+    /// Whether the user has chosen a password.
+    pub has_password: bool,
+    /// Whether the user has a second factor.
+    pub has_otp: bool,
+    /// How executions name the user.
+    pub reported_as: Vec<String>,
+    /// The ids of the user's teams.
+    pub teams: Vec<String>,
     /// When the user was created, Unix milliseconds.
     pub created_ms: TimeMs,
 }
 
+/// A user to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The name to sign in with.
+    pub email: Email,
+    /// What the user is in the tenant.
+    pub role: Role,
+    /// How executions name the user.
+    pub reported_as: Vec<String>,
+    /// The ids of the user's teams.
+    pub teams: Vec<String>,
+}
+
+impl NewUser {
+    /// One in no team, whom no execution names yet.
+    pub fn plain(email: Email, role: Role) -> Self {
+        Self { email, role, reported_as: Vec::new(), teams: Vec::new() }
+    }
+}
+
 impl From<User> for Account {
     fn from(user: User) -> Self {
-        let User { id, email, role, platform, disabled, created_ms, .. } = user;
-        Self { id, email, role, platform, disabled, created_ms }
+        let User { id, email, role, platform, disabled, reported_as, teams, created_ms, .. } = user;
+        let (has_password, has_otp) = (user.password.is_some(), user.otp);
+        Self {
+            id,
+            email,
+            role,
+            platform,
+            disabled,
+            has_password,
+            has_otp,
+            reported_as,
+            teams,
+            created_ms,
+        }
+    }
+}
+
+impl User {
+    /// Fails where this user may more than `by`, who so cannot decide about it.
+    pub(super) fn demand_below(&self, by: &Principal) -> Result<(), AccountError> {
+        let is_below = !self.platform && by.role().covers(self.role);
+        match by.may_enter(&self.tenant_id) && (by.is_platform() || is_below) {
+            true => Ok(()),
+            false => Err(AccountError::RoleTooHigh { role: self.role }),
+        }
+    }
+}
+
+/// `role`, if `by` may give it to a user.
+pub(super) fn assignable(role: Role, by: &Principal) -> Result<Role, AccountError> {
+    if role == Role::Ingest {
+        return Err(AccountError::Role { role });
+    }
+    match by.is_platform() || by.role().covers(role) {
+        true => Ok(role),
+        false => Err(AccountError::RoleTooHigh { role }),
     }
 }
 
@@ -115,6 +214,17 @@ impl Identity {
     /// The users of a tenant, in order of their addresses.
     pub fn list_of(&self, tenant_id: &TenantId) -> Result<Vec<Account>, AccountError> {
         let users = user::of_tenant(&*self.platform, tenant_id)?;
+        Ok(users.into_iter().map(Account::from).collect())
+    }
+
+    /// Up to `limit` users of a tenant whose folded addresses come after `after`.
+    pub fn page_of(
+        &self,
+        tenant_id: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Account>, AccountError> {
+        let users = user::page(&*self.platform, tenant_id, after, limit)?;
         Ok(users.into_iter().map(Account::from).collect())
     }
 
@@ -134,7 +244,7 @@ impl Identity {
         Ok(self.stored_user(tenant_id, user_id)?.user.into())
     }
 
-    /// Makes a user. Hashes the password: some 15 ms.
+    /// Makes a user with a password, as the person at the machine does. Hashes it: some 15 ms.
     pub fn create_user(
         &self,
         tenant_id: &TenantId,
@@ -144,74 +254,85 @@ impl Identity {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Account, AccountError> {
-        if role == Role::Ingest {
-            return Err(AccountError::Role { role });
-        }
+        let new = NewUser::plain(email.clone(), role);
+        let user = self.new_user(tenant_id, &new, &by.principal, now_ms)?;
+        let user = User { password: Some(self.passwords.hash(password)?), ..user };
+        self.add_user(&user, Vec::new(), ("user.create", by), now_ms)?;
+        Ok(user.into())
+    }
+
+    /// Makes a user without a password, who cannot sign in with one yet.
+    pub fn create_account(
+        &self,
+        tenant_id: &TenantId,
+        new: &NewUser,
+        by: &By,
+        now_ms: TimeMs,
+    ) -> Result<Account, AccountError> {
+        let user = self.new_user(tenant_id, new, &by.principal, now_ms)?;
+        self.add_user(&user, Vec::new(), ("user.create", by), now_ms)?;
+        Ok(user.into())
+    }
+
+    /// The user that `new` describes, if `by` may make it. It does not exist yet.
+    pub(super) fn new_user(
+        &self,
+        tenant_id: &TenantId,
+        new: &NewUser,
+        by: &Principal,
+        now_ms: TimeMs,
+    ) -> Result<User, AccountError> {
         let user = User {
             id: random_word(),
             tenant_id: tenant_id.clone(),
-            email: email.clone(),
-            role,
+            email: new.email.clone(),
+            role: assignable(new.role, by)?,
             platform: false,
-            password: self.passwords.hash(password)?,
+            password: None,
+            otp: false,
             disabled: false,
+            reported_as: names::reported_as(&new.reported_as)?,
+            teams: ordered_teams(&new.teams)?,
             created_ms: now_ms,
         };
+        user.demand_below(by)?;
+        Ok(user)
+    }
+
+    /// Makes `user` exist, and with it what `writes` say; that somebody did `action` is told.
+    pub(super) fn add_user(
+        &self,
+        user: &User,
+        writes: Vec<TableWrite>,
+        (action, by): (&str, &By),
+        now_ms: TimeMs,
+    ) -> Result<(), AccountError> {
         let _alone = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if user::of_tenant(&*self.platform, tenant_id)?.len() >= USERS_PER_TENANT_MAX {
+        if user::of_tenant(&*self.platform, &user.tenant_id)?.len() >= USERS_PER_TENANT_MAX {
             return Err(AccountError::TooMany);
         }
-        let event = by.did("user.create", target(&user.id)).after(told(&user));
-        let creation = user.creation()?.telling(by.told(tenant_id, event));
-        match creation.commit(&self.log, now_ms)? {
-            true => Ok(user.into()),
-            false => Err(AccountError::EmailTaken { email: email.clone() }),
+        let mut creation = user.creation()?;
+        creation.expect.extend(self.teams_are_there(&user.tenant_id, &user.teams)?);
+        creation.writes.extend(writes);
+        let event = by.did(action, target(&user.id)).after(told(user));
+        match creation.telling(by.told(&user.tenant_id, event)).commit(&self.log, now_ms)? {
+            true => Ok(()),
+            false => Err(AccountError::EmailTaken { email: user.email.clone() }),
         }
     }
 
-    /// Keeps a user out from now on and ends the user's sessions.
-    pub fn disable_user(
+    /// The conditions that the teams with these ids are there.
+    pub(super) fn teams_are_there(
         &self,
         tenant_id: &TenantId,
-        user_id: &str,
-        by: &By,
-        now_ms: TimeMs,
-    ) -> Result<Account, AccountError> {
-        let _alone = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = self.stored_user(tenant_id, user_id)?;
-        if stored.user.role == Role::Owner && !self.has_other_owner(&stored.user)? {
-            return Err(AccountError::LastOwner { email: stored.user.email });
-        }
-        let changed = User { disabled: true, ..stored.user.clone() };
-        self.change_user(&stored, changed, None, ("user.disable", by), now_ms)
-    }
-
-    /// Lets a user in again.
-    pub fn enable_user(
-        &self,
-        tenant_id: &TenantId,
-        user_id: &str,
-        by: &By,
-        now_ms: TimeMs,
-    ) -> Result<Account, AccountError> {
-        let stored = self.stored_user(tenant_id, user_id)?;
-        let changed = User { disabled: false, ..stored.user.clone() };
-        self.change_user(&stored, changed, None, ("user.enable", by), now_ms)
-    }
-
-    /// Gives a user another password and ends the user's sessions. Hashes: some 15 ms.
-    pub fn set_password(
-        &self,
-        tenant_id: &TenantId,
-        user_id: &str,
-        password: &Password,
-        by: &By,
-        now_ms: TimeMs,
-    ) -> Result<Account, AccountError> {
-        let hash = self.passwords.hash(password)?;
-        let stored = self.stored_user(tenant_id, user_id)?;
-        let changed = User { password: hash, ..stored.user.clone() };
-        self.change_user(&stored, changed, None, ("user.set_password", by), now_ms)
+        teams: &[String],
+    ) -> Result<Vec<Expect>, AccountError> {
+        let is_there = |id: &String| match team::get(&*self.platform, tenant_id, id) {
+            Ok(stored) => Ok(stored.unchanged()),
+            Err(TeamError::Store(store)) => Err(store.into()),
+            Err(_) => Err(AccountError::NoTeam { team: id.clone() }),
+        };
+        teams.iter().map(is_there).collect()
     }
 
     pub(super) fn stored_user(
@@ -224,41 +345,29 @@ impl Identity {
             .filter(|stored| stored.user.tenant_id == *tenant_id)
             .ok_or_else(|| AccountError::NotFound { user: user_id.into() })
     }
-
-    /// Makes `stored` into `changed` and ends its sessions but for the one called `except`, in one
-    /// transaction, which tells that somebody did `action`.
-    pub(super) fn change_user(
-        &self,
-        stored: &StoredUser,
-        changed: User,
-        except: Option<&str>,
-        (action, by): (&str, &By),
-        now_ms: TimeMs,
-    ) -> Result<Account, AccountError> {
-        let event = by.did(action, target(&changed.id));
-        let event = event.before(told(&stored.user)).after(told(&changed));
-        let act = stored.change(&changed)?.telling(by.told(&changed.tenant_id, event));
-        match self.sessions.end_all(&changed.id, except, &act, now_ms)? {
-            true => Ok(changed.into()),
-            false => Err(SessionError::Contended.into()),
-        }
-    }
-
-    fn has_other_owner(&self, user: &User) -> Result<bool, StoreError> {
-        let users = user::of_tenant(&*self.platform, &user.tenant_id)?;
-        Ok(users.iter().any(|u| u.id != user.id && u.role == Role::Owner && !u.disabled))
-    }
 }
 
 /// How the audit log calls a user.
-fn target(id: &str) -> String {
+pub(super) fn target(id: &str) -> String {
     format!("user:{id}")
 }
 
 /// What the audit log tells of a user.
-fn told(user: &User) -> Value {
+pub(super) fn told(user: &User) -> Value {
     json!({
         "email": user.email, "role": user.role, "platform": user.platform,
-        "disabled": user.disabled,
+        "disabled": user.disabled, "has_password": user.password.is_some(), "has_otp": user.otp,
+        "reported_as": user.reported_as, "teams": user.teams,
     })
+}
+
+/// `teams` in order, each once.
+pub(super) fn ordered_teams(teams: &[String]) -> Result<Vec<String>, AccountError> {
+    if teams.len() > TEAMS_PER_USER_MAX {
+        return Err(AccountError::TooManyTeams);
+    }
+    let mut teams = teams.to_vec();
+    teams.sort();
+    teams.dedup();
+    Ok(teams)
 }

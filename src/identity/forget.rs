@@ -4,8 +4,8 @@
 //! until the transaction that removes both and ends its sessions.
 
 use super::account::AccountError;
-use super::user;
 use super::{Identity, api_key::ApiKeyError};
+use super::{rules, team, user};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::registry::{Tenancy, TenancyError};
 use crate::tenancy::tenant::Tenant;
@@ -95,6 +95,9 @@ impl Identity {
         for user in users {
             self.forget_user(&user.id, now_ms)?;
         }
+        let rest = team::removal_of_all(&*self.platform, tenant_id).map_err(AccountError::from)?;
+        let writes = rest.into_iter().chain([rules::removal(tenant_id)]).collect::<Vec<_>>();
+        self.platform.write(&[], &writes).map_err(AccountError::from)?;
         Ok(())
     }
 

@@ -1,25 +1,30 @@
-//! Signing in with a password.
+//! Signing in with a password, and with a second factor where there is one or must be.
 //!
 //! *Invariants*: an attempt costs one hash, whether there is such a tenant, such a user, such a
 //! password or none of them, and a refused one costs none; all of them but the last are told apart
-//! by nothing. These calls block for as long as a hash takes, so they belong on a thread that may.
+//! by nothing. What a second factor is asked for, is asked only once the password is right. These
+//! calls block for as long as a hash takes, so they belong on a thread that may.
 
 use super::account::AccountError;
 use super::email::Email;
 use super::password::{Password, PasswordError, PasswordPhc};
+use super::second_factor::{self, FactorError, Judged};
 use super::session::SessionError;
 use super::signing::SigningError;
 use super::throttle::Throttle;
 use super::user::{self, StoredUser, User};
-use super::{Identity, SignedIn};
+use super::{Identity, SignedIn, rules};
 use crate::audit::{ANONYMOUS, Event, Outcome, Source};
 use crate::tenancy::by::By;
-use crate::tenancy::registry::Tenancy;
+use crate::tenancy::registry::{Completion, Tenancy};
 use crate::tenancy::scope::Principal;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use storage::error::StoreError;
 use storage::row::TimeMs;
+
+/// How often a wrong code is counted anew because another one was at the same moment.
+const ATTEMPTS_MAX: usize = 16;
 
 /// Why nobody was let in.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +38,21 @@ pub enum LoginError {
         /// When to try again.
         retry_after_s: u64,
     },
+    /// The password is right, and there is a second factor.
+    #[error("a second factor is set up: send `otp`, a code of the app or a recovery code")]
+    OtpRequired,
+    /// The password is right, the code is not, or was used before.
+    #[error("the code is not right, or was used before: wait for the next one")]
+    InvalidOtp,
+    /// The password is right, and too many codes were not.
+    #[error("there were too many wrong codes: use a recovery code, or have the factor reset")]
+    OtpLocked,
+    /// The password is right, and the tenant demands a second factor that there is not.
+    #[error("the tenant demands a second factor: set one up with `POST /api/v1/auth/otp/enrol`")]
+    EnrolmentRequired,
+    /// The second factor could not be read.
+    #[error(transparent)]
+    Factor(#[from] FactorError),
     /// The session could not be begun.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -50,6 +70,11 @@ impl LoginError {
         match self {
             Self::InvalidCredentials => "invalid_credentials",
             Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::OtpRequired => "otp_required",
+            Self::InvalidOtp => "invalid_otp",
+            Self::OtpLocked => "otp_locked",
+            Self::EnrolmentRequired => "otp_enrolment_required",
+            Self::Factor(factor) => factor.code(),
             Self::Session(session) => session.code(),
             Self::Signing(signing) => signing.code(),
             Self::Store(_) => "store_failed",
@@ -59,12 +84,19 @@ impl LoginError {
     /// Whether the same call may succeed later without anybody's help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::InvalidCredentials => false,
+            Self::InvalidCredentials | Self::OtpRequired | Self::InvalidOtp => false,
+            Self::OtpLocked | Self::EnrolmentRequired => false,
             Self::TooManyAttempts { .. } => true,
+            Self::Factor(factor) => factor.is_transient(),
             Self::Session(session) => session.is_transient(),
             Self::Signing(signing) => signing.is_transient(),
             Self::Store(store) => store.is_transient(),
         }
+    }
+
+    /// Whether somebody guessed, and wrongly.
+    pub(super) fn is_wrong_guess(&self) -> bool {
+        matches!(self, Self::InvalidCredentials | Self::InvalidOtp | Self::OtpLocked)
     }
 }
 
@@ -111,8 +143,18 @@ pub struct Credentials<'a> {
     pub email: &'a str,
     /// The password.
     pub password: &'a str,
+    /// A code of the authenticator app, or a recovery code.
+    pub otp: Option<&'a str>,
     /// Where the call comes from, as far as that is known and to be believed.
     pub source: &'a Source,
+}
+
+impl<'a> Credentials<'a> {
+    /// What attempts of a user who is signed in already are counted by.
+    pub(super) fn of(user: &'a User, source: &'a Source) -> Self {
+        let (tenant, email) = (user.tenant_id.as_str(), user.email.as_str());
+        Self { tenant, email, password: "", otp: None, source }
+    }
 }
 
 impl fmt::Debug for Credentials<'_> {
@@ -145,9 +187,9 @@ impl Passwords {
     /// Whether `password` is the user's. Takes a hash, be there a user or not.
     fn fits(&self, user: Option<&User>, password: &str) -> bool {
         self.hashes.fetch_add(1, Ordering::Relaxed);
-        let hash = user.map_or(&self.dummy, |user| &user.password);
+        let hash = user.and_then(|user| user.password.as_ref()).unwrap_or(&self.dummy);
         let fits = hash.fits(password);
-        fits && user.is_some_and(|user| !user.disabled)
+        fits && user.is_some_and(User::can_sign_in)
     }
 }
 
@@ -159,41 +201,60 @@ impl Identity {
         credentials: &Credentials<'_>,
         now_ms: TimeMs,
     ) -> Result<SignedIn, LoginError> {
+        let try_login = || -> Result<SignedIn, LoginError> {
+            let stored = self.known(tenancy, credentials)?;
+            let act = self.second_step(&stored.user, credentials.otp, now_ms)?;
+            let opened = self.sessions.begin(stored, act, credentials.source, now_ms)?;
+            Ok(self.signed_in(opened, now_ms)?)
+        };
+        let outcome = self.attempt(credentials, now_ms, LoginError::is_wrong_guess, try_login);
+        outcome.inspect_err(|error| self.count_refused(tenancy, credentials, error.code()))
+    }
+
+    /// Counts for a tenant's auditors that somebody was not let in.
+    pub(super) fn count_refused(
+        &self,
+        tenancy: &Tenancy,
+        credentials: &Credentials<'_>,
+        code: &str,
+    ) {
+        let Some(tenant) = tenancy.named(credentials.tenant) else { return };
+        let target = Email::parse(credentials.email).map(|email| format!("email:{email}"));
+        let (actor, source) = (ANONYMOUS.to_owned(), credentials.source.clone());
+        let event = Event::new(actor, "session.begin", target.unwrap_or_default(), source);
+        let event = event.ended(Outcome::Refused).after(code.into());
+        self.log.count(event.in_chain(tenant.id.as_str()));
+    }
+
+    /// Does `act` as one attempt to be let in with `credentials`, if there may be one. What it fails
+    /// with counts if it is a wrong guess.
+    pub(super) fn attempt<T, E: From<LoginError>>(
+        &self,
+        credentials: &Credentials<'_>,
+        now_ms: TimeMs,
+        is_wrong_guess: impl Fn(&E) -> bool,
+        act: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         let Credentials { tenant, email, source, .. } = *credentials;
-        let attempt = self.passwords.throttle.begin(tenant, email, source.address, now_ms);
-        let attempt = attempt.map_err(|refused| LoginError::TooManyAttempts {
-            retry_after_s: refused.retry_after_s,
-        });
         let attempt =
-            attempt.inspect_err(|error| self.count_refused(tenancy, credentials, error))?;
-        let outcome = self.try_login(tenancy, credentials, now_ms);
-        if let Err(error) = &outcome {
-            self.count_refused(tenancy, credentials, error);
-        }
+            self.passwords.throttle.begin(tenant, email, source.address, now_ms).map_err(|refused| {
+                LoginError::TooManyAttempts { retry_after_s: refused.retry_after_s }
+            })?;
+        let outcome = act();
         match &outcome {
             Ok(_) => self.passwords.throttle.succeeded(&attempt),
-            Err(LoginError::InvalidCredentials) => {}
+            Err(error) if is_wrong_guess(error) => {}
             Err(_) => self.passwords.throttle.abandoned(&attempt),
         }
         outcome
     }
 
-    /// Counts for a tenant's auditors that somebody was not let in.
-    fn count_refused(&self, tenancy: &Tenancy, credentials: &Credentials<'_>, error: &LoginError) {
-        let Some(tenant) = tenancy.named(credentials.tenant) else { return };
-        let target = Email::parse(credentials.email).map(|email| format!("email:{email}"));
-        let (actor, source) = (ANONYMOUS.to_owned(), credentials.source.clone());
-        let event = Event::new(actor, "session.begin", target.unwrap_or_default(), source);
-        let event = event.ended(Outcome::Refused).after(error.code().into());
-        self.log.count(event.in_chain(tenant.id.as_str()));
-    }
-
-    fn try_login(
+    /// Whoever has the password of `credentials`.
+    pub(super) fn known(
         &self,
         tenancy: &Tenancy,
         credentials: &Credentials<'_>,
-        now_ms: TimeMs,
-    ) -> Result<SignedIn, LoginError> {
+    ) -> Result<StoredUser, LoginError> {
         let user = match (tenancy.named(credentials.tenant), Email::parse(credentials.email)) {
             (Some(tenant), Ok(email)) => user::find(&*self.platform, &tenant.id, &email)?,
             _ => None,
@@ -203,19 +264,57 @@ impl Identity {
             return Err(LoginError::InvalidCredentials);
         }
         let stored = user.ok_or(LoginError::InvalidCredentials)?;
-        let stored = self.rehashed(stored, credentials.password)?;
-        let opened = self.sessions.begin(stored, credentials.source, now_ms)?;
-        Ok(self.signed_in(opened, now_ms)?)
+        Ok(self.rehashed(stored, credentials.password)?)
+    }
+
+    /// What has to be so, and to be stored, for `user` to be let in once the password is right.
+    fn second_step(
+        &self,
+        user: &User,
+        otp: Option<&str>,
+        now_ms: TimeMs,
+    ) -> Result<Completion, LoginError> {
+        let rules = rules::get(&*self.platform, &user.tenant_id)?;
+        let mut act = match (user.otp, otp.filter(|code| !code.trim().is_empty())) {
+            (true, Some(code)) => self.use_up(&user.id, code, now_ms)?,
+            (true, None) => return Err(LoginError::OtpRequired),
+            (false, _) if rules.rules.require_otp => return Err(LoginError::EnrolmentRequired),
+            (false, _) => Completion::default(),
+        };
+        act.expect.push(rules.unchanged());
+        Ok(act)
+    }
+
+    /// What uses up the code `code` of a user, if it is right. A wrong one is counted.
+    pub(super) fn use_up(
+        &self,
+        user_id: &str,
+        code: &str,
+        now_ms: TimeMs,
+    ) -> Result<Completion, LoginError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let factor = second_factor::get(&*self.platform, user_id)?;
+            match factor.judge(&self.master, code, now_ms)? {
+                Judged::Fits(act) => return Ok(act),
+                Judged::Locked => return Err(LoginError::OtpLocked),
+                Judged::Wrong(act) => {
+                    if self.platform.write(&act.expect, &act.writes)? {
+                        return Err(LoginError::InvalidOtp);
+                    }
+                }
+            }
+        }
+        Err(SessionError::Contended.into())
     }
 
     /// The user with its password hashed as it is done today. What cannot be done now is done at
     /// another login.
     fn rehashed(&self, stored: StoredUser, password: &str) -> Result<StoredUser, StoreError> {
-        if !stored.user.password.is_outdated() {
+        if !stored.user.password.as_ref().is_some_and(PasswordPhc::is_outdated) {
             return Ok(stored);
         }
         let Ok(hash) = self.passwords.hash(&Password::typed(password)) else { return Ok(stored) };
-        let act = stored.change(&User { password: hash, ..stored.user.clone() })?;
+        let act = stored.change(&User { password: Some(hash), ..stored.user.clone() })?;
         self.platform.write(&act.expect, &act.writes)?;
         Ok(user::get(&*self.platform, &stored.user.id)?.unwrap_or(stored))
     }
@@ -224,6 +323,7 @@ impl Identity {
     /// other sessions.
     pub fn change_password(
         &self,
+        tenancy: &Tenancy,
         by: &By,
         present: &str,
         chosen: &str,
@@ -233,22 +333,32 @@ impl Identity {
             return Err(ChangePasswordError::NoUser);
         };
         let stored = self.stored_user(tenant_id, user_id)?;
-        let attempt = self
-            .passwords
-            .throttle
-            .begin(tenant_id.as_str(), stored.user.email.as_str(), by.source.address, now_ms)
-            .map_err(|refused| LoginError::TooManyAttempts {
-                retry_after_s: refused.retry_after_s,
-            })?;
-        if !self.passwords.fits(Some(&stored.user), present) {
-            return Err(LoginError::InvalidCredentials.into());
-        }
-        self.passwords.throttle.succeeded(&attempt);
-        let chosen = Password::choose(chosen, &stored.user.email).map_err(AccountError::from)?;
+        self.prove_password(&stored.user, present, &by.source, now_ms)?;
+        let tenant = tenancy.with_id(tenant_id);
+        let tenant = tenant.as_ref().map_or("", |tenant| tenant.slug.as_str());
+        let chosen = Password::choose(chosen, &stored.user.email, tenant);
+        let chosen = chosen.map_err(AccountError::from)?;
         let hash = self.passwords.hash(&chosen).map_err(AccountError::from)?;
-        let changed = User { password: hash, ..stored.user.clone() };
+        let changed = User { password: Some(hash), ..stored.user.clone() };
         self.change_user(&stored, changed, Some(family), ("user.set_password", by), now_ms)?;
         Ok(())
+    }
+
+    /// Fails unless `present` is the password of a user who is signed in already. As often as that
+    /// may be tried.
+    pub(super) fn prove_password(
+        &self,
+        user: &User,
+        present: &str,
+        source: &Source,
+        now_ms: TimeMs,
+    ) -> Result<(), LoginError> {
+        let credentials = Credentials::of(user, source);
+        let prove = || match self.passwords.fits(Some(user), present) {
+            true => Ok(()),
+            false => Err(LoginError::InvalidCredentials),
+        };
+        self.attempt(&credentials, now_ms, LoginError::is_wrong_guess, prove)
     }
 
     /// How many password hashes were computed since the start.

@@ -21,13 +21,23 @@ pub mod revocation;
 pub mod session;
 
 pub mod account;
+pub mod administration;
 pub mod api_key;
 pub mod forget;
 pub mod key_ring;
+pub mod link;
 pub mod login;
+pub mod names;
+pub mod rules;
+pub mod team;
 pub mod throttle;
 
+pub mod enrolment;
+pub mod recovery;
+pub mod second_factor;
+
 mod jws;
+mod otp;
 
 use crate::audit::{AuditLog, Source};
 use crate::tenancy::by::By;

@@ -9,6 +9,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rand::RngExt;
 use std::fmt;
+use zxcvbn::zxcvbn;
 
 /// Shortest password in characters (OWASP ASVS 5.0, 6.2.1).
 pub const PASSWORD_CHARS_MIN: usize = 8;
@@ -16,6 +17,15 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Longest password in bytes: no sentence is longer, and hashing stays cheap for whoever is
 /// flooded with long ones.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// How many guesses a password must take at least, as a power of ten: a million, which the limit
+/// on attempts (see `throttle`) makes a year of. The 30,000 most common passwords, names, words,
+/// dates, rows of keys, repetitions and sequences, and simple variations of one or two of them,
+/// take fewer (ASVS 5.0, 6.2.4 and 6.2.12). Nothing is asked of anybody elsewhere.
+const GUESSES_LOG10_MIN: f64 = 6.0;
+
+/// Words that everybody would try here.
+const PRODUCT_WORDS: [&str; 5] = ["emx", "external", "metrics", "externalmetrics", "admin"];
 
 /// Memory of one hash in KiB, the first of OWASP's equivalent choices for argon2id.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -50,8 +60,13 @@ pub enum PasswordError {
     #[error("the password is too long: use at most {PASSWORD_BYTES_MAX} bytes")]
     TooLong,
     /// It is the first thing that anybody would try.
-    #[error("the password is the e-mail address or a part of it: choose another")]
-    IsEmail,
+    #[error(
+        "the password is the e-mail address, a part of it or the tenant's name: choose another"
+    )]
+    IsName,
+    /// It is one of many people's, or like one.
+    #[error("the password is easy to guess: choose a longer one, such as four unrelated words")]
+    TooCommon,
     /// It has a character that cannot be typed again.
     #[error("the password has a control character in it: use only printable ones")]
     Unprintable,
@@ -64,8 +79,9 @@ pub enum PasswordError {
 }
 
 impl Password {
-    /// Takes `text`, exactly as typed, as a password for the user `email`.
-    pub fn choose(text: &str, email: &Email) -> Result<Self, PasswordError> {
+    /// Takes `text`, exactly as typed, as a password for the user `email` of the tenant called
+    /// `tenant`. Computes for some milliseconds.
+    pub fn choose(text: &str, email: &Email, tenant: &str) -> Result<Self, PasswordError> {
         if text.len() > PASSWORD_BYTES_MAX {
             return Err(PasswordError::TooLong);
         }
@@ -76,8 +92,13 @@ impl Password {
             return Err(PasswordError::Unprintable);
         }
         let (folded, address) = (text.to_lowercase(), email.folded());
-        if folded == address || address.split('@').any(|part| part == folded) {
-            return Err(PasswordError::IsEmail);
+        let parts = address.split('@').chain([address.as_str(), tenant]);
+        if parts.clone().any(|part| part == folded) {
+            return Err(PasswordError::IsName);
+        }
+        let known: Vec<&str> = parts.chain(PRODUCT_WORDS).collect();
+        if zxcvbn(text, &known).guesses_log10() < GUESSES_LOG10_MIN {
+            return Err(PasswordError::TooCommon);
         }
         Ok(Self(text.into()))
     }
@@ -155,27 +176,88 @@ mod tests {
 
     fn check(text: &str, expected: Result<(), PasswordError>) {
         let email = Email::parse("Operator@Example.org").unwrap();
-        assert_eq!(Password::choose(text, &email).map(|_| ()), expected, "{text}");
+        let chosen = Password::choose(text, &email, "northwind");
+        assert_eq!(chosen.map(|_| ()), expected, "{text}");
     }
 
     #[test]
     fn the_rules_on_passwords() {
         check("correct horse", Ok(()));
         check("пароль-12", Ok(()));
-        check(&"x".repeat(PASSWORD_BYTES_MAX), Ok(()));
-        check(&"x".repeat(PASSWORD_BYTES_MAX + 1), Err(PasswordError::TooLong));
+        let words = "correct horse battery staple; ".repeat(PASSWORD_BYTES_MAX / 30 + 1);
+        check(&words[..PASSWORD_BYTES_MAX], Ok(()));
+        check(&words[..=PASSWORD_BYTES_MAX], Err(PasswordError::TooLong));
         check("1234567", Err(PasswordError::TooShort));
         check("пароль7", Err(PasswordError::TooShort)); // 7 characters, 13 bytes
         check("", Err(PasswordError::TooShort));
-        check("operator@example.org", Err(PasswordError::IsEmail));
-        check("OPERATOR", Err(PasswordError::IsEmail));
+        check("operator@example.org", Err(PasswordError::IsName));
+        check("OPERATOR", Err(PasswordError::IsName));
+        check("NorthWind", Err(PasswordError::IsName));
         check("two\nlines", Err(PasswordError::Unprintable));
+    }
+
+    #[test]
+    fn what_many_people_have_is_refused_and_sentences_are_not() {
+        for common in [
+            "password",
+            "12345678",
+            "123456789",
+            "1234567890",
+            "qwertyuiop",
+            "1q2w3e4r5t",
+            "iloveyou",
+            "Password1",
+            "password123",
+            "P@ssw0rd",
+            "Passw0rd!",
+            "letmein1",
+            "trustno1",
+            "sunshine1",
+            "football",
+            "superman",
+            "princess1",
+            "baseball1",
+            "aaaaaaaa",
+            "abcdefgh",
+            "abcd1234",
+            "zaq12wsx",
+            "1qaz2wsx",
+            "asdfghjkl",
+            "qwerty123",
+            "11111111",
+            "87654321",
+            "dragon123",
+            "welcome1",
+            "Summer2024",
+            "19841984",
+            "administrator",
+            "changeme",
+            "externalmetrics",
+            "operator1",
+            "northwind1",
+            "Northwind!",
+            &"x".repeat(200),
+            &"abc".repeat(50),
+        ] {
+            check(common, Err(PasswordError::TooCommon));
+        }
+        for good in [
+            "correct horse battery",
+            "another fine day",
+            "three blind mice run",
+            "tr0ub4dor&3 xkcd",
+            "gT7$kq2!vB",
+            "Schifffahrtsgesellschaft 1893",
+            "沉默是金时间会证明一切",
+        ] {
+            check(good, Ok(()));
+        }
     }
 
     #[test]
     fn a_hash_fits_its_password_only_and_says_how_it_was_made() {
         let email = Email::parse("you@example.org").unwrap();
-        let password = Password::choose("correct horse", &email).unwrap();
+        let password = Password::choose("correct horse", &email, "acme").unwrap();
         let (hash, other_salt) = (password.hash().unwrap(), password.hash().unwrap());
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
         assert_ne!(hash, other_salt);

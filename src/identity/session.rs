@@ -108,11 +108,13 @@ impl Sessions {
         Self { platform, log, revocations, beginning: Mutex::new(()) }
     }
 
-    /// Begins a session of `stored`, unless that user was changed since it was read. The oldest of
-    /// too many sessions ends.
+    /// Begins a session of `stored`, unless that user was changed since it was read, under the
+    /// conditions of `act` and together with what it writes and tells. The oldest of too many sessions
+    /// ends.
     pub(super) fn begin(
         &self,
         stored: StoredUser,
+        act: Completion,
         source: &Source,
         now_ms: TimeMs,
     ) -> Result<Opened, SessionError> {
@@ -137,7 +139,9 @@ impl Sessions {
         let mut creation = family.creation(&refresh_token)?;
         creation.expect.push(stored.unchanged());
         creation.told.push(family.told("session.begin", source));
-        match creation.commit(&self.log, now_ms)? {
+        creation.expect.extend(act.expect);
+        creation.writes.extend(act.writes);
+        match creation.telling(act.told).commit(&self.log, now_ms)? {
             true => Ok(Opened { family, user: stored.user, refresh_token }),
             false => Err(SessionError::Contended),
         }

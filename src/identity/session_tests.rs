@@ -48,7 +48,7 @@ impl World {
     }
 
     fn begin(&self, now_ms: TimeMs) -> Opened {
-        self.sessions.begin(self.user(), &Source::default(), now_ms).unwrap()
+        self.sessions.begin(self.user(), Completion::default(), &Source::default(), now_ms).unwrap()
     }
 
     fn live(&self, now_ms: TimeMs) -> usize {
@@ -211,10 +211,8 @@ fn a_user_who_is_kept_out_or_changed_meanwhile_gets_no_session() {
     let disabled = User { disabled: true, ..stale.user.clone() };
     let act = stale.change(&disabled).unwrap();
     assert!(world.engine.write(&act.expect, &act.writes).unwrap());
-    assert!(matches!(
-        world.sessions.begin(stale, &Source::default(), 1),
-        Err(SessionError::Contended)
-    ));
+    let outcome = world.sessions.begin(stale, Completion::default(), &Source::default(), 1);
+    assert!(matches!(outcome, Err(SessionError::Contended)));
     let outcome = world.sessions.refresh(&opened.refresh_token, &Source::default(), 1);
     assert!(matches!(outcome, Err(SessionError::Unknown)));
     assert!(world.revocations.is_denied(&opened.family.id));

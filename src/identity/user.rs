@@ -2,6 +2,7 @@
 
 use super::email::Email;
 use super::password::PasswordPhc;
+use super::{link, second_factor};
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::Role;
 use crate::tenancy::record::{self, absent, delete, put};
@@ -30,11 +31,21 @@ pub struct User {
     pub role: Role,
     /// Whether the user also administers the platform: all tenants.
     pub platform: bool,
-    /// The password's hash.
-    pub password: PasswordPhc,
+    /// The password's hash; none before somebody chose one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordPhc>,
+    /// Whether a password alone does not let the user in: see `second_factor`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub otp: bool,
     /// Whether the user is kept out.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disabled: bool,
+    /// How executions name the user, in `user_id`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reported_as: Vec<String>,
+    /// The ids of the teams that the user is in; each is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<String>,
     /// When the user was created, Unix milliseconds.
     pub created_ms: TimeMs,
 }
@@ -58,7 +69,7 @@ impl StoredUser {
         Expect { table, key, value: Some(self.bytes.clone()) }
     }
 
-    /// What removes the user, if nobody changed it since.
+    /// What removes the user and everything that is only the user's, if nobody changed it since.
     pub(super) fn removal(&self) -> Completion {
         let User { id, tenant_id, email, .. } = &self.user;
         Completion {
@@ -66,6 +77,8 @@ impl StoredUser {
             writes: vec![
                 delete(USERS, id.as_bytes()),
                 delete(EMAILS, &email_key(tenant_id, email)),
+                link::removal(id),
+                second_factor::removal(id),
             ],
             told: Vec::new(),
         }
@@ -99,10 +112,18 @@ impl User {
             email: owner.email,
             role: Role::Owner,
             platform: owner.platform,
-            password: owner.password,
+            password: Some(owner.password),
+            otp: false,
             disabled: false,
+            reported_as: Vec::new(),
+            teams: Vec::new(),
             created_ms: now_ms,
         }
+    }
+
+    /// Whether the user is let in with a password.
+    pub(super) fn can_sign_in(&self) -> bool {
+        !self.disabled && self.password.is_some()
     }
 
     /// What makes this user exist; it fails as a whole where the address is taken in the tenant.
@@ -129,8 +150,32 @@ pub(super) fn of_tenant(
     tenant_id: &TenantId,
 ) -> Result<Vec<User>, StoreError> {
     let mut users = Vec::new();
-    for (_, id) in record::all(platform, EMAILS, format!("{tenant_id}/").as_bytes())? {
-        users.push(named(platform, &id)?.user);
+    for (email, id) in record::all(platform, EMAILS, format!("{tenant_id}/").as_bytes())? {
+        users.extend(named(platform, &email, &id)?.map(|stored| stored.user));
+    }
+    Ok(users)
+}
+
+/// Up to `limit` users of a tenant whose folded addresses come after `after`, in their order.
+pub(super) fn page(
+    platform: &dyn Tables,
+    tenant_id: &TenantId,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<User>, StoreError> {
+    let prefix = format!("{tenant_id}/");
+    let mut after = after.map(|after| format!("{prefix}{after}").into_bytes());
+    let mut users = Vec::new();
+    while users.len() < limit {
+        let wanted = limit - users.len();
+        let listed = platform.list(EMAILS, prefix.as_bytes(), after.as_deref(), wanted)?;
+        for (email, id) in &listed {
+            users.extend(named(platform, email, id)?.map(|stored| stored.user));
+        }
+        if listed.len() < wanted {
+            break;
+        }
+        after = listed.into_iter().next_back().map(|(email, _)| email);
     }
     Ok(users)
 }
@@ -147,16 +192,20 @@ pub(super) fn find(
     tenant_id: &TenantId,
     email: &Email,
 ) -> Result<Option<StoredUser>, StoreError> {
-    let Some(id) = platform.get(EMAILS, &email_key(tenant_id, email))? else { return Ok(None) };
-    named(platform, &id).map(Some)
+    let email = email_key(tenant_id, email);
+    let Some(id) = platform.get(EMAILS, &email)? else { return Ok(None) };
+    named(platform, &email, &id)
 }
 
-/// The user whose id was found under its address.
-fn named(platform: &dyn Tables, id: &[u8]) -> Result<StoredUser, StoreError> {
-    let bytes = platform
-        .get(USERS, id)?
-        .ok_or_else(|| Corrupt::new(format!("{EMAILS} names a user that is not there")))?;
-    Ok(StoredUser { user: decode(id, &bytes)?, bytes })
+/// The user whose id was found under the address `email`; none if it was removed meanwhile.
+fn named(platform: &dyn Tables, email: &[u8], id: &[u8]) -> Result<Option<StoredUser>, StoreError> {
+    if let Some(bytes) = platform.get(USERS, id)? {
+        return Ok(Some(StoredUser { user: decode(id, &bytes)?, bytes }));
+    }
+    if platform.get(EMAILS, email)?.is_some_and(|still| still == id) {
+        return Err(Corrupt::new(format!("{EMAILS} names a user that is not there")).into());
+    }
+    Ok(None)
 }
 
 fn email_key(tenant_id: &TenantId, email: &Email) -> Vec<u8> {

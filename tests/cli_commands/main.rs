@@ -13,5 +13,6 @@ mod key;
 mod query;
 mod sample;
 mod stored;
+mod team;
 mod tenant;
 mod user;

@@ -56,3 +56,16 @@ fn a_tenant_is_suspended_resumed_and_deleted() {
     assert_eq!(keys["items"].as_array().unwrap().len(), 0, "{keys}");
     assert!(emx.ok(&["audit", "verify"]).contains("sound"));
 }
+
+#[test]
+fn a_second_factor_is_demanded_and_not_any_more() {
+    let emx = Emx::initialised();
+    assert_eq!(emx.json(&["tenant", "sign-in", "demo"])["require_otp"], false);
+    let said = emx.ok(&["tenant", "sign-in", "demo", "--require-otp", "true"]);
+    assert_eq!(said, "`demo`: a password and a second factor\n");
+    assert_eq!(emx.json(&["tenant", "sign-in", "demo"])["require_otp"], true);
+    let said = emx.ok(&["tenant", "sign-in", "demo", "--require-otp", "false"]);
+    assert_eq!(said, "`demo`: a password alone\n");
+    emx.fails(&["tenant", "sign-in", "nowhere"], 1, "tenant_not_found");
+    emx.fails(&["tenant", "sign-in", "demo", "--require-otp", "maybe"], 2, "usage");
+}

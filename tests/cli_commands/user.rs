@@ -41,3 +41,43 @@ fn what_cannot_be_is_refused_by_name() {
     emx.fails(&["user", "disable", "--tenant", "demo", "you@example.org"], 1, "last_owner");
     emx.fails(&["user", "list"], 2, "usage");
 }
+
+#[test]
+fn links_are_handed_over_and_shown_once() {
+    let emx = Emx::initialised();
+    let invite = ["user", "invite", "--tenant", "demo", "kim@example.org", "--role", "manager"];
+    let link =
+        emx.json(&[&invite[..], &["--reported-as", "kim", "--reported-as", "k.im"]].concat());
+    let user = &link["user"];
+    assert_eq!((&user["role"], &user["has_password"]), (&"manager".into(), &false.into()));
+    assert_eq!(user["reported_as"], serde_json::json!(["k.im", "kim"]));
+    let token = link["token"].as_str().unwrap();
+    let expected = format!("https://localhost:8443/accept#token={token}");
+    assert_eq!((&link["purpose"], &link["link"]), (&"invitation".into(), &expected.into()));
+    let table = emx.ok(&["user", "list", "--tenant", "demo"]);
+    assert!(table.contains("no password") && !table.contains(token), "{table}");
+    emx.fails(&invite, 1, "email_taken");
+
+    let reset = emx.json(&["user", "reset", "--tenant", "demo", "you@example.org"]);
+    assert_eq!(reset["purpose"], "reset");
+    let said = emx.ok(&["user", "reset", "--tenant", "demo", "you@example.org"]);
+    assert!(said.contains("/accept#token=eml_") && said.contains("you@example.org"), "{said}");
+    emx.ok(&["user", "disable", "--tenant", "demo", "kim@example.org"]);
+    emx.fails(&["user", "reset", "--tenant", "demo", "kim@example.org"], 1, "user_disabled");
+    let back = emx.json(&["user", "enable", "--tenant", "demo", "kim@example.org"]);
+    assert_eq!(back["disabled"], false);
+    let reset = emx.json(&["user", "reset-otp", "--tenant", "demo", "kim@example.org"]);
+    assert_eq!(reset["has_otp"], false);
+    emx.fails(&["user", "reset", "--tenant", "demo", "x@example.org"], 1, "user_not_found");
+}
+
+#[test]
+fn a_password_that_is_easy_to_guess_is_refused() {
+    let emx = Emx::initialised();
+    for bad in ["password123", "you@example.org", "qwertyuiop", "short"] {
+        let passwd = ["user", "passwd", "--tenant", "demo", "you@example.org", "--password-stdin"];
+        let ran = emx.run_with_stdin(&passwd, &format!("{bad}\n"));
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{bad}: {ran:?}");
+        assert!(ran.err.contains("the password"), "{ran:?}");
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const ME: &str = "/api/v1/auth/me";
 
 #[expect(clippy::disallowed_methods, reason = "a key must end while the test looks on")]
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 

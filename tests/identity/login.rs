@@ -21,7 +21,7 @@ fn attempt(world: &World, tenant: &str, email: &str, password: &str) -> Result<(
 fn every_refusal_is_the_same_and_costs_the_same() {
     let world = World::new();
     let email = Email::parse("gone@example.org").unwrap();
-    let password = Password::choose(PASSWORD, &email).unwrap();
+    let password = Password::choose(PASSWORD, &email, "acme").unwrap();
     let gone = world.identity.create_user(
         &world.acme.id,
         &email,
@@ -114,11 +114,14 @@ fn a_new_password_is_the_only_one_and_ends_the_other_sessions() {
     let (mine, elsewhere) = (world.sign_in(NOW_MS), world.sign_in(NOW_MS));
     let me = world.identity.authenticate_token(&mine.access_token, NOW_MS).unwrap();
     let change = |principal: &Principal, present: &str, chosen: &str| {
-        world.identity.change_password(&by(principal), present, chosen, NOW_MS)
+        world.identity.change_password(&world.tenancy, &by(principal), present, chosen, NOW_MS)
     };
     let wrong = change(&me, "wrong horse battery", "another fine day");
     assert_eq!(wrong.unwrap_err().code(), "invalid_credentials");
-    assert_eq!(change(&me, PASSWORD, "short").unwrap_err().code(), "invalid_password");
+    for refused in ["short", "acme", "you@example.org", "Example.ORG", "password1234"] {
+        let error = change(&me, PASSWORD, refused).unwrap_err();
+        assert_eq!(error.code(), "invalid_password", "{refused}");
+    }
     let nobody = change(&Principal::LocalOperator, PASSWORD, "another fine day");
     assert!(matches!(nobody, Err(ChangePasswordError::NoUser)));
     attempt(&world, "acme", EMAIL, PASSWORD).unwrap();
@@ -140,7 +143,7 @@ fn whoever_is_kept_out_is_out_at_once_and_can_come_back() {
     let world = World::new();
     let tenant = &world.acme.id;
     let email = Email::parse("second@example.org").unwrap();
-    let password = Password::choose(PASSWORD, &email).unwrap();
+    let password = Password::choose(PASSWORD, &email, "acme").unwrap();
     let create = || {
         world.identity.create_user(tenant, &email, Role::Owner, &password, &By::operator(), NOW_MS)
     };
@@ -162,7 +165,7 @@ fn whoever_is_kept_out_is_out_at_once_and_can_come_back() {
 
     world.identity.enable_user(tenant, &signed_in.user.id, &By::operator(), NOW_MS).unwrap();
     let again = world.sign_in(NOW_MS);
-    let chosen = Password::choose("another fine day", &again.user.email).unwrap();
+    let chosen = Password::choose("another fine day", &again.user.email, "acme").unwrap();
     world.identity.set_password(tenant, &again.user.id, &chosen, &By::operator(), NOW_MS).unwrap();
     assert!(world.identity.verify(&again.access_token, NOW_MS).is_err());
     assert!(world.identity.refresh(&again.refresh_token, &NOWHERE, NOW_MS).is_err());

@@ -4,8 +4,9 @@ use aws_lc_rs::rsa::KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use emx::audit::Source;
+use emx::identity::account::Account;
 use emx::identity::email::Email;
-use emx::identity::login::Credentials;
+use emx::identity::login::{Credentials, LoginError};
 use emx::identity::password::Password;
 use emx::identity::secret::MasterKey;
 use emx::identity::{Identity, SignedIn};
@@ -50,7 +51,7 @@ impl World {
                 .create(new, &By::operator(), NOW_MS, |_| Ok(Completion::default()))
                 .unwrap();
             let email = Email::parse(EMAIL).unwrap();
-            let password = Password::choose(PASSWORD, &email).unwrap();
+            let password = Password::choose(PASSWORD, &email, name).unwrap();
             identity
                 .create_user(&tenant.id, &email, Role::Owner, &password, &By::operator(), NOW_MS)
                 .unwrap();
@@ -69,6 +70,32 @@ impl World {
 
     pub(crate) fn sign_in(&self, now_ms: TimeMs) -> SignedIn {
         self.identity.login(&self.tenancy, &credentials("acme", EMAIL, PASSWORD), now_ms).unwrap()
+    }
+
+    /// A user of `acme` with the usual password.
+    pub(crate) fn user(&self, email: &str, role: Role) -> Account {
+        let email = Email::parse(email).unwrap();
+        let password = Password::choose(PASSWORD, &email, "acme").unwrap();
+        let by = By::operator();
+        self.identity.create_user(&self.acme.id, &email, role, &password, &by, NOW_MS).unwrap()
+    }
+
+    /// What comes of signing in at `acme`, with a second factor or without.
+    pub(crate) fn try_sign_in(
+        &self,
+        email: &str,
+        password: &str,
+        otp: Option<&str>,
+        now_ms: TimeMs,
+    ) -> Result<SignedIn, LoginError> {
+        let credentials = Credentials { otp, ..credentials("acme", email, password) };
+        self.identity.login(&self.tenancy, &credentials, now_ms)
+    }
+
+    /// Whoever signed in.
+    pub(crate) fn who(&self, signed_in: &SignedIn, now_ms: TimeMs) -> By {
+        let principal = self.identity.authenticate_token(&signed_in.access_token, now_ms).unwrap();
+        By { principal, source: NOWHERE }
     }
 
     /// Whether `text` stands anywhere in the files of the data directory.
@@ -101,7 +128,7 @@ pub(crate) fn credentials<'a>(
     email: &'a str,
     password: &'a str,
 ) -> Credentials<'a> {
-    Credentials { tenant, email, password, source: &NOWHERE }
+    Credentials { tenant, email, password, otp: None, source: &NOWHERE }
 }
 
 fn open(dir: &Path) -> (Arc<dyn Tables>, Tenancy, Identity) {

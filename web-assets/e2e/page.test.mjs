@@ -300,3 +300,41 @@ step('signing out ends it', async () => {
   await page.reload();
   await page.waitForSelector('input[name=password]');
 });
+
+step('an invitation is taken once, for a password that nobody else knows', async () => {
+  const api = async (path, data, token) => {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const answer = await context.request.post(`${server.url}/api/v1${path}`, { headers, data });
+    assert.ok(answer.ok(), `${path}: ${answer.status()}`);
+    return answer.json();
+  };
+  const { tenant, email, password } = server;
+  const { access_token } = await api('/auth/login', { tenant, email, password });
+  const invited = await api('/users/invite', { email: `${user}@example.org`, role: 'viewer' }, access_token);
+  const link = new URL(invited.link);
+  const open = async () => {
+    await page.goto(server.url + link.pathname + link.hash);
+    await page.waitForSelector('input[name=again]');
+    assert.equal(address().hash, '');
+  };
+  const choose = async (chosen, again = chosen) => {
+    await page.fill('input[name=password]', chosen);
+    await page.fill('input[name=again]', again);
+    await page.click('button[type=submit]');
+  };
+  const told = (words) => page.getByRole('alert').filter({ hasText: words }).waitFor();
+  await open();
+  await shot(page, 'accept');
+  assert.deepEqual(await findings(page), []);
+  await choose('another fine day', 'another fine night');
+  await told('The two passwords differ.');
+  await choose('password123');
+  await told('easy to guess');
+  await choose('another fine day');
+  await page.getByRole('heading', { name: 'You can sign in now' }).waitFor();
+  assert.deepEqual(await findings(page), []);
+  await open();
+  await choose('yet another fine day');
+  await told('used before');
+  await api('/auth/login', { tenant, email: `${user}@example.org`, password: 'another fine day' });
+});

@@ -41,7 +41,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let slug = Slug::parse(&flags.tenant)?;
     let email = Email::parse(&flags.admin)?;
     check_unused(session)?;
-    let chosen = password::choose(&email, flags.password_stdin)?;
+    let chosen = password::choose(&email, slug.as_str(), flags.password_stdin)?;
     let hash = chosen.password.hash()?;
     let dir = session.data_dir();
     DirBuilder::new()

@@ -2,6 +2,7 @@
 
 pub(super) use self::audit::AuditAct;
 pub(super) use self::key::KeyAct;
+pub(super) use self::team::TeamAct;
 pub(super) use self::user::UserAct;
 
 use super::session::Session;
@@ -21,6 +22,7 @@ mod key;
 mod query;
 mod sample;
 mod serve;
+mod team;
 mod tenant;
 mod top;
 mod user;
@@ -32,12 +34,15 @@ pub(super) enum Command {
     Serve(serve::Flags),
     /// Begin: make the data directory, the first tenant and its administrator
     Init(init::Flags),
-    /// Make and list tenants
+    /// Make and list tenants, and say how their people sign in
     #[command(subcommand)]
     Tenant(tenant::Command),
-    /// Make, list and keep out users
+    /// Make, invite, list and keep out users
     #[command(subcommand)]
     User(user::Command),
+    /// Make and list teams, and say who is in them
+    #[command(subcommand)]
+    Team(team::Command),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(key::Command),
@@ -75,6 +80,7 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Init(flags) => init::run(&flags, session),
         Command::Tenant(command) => tenant::run(&command, session),
         Command::User(command) => user::run(&command, session),
+        Command::Team(command) => team::run(&command, session),
         Command::Key(command) => key::run(&command, session),
         Command::Audit(command) => audit::run(&command, session),
         Command::Query(flags) => query::run(&flags, session),

@@ -16,6 +16,8 @@ pub(in crate::app) enum Command {
     Create(CreateFlags),
     /// List all tenants
     List,
+    /// Say how people of a tenant sign in, or have them sign in otherwise
+    SignIn(SignInFlags),
     /// Keep everybody out of a tenant, whose data stays
     Suspend(NameFlags),
     /// Let everybody into a suspended tenant again
@@ -51,6 +53,16 @@ pub(in crate::app) struct CreateFlags {
     time_zone: String,
 }
 
+/// How people sign in.
+#[derive(Debug, Args)]
+pub(in crate::app) struct SignInFlags {
+    /// The tenant
+    name: String,
+    /// Whether a password needs a second factor beside it; ends the sessions of who has none
+    #[arg(long, value_name = "BOOL")]
+    require_otp: Option<bool>,
+}
+
 pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Create(flags) => create(flags, session),
@@ -64,6 +76,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
             turn(session, Act::TenantResume { slug }, "can be entered again")
         }
         Command::Delete(flags) => delete(flags, session),
+        Command::SignIn(flags) => sign_in(flags, session),
     }
 }
 
@@ -116,4 +129,14 @@ fn list(session: &Session) -> Result<()> {
         table.push(["slug", "id", "state", "time_zone", "created_at"].map(|key| text(tenant, key)));
     }
     Ok(output::text(&table.render())?)
+}
+
+fn sign_in(flags: &SignInFlags, session: &Session) -> Result<()> {
+    let (slug, require_otp) = (flags.name.clone(), flags.require_otp);
+    let rules = session.perform(Act::SignInRules { slug, require_otp })?;
+    if session.json {
+        return output::json(&rules);
+    }
+    let enough = if rules["require_otp"] == true { "and a second factor" } else { "alone" };
+    Ok(output::text(&format!("`{}`: a password {enough}\n", text(&rules, "tenant")))?)
 }

@@ -4,11 +4,14 @@ use crate::app::act::{Act, text};
 use crate::app::output;
 use crate::app::password;
 use crate::app::problem::Failure;
+use crate::app::serve::url_of;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable, instant};
+use crate::config::settings::Settings;
 use crate::identity::Identity;
-use crate::identity::account::Account;
+use crate::identity::account::{Account, NewUser};
 use crate::identity::email::Email;
+use crate::identity::link::Link;
 use crate::identity::password::Password;
 use crate::tenancy::by::By;
 use crate::tenancy::permission::Role;
@@ -33,6 +36,14 @@ pub(in crate::app) enum Command {
     Passwd(PasswordFlags),
     /// Keep a user out, and end the user's sessions
     Disable(UserFlags),
+    /// Let a user in again
+    Enable(UserFlags),
+    /// Make a user, and a link to hand over by which the user chooses a password
+    Invite(InviteFlags),
+    /// Make a link to hand over by which a user chooses another password
+    Reset(UserFlags),
+    /// Take away the second factor of a user who lost it, and end the user's sessions
+    ResetOtp(UserFlags),
 }
 
 /// Whose users.
@@ -65,6 +76,19 @@ pub(in crate::app) struct CreateFlags {
     password_stdin: bool,
 }
 
+/// The user to be invited.
+#[derive(Debug, Args)]
+pub(in crate::app) struct InviteFlags {
+    #[command(flatten)]
+    user: UserFlags,
+    /// What the user is: viewer, member, manager, admin or owner
+    #[arg(long, value_name = "ROLE", default_value = "member")]
+    role: String,
+    /// How executions name the user; can be repeated
+    #[arg(long, value_name = "NAME")]
+    reported_as: Vec<String>,
+}
+
 /// Whose password is changed.
 #[derive(Debug, Args)]
 pub(in crate::app) struct PasswordFlags {
@@ -87,6 +111,14 @@ pub(in crate::app) enum UserAct {
     SetPassword { tenant: String, email: String, password: String },
     /// Keeps a user out.
     Disable { tenant: String, email: String },
+    /// Lets a user in again.
+    Enable { tenant: String, email: String },
+    /// Makes a user and a link. What comes of it holds the link.
+    Invite { tenant: String, email: String, role: String, reported_as: Vec<String> },
+    /// Makes a link for a user. What comes of it holds the link.
+    Reset { tenant: String, email: String },
+    /// Takes a second factor away.
+    ResetOtp { tenant: String, email: String },
 }
 
 impl fmt::Debug for UserAct {
@@ -108,7 +140,7 @@ impl UserAct {
             Self::Create { tenant, email, role, password } => {
                 let (tenant, email, role) =
                     (tenant_named(tenancy, tenant)?, Email::parse(email)?, role_named(role)?);
-                let password = Password::choose(password, &email)?;
+                let password = Password::choose(password, &email, tenant.slug.as_str())?;
                 let made = identity.create_user(&tenant.id, &email, role, &password, by, now_ms)?;
                 Ok(as_json(&made))
             }
@@ -118,18 +150,49 @@ impl UserAct {
                 Ok(json!({ "items": items, "next_cursor": null }))
             }
             Self::SetPassword { tenant, email, password } => {
-                let (tenant, email) = (tenant_named(tenancy, tenant)?, Email::parse(email)?);
-                let password = Password::choose(password, &email)?;
-                let user = identity.user_by_email(&tenant.id, &email)?;
+                let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
+                let password = Password::choose(password, &user.email, tenant.slug.as_str())?;
                 Ok(as_json(&identity.set_password(&tenant.id, &user.id, &password, by, now_ms)?))
             }
             Self::Disable { tenant, email } => {
-                let (tenant, email) = (tenant_named(tenancy, tenant)?, Email::parse(email)?);
-                let user = identity.user_by_email(&tenant.id, &email)?;
+                let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
                 Ok(as_json(&identity.disable_user(&tenant.id, &user.id, by, now_ms)?))
+            }
+            Self::Enable { tenant, email } => {
+                let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
+                Ok(as_json(&identity.enable_user(&tenant.id, &user.id, by, now_ms)?))
+            }
+            Self::Invite { tenant, email, role, reported_as } => {
+                let tenant = tenant_named(tenancy, tenant)?;
+                let new = NewUser {
+                    reported_as: reported_as.clone(),
+                    ..NewUser::plain(Email::parse(email)?, role_named(role)?)
+                };
+                Ok(link_as_json(&identity.invite(&tenant.id, &new, by, now_ms)?))
+            }
+            Self::Reset { tenant, email } => {
+                let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
+                let link = identity.reset_link(&tenant.id, &user.id, by, now_ms)?;
+                Ok(link_as_json(&link))
+            }
+            Self::ResetOtp { tenant, email } => {
+                let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
+                Ok(as_json(&identity.reset_otp(&tenant.id, &user.id, by, now_ms)?))
             }
         }
     }
+}
+
+/// The tenant called `slug`, and the user there with the address `email`.
+pub(super) fn user_named(
+    identity: &Identity,
+    tenancy: &Tenancy,
+    slug: &str,
+    email: &str,
+) -> Result<(Arc<Tenant>, Account)> {
+    let (tenant, email) = (tenant_named(tenancy, slug)?, Email::parse(email)?);
+    let user = identity.user_by_email(&tenant.id, &email)?;
+    Ok((tenant, user))
 }
 
 /// The tenant called `slug`.
@@ -146,10 +209,19 @@ pub(super) fn role_named(word: &str) -> Result<Role> {
     Ok(Role::parse(word).ok_or_else(unknown)?)
 }
 
-fn as_json(user: &Account) -> Value {
+pub(super) fn as_json(user: &Account) -> Value {
     json!({
         "id": user.id, "email": user.email, "role": user.role, "platform": user.platform,
-        "disabled": user.disabled, "created_at": instant(user.created_ms),
+        "disabled": user.disabled, "has_password": user.has_password, "has_otp": user.has_otp,
+        "reported_as": user.reported_as, "teams": user.teams,
+        "created_at": instant(user.created_ms),
+    })
+}
+
+fn link_as_json(link: &Link) -> Value {
+    json!({
+        "user": as_json(&link.user), "purpose": link.purpose, "token": link.token,
+        "path": link.path(), "expires_at": instant(link.until_ms),
     })
 }
 
@@ -159,6 +231,10 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
         Command::List(flags) => list(flags, session),
         Command::Passwd(flags) => passwd(flags, session),
         Command::Disable(flags) => disable(flags, session),
+        Command::Enable(flags) => enable(flags, session),
+        Command::Invite(flags) => invite(flags, session),
+        Command::Reset(flags) => reset(flags, session),
+        Command::ResetOtp(flags) => reset_otp(flags, session),
     }
 }
 
@@ -166,7 +242,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
 fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
     let email = Email::parse(&flags.user.email)?;
     role_named(&flags.role)?;
-    let chosen = password::choose(&email, flags.password_stdin)?;
+    let chosen = password::choose(&email, &flags.user.tenant.tenant, flags.password_stdin)?;
     let act = UserAct::Create {
         tenant: flags.user.tenant.tenant.clone(),
         email: email.to_string(),
@@ -179,7 +255,7 @@ fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
 
 fn passwd(flags: &PasswordFlags, session: &Session) -> Result<()> {
     let email = Email::parse(&flags.user.email)?;
-    let chosen = password::choose(&email, flags.password_stdin)?;
+    let chosen = password::choose(&email, &flags.user.tenant.tenant, flags.password_stdin)?;
     let act = UserAct::SetPassword {
         tenant: flags.user.tenant.tenant.clone(),
         email: email.to_string(),
@@ -202,11 +278,67 @@ fn tell(session: &Session, done: &str, mut user: Value, chosen: &password::Chose
 
 fn disable(flags: &UserFlags, session: &Session) -> Result<()> {
     let (tenant, email) = (flags.tenant.tenant.clone(), flags.email.clone());
-    let user = session.perform(Act::User(UserAct::Disable { tenant, email }))?;
+    say(session, UserAct::Disable { tenant, email }, "cannot sign in any more")
+}
+
+fn enable(flags: &UserFlags, session: &Session) -> Result<()> {
+    let (tenant, email) = (flags.tenant.tenant.clone(), flags.email.clone());
+    say(session, UserAct::Enable { tenant, email }, "can sign in again")
+}
+
+fn reset_otp(flags: &UserFlags, session: &Session) -> Result<()> {
+    let (tenant, email) = (flags.tenant.tenant.clone(), flags.email.clone());
+    say(session, UserAct::ResetOtp { tenant, email }, "has no second factor any more")
+}
+
+/// Has `act` performed, and says what is so of its user from then on.
+fn say(session: &Session, act: UserAct, so: &str) -> Result<()> {
+    let user = session.perform(Act::User(act))?;
     if session.json {
         return output::json(&user);
     }
-    Ok(output::text(&format!("`{}` cannot sign in any more\n", text(&user, "email")))?)
+    Ok(output::text(&format!("`{}` {so}\n", text(&user, "email")))?)
+}
+
+fn invite(flags: &InviteFlags, session: &Session) -> Result<()> {
+    Email::parse(&flags.user.email)?;
+    role_named(&flags.role)?;
+    let act = UserAct::Invite {
+        tenant: flags.user.tenant.tenant.clone(),
+        email: flags.user.email.clone(),
+        role: flags.role.clone(),
+        reported_as: flags.reported_as.clone(),
+    };
+    hand_over(session, act)
+}
+
+fn reset(flags: &UserFlags, session: &Session) -> Result<()> {
+    let (tenant, email) = (flags.tenant.tenant.clone(), flags.email.clone());
+    hand_over(session, UserAct::Reset { tenant, email })
+}
+
+/// Has `act` performed, and tells the link that comes of it.
+fn hand_over(session: &Session, act: UserAct) -> Result<()> {
+    let mut made = session.perform(Act::User(act))?;
+    let server = address_of(session.settings());
+    made["link"] = format!("{server}{}", text(&made, "path")).into();
+    if session.json {
+        return output::json(&made);
+    }
+    let (email, until) = (text(&made["user"], "email"), text(&made, "expires_at"));
+    let link = text(&made, "link");
+    Ok(output::text(&format!(
+        "hand this to `{email}`; it works once, until {until}, and is shown only now:\n{link}\n"
+    ))?)
+}
+
+/// Where people reach the server, as far as the settings say.
+fn address_of(settings: &Settings) -> String {
+    let (listen, names) = (settings.server.listen, &settings.server.names.0);
+    match names.first() {
+        Some(name) => format!("https://{name}:{}", listen.port()),
+        None => url_of(listen),
+    }
 }
 
 fn list(flags: &TenantFlag, session: &Session) -> Result<()> {
@@ -217,7 +349,11 @@ fn list(flags: &TenantFlag, session: &Session) -> Result<()> {
     let headings = ["user", "role", "state", "id", "created"];
     let mut table = TextTable::new(&headings.map(|heading| (heading, Side::Left)));
     for user in users["items"].as_array().into_iter().flatten() {
-        let state = if user["disabled"] == true { "disabled" } else { "active" };
+        let state = match (&user["disabled"], &user["has_password"]) {
+            (Value::Bool(true), _) => "disabled",
+            (_, Value::Bool(false)) => "no password",
+            _ => "active",
+        };
         table.push([
             text(user, "email"),
             text(user, "role"),

@@ -271,7 +271,7 @@ fn say_ready(
 }
 
 /// The address as one would type it.
-fn url_of(address: SocketAddr) -> String {
+pub(super) fn url_of(address: SocketAddr) -> String {
     if address.ip().is_loopback() || address.ip().is_unspecified() {
         return format!("https://localhost:{}", address.port());
     }

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Longest body by which somebody signs in, bytes: whoever sends it is not known yet.
-const SIGN_IN_BYTES_MAX: usize = 16 << 10;
+pub(super) const SIGN_IN_BYTES_MAX: usize = 16 << 10;
 
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route {
@@ -44,6 +44,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
             }));
             let mut body = body;
             body["properties"]["cookie"] = schema::boolean();
+            body["properties"]["otp"] = schema::nullable(schema::text());
             operation
                 .body(&["application/json"], body)
                 .answer(200, "Signed in", schema::session())
@@ -118,12 +119,13 @@ struct Login {
     tenant: String,
     email: String,
     password: String,
+    otp: Option<String>,
     #[serde(default)]
     cookie: bool,
 }
 
 async fn login(mut call: Call) -> Answer {
-    let Login { tenant, email, password, cookie } =
+    let Login { tenant, email, password, otp, cookie } =
         call.request.json_within(SIGN_IN_BYTES_MAX).await?;
     if cookie {
         own_origin(&call.request)?;
@@ -131,12 +133,17 @@ async fn login(mut call: Call) -> Answer {
     let server = Arc::clone(&call.server);
     let (source, now_ms) = (call.source(), server.clock.now_ms());
     let signed_in = call.server.passwords.run(move || {
-        let credentials =
-            Credentials { tenant: &tenant, email: &email, password: &password, source: &source };
+        let credentials = Credentials {
+            tenant: &tenant,
+            email: &email,
+            password: &password,
+            otp: otp.as_deref(),
+            source: &source,
+        };
         server.identity.login(&server.tenancy, &credentials, now_ms)
     });
     let signed_in = signed_in.await?.map_err(login_problem)?;
-    told(&call, signed_in, cookie)
+    told(&call, signed_in, cookie, json!({}))
 }
 
 #[derive(Deserialize)]
@@ -159,21 +166,19 @@ async fn refresh(mut call: Call) -> Answer {
     let source = call.source();
     let refresh = move || server.identity.refresh(&token, &source, now_ms);
     let refreshed = call.server.threads.run(refresh);
-    told(&call, refreshed.await?.map_err(refresh_problem)?, cookie)
+    told(&call, refreshed.await?.map_err(refresh_problem)?, cookie, json!({}))
 }
 
-/// What somebody gets who signed in.
-fn told(call: &Call, signed_in: SignedIn, cookie: bool) -> Answer {
+/// What somebody gets who signed in, added to `answer`.
+pub(super) fn told(call: &Call, signed_in: SignedIn, cookie: bool, mut answer: Value) -> Answer {
     let SignedIn { access_token, expires_in_s, refresh_token, user, session } = signed_in;
     let gone = || Problem::unauthorized("session_ended", "the tenant is not here any more");
     let tenant = call.server.tenancy.with_id(&session.tenant_id).ok_or_else(gone)?;
-    let mut answer = json!({
-        "access_token": access_token,
-        "token_type": "Bearer",
-        "expires_in": expires_in_s,
-        "user": user_of(&user),
-        "tenant": OfTenant::of(&tenant),
-    });
+    answer["access_token"] = access_token.into();
+    answer["token_type"] = "Bearer".into();
+    answer["expires_in"] = expires_in_s.into();
+    answer["user"] = user_of(&user);
+    answer["tenant"] = json!(OfTenant::of(&tenant));
     if !cookie {
         answer["refresh_token"] = refresh_token.into();
         return Ok(reply::json(StatusCode::OK, &answer));
@@ -258,7 +263,7 @@ async fn jwks(call: Call) -> Answer {
 }
 
 /// Fails where a browser says that the page of another site asks.
-fn own_origin(request: &Request) -> Result<(), Problem> {
+pub(super) fn own_origin(request: &Request) -> Result<(), Problem> {
     let foreign = || {
         let detail = "only the server's own page may use its cookie";
         Problem::forbidden("origin_not_allowed", detail)
@@ -289,10 +294,15 @@ fn set_cookie(reply: &mut Reply, value: &str, max_age_s: i64) {
     }
 }
 
-fn login_problem(error: LoginError) -> Problem {
+pub(super) fn login_problem(error: LoginError) -> Problem {
     let (code, detail) = (error.code(), error.to_string());
     match error {
-        LoginError::InvalidCredentials => Problem::unauthorized(code, detail),
+        LoginError::InvalidCredentials
+        | LoginError::OtpRequired
+        | LoginError::InvalidOtp
+        | LoginError::OtpLocked
+        | LoginError::EnrolmentRequired => Problem::unauthorized(code, detail),
+        LoginError::Factor(factor) => factor.into(),
         LoginError::TooManyAttempts { retry_after_s } => {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(retry_after_s)
         }
@@ -309,7 +319,7 @@ fn refresh_problem(error: RefreshError) -> Problem {
     }
 }
 
-fn session_problem(error: SessionError) -> Problem {
+pub(super) fn session_problem(error: SessionError) -> Problem {
     let (code, detail) = (error.code(), error.to_string());
     match error {
         SessionError::Unknown | SessionError::Expired | SessionError::Reused => {

@@ -6,9 +6,15 @@ pub(super) mod quarantine;
 pub(super) mod export;
 pub(super) mod query;
 
+pub(super) mod accept;
 pub(super) mod audit;
 pub(super) mod auth;
 pub(super) mod keys;
+pub(super) mod otp;
+mod people;
+pub(super) mod sign_in_rules;
+pub(super) mod teams;
+pub(super) mod users;
 
 pub(super) mod appliance;
 pub(super) mod control;
@@ -16,6 +22,9 @@ pub(super) mod docs;
 
 use super::problem::Problem;
 use super::request::Request;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
 /// Which page of a list is wanted.
 struct PageParams {
@@ -49,6 +58,26 @@ impl PageParams {
     fn after<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
         let invalid = || Problem::invalid("/cursor", "invalid_cursor", "is none of this list's");
         self.cursor.as_deref().map(|cursor| read(cursor).ok_or_else(invalid)).transpose()
+    }
+
+    /// The text after which the page begins, of a list that stands in the order of texts.
+    fn after_text(&self) -> Result<Option<String>, Problem> {
+        self.after(|cursor| String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok())
+    }
+
+    /// The page of `items`, which stand in the order of `key` and begin with the page's first; there
+    /// is one more than it takes, if there are more.
+    fn page_of<T>(
+        &self,
+        items: &[T],
+        key: impl Fn(&T) -> String,
+        show: impl Fn(&T) -> Value,
+    ) -> Value {
+        let page = &items[..items.len().min(self.limit)];
+        let last = page.last().filter(|_| items.len() > page.len());
+        let next_cursor = last.map(|item| URL_SAFE_NO_PAD.encode(key(item)));
+        let items: Vec<Value> = page.iter().map(show).collect();
+        json!({ "items": items, "next_cursor": next_cursor })
     }
 }
 

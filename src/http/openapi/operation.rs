@@ -1,6 +1,7 @@
 //! One operation of the document, put together piece by piece.
 
 use super::schema;
+use crate::http::precondition;
 use crate::http::route::Route;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -51,6 +52,14 @@ impl Operation {
         let schema =
             json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" });
         self.parameters.push(parameter("header", name, schema, says));
+        self
+    }
+
+    /// `If-Match`.
+    pub(in crate::http) fn if_match(mut self) -> Self {
+        let schema = json!({ "type": "string", "pattern": precondition::PATTERN });
+        let says = "The `ETag` of what is meant";
+        self.parameters.push(parameter("header", "If-Match", schema, says));
         self
     }
 

@@ -290,6 +290,49 @@ pub(in crate::http) fn tenant() -> Value {
     object(json!({ "id": text(), "slug": text(), "time_zone": text() }))
 }
 
+/// A list of words that are each of them short.
+pub(in crate::http) fn words(most: usize) -> Value {
+    json!({ "type": "array", "maxItems": most, "items": text() })
+}
+
+pub(in crate::http) fn account() -> Value {
+    object(json!({
+        "id": text(),
+        "email": text(),
+        "role": text(),
+        "platform": boolean(),
+        "disabled": boolean(),
+        "has_password": boolean(),
+        "has_otp": boolean(),
+        "reported_as": { "type": "array", "items": text() },
+        "teams": { "type": "array", "items": text() },
+        "created_at": time_out(),
+    }))
+}
+
+pub(in crate::http) fn link() -> Value {
+    object(json!({
+        "user": account(),
+        "purpose": { "enum": ["invitation", "reset"] },
+        "token": text(),
+        "link": { "type": "string", "description": "To hand over; shown only now" },
+        "expires_at": time_out(),
+    }))
+}
+
+pub(in crate::http) fn team() -> Value {
+    object(json!({
+        "id": text(),
+        "name": text(),
+        "reported_as": { "type": "array", "items": text() },
+        "created_at": time_out(),
+    }))
+}
+
+pub(in crate::http) fn sign_in_rules() -> Value {
+    object(json!({ "require_otp": boolean() }))
+}
+
 pub(in crate::http) fn key() -> Value {
     object(json!({
         "id": text(),

@@ -118,7 +118,8 @@ class Session {
   }
 }
 
-async function post<T>(path: string, body: unknown, token?: string): Promise<T> {
+/** Asks outside of any session, unless `token` is one's. */
+export async function post<T>(path: string, body: unknown, token?: string): Promise<T> {
   let answer: Response;
   try {
     answer = await fetch(path, {

@@ -10,6 +10,7 @@ test('addresses come back as they were', () => {
     '/runs',
     '/keys?tz=UTC',
     '/quarantine',
+    '/accept',
     '/?range=7d',
     '/?from=2026-03-01T00:00Z&to=2026-04-01T00:00:30Z&tz=Europe/Berlin',
     '/runs?f=command:eq:cargo+build&f=labels.branch:ne:a%26b%3Dc',

@@ -3,7 +3,7 @@ import { type Filter, formatFilter, parseFilter } from './filters.ts';
 import { DEFAULT_RANGE, isPreset, type RangeChoice } from './range.ts';
 import { isZone } from './zones.ts';
 
-export type View = 'overview' | 'runs' | 'quarantine' | 'keys' | 'audit' | 'missing';
+export type View = 'overview' | 'runs' | 'quarantine' | 'keys' | 'audit' | 'accept' | 'missing';
 
 export type ZoneChoice = 'browser' | 'tenant' | (string & {});
 
@@ -30,6 +30,7 @@ const PATHS: Record<string, View> = {
   '/quarantine': 'quarantine',
   '/keys': 'keys',
   '/audit': 'audit',
+  '/accept': 'accept',
 };
 
 export function pathOf(view: View): string {

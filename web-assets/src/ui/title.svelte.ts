@@ -6,9 +6,18 @@ import { spokenPreset } from '../state/range.ts';
 import { route } from '../state/route.svelte.ts';
 import { span } from './moments.ts';
 
-const NAMES = { overview: 'Overview', runs: 'Runs', quarantine: 'Quarantine', keys: 'API keys', audit: 'Audit', missing: 'Not found' };
+const NAMES = {
+  overview: 'Overview',
+  runs: 'Runs',
+  quarantine: 'Quarantine',
+  keys: 'API keys',
+  audit: 'Audit',
+  accept: 'Choose a password',
+  missing: 'Not found',
+};
 
 export function title(): string {
+  if (route.address.view === 'accept') return `${NAMES.accept} – External Metrics`;
   if (session.state !== 'signed_in') return 'Sign in – External Metrics';
   const { view, range, filters, run } = route.address;
   const parts: string[] = [];
