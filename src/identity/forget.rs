@@ -73,7 +73,7 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<(), ForgetError> {
         self.forget_tenant(&tenant.id, now_ms)?;
-        Ok(tenancy.finish_deletion(tenant, |_| Ok(()), now_ms)?)
+        Ok(tenancy.finish_deletion(tenant, now_ms)?)
     }
 
     /// Goes on with every deletion that was begun. What cannot be finished now is told to the log.

@@ -44,16 +44,10 @@ impl Tenancy {
         Ok(tenants)
     }
 
-    /// Goes on with a deletion to its end: what others keep of the tenant goes by `forget`, which may be
-    /// called again after a crash, then its files, then its record. Fails with [`StoreError::InUse`]
-    /// while calls that began before are still under way: to be tried again then.
-    pub fn finish_deletion(
-        &self,
-        tenant: &Tenant,
-        forget: impl FnOnce(&Tenant) -> Result<(), StoreError>,
-        now_ms: TimeMs,
-    ) -> Result<(), TenancyError> {
-        forget(tenant)?;
+    /// Goes on with a deletion to its end: the files go, then the record. What others keep of the tenant
+    /// must be gone before, for nothing leads to it afterwards. Fails with [`StoreError::InUse`] while
+    /// calls that began before are still under way: to be tried again then.
+    pub fn finish_deletion(&self, tenant: &Tenant, now_ms: TimeMs) -> Result<(), TenancyError> {
         self.engine().delete(tenant.id.as_str())?;
         let id = tenant.id.as_str().as_bytes();
         let event = By::operator().did("tenant.delete", format!("tenant:{}", tenant.id));
