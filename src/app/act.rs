@@ -7,10 +7,9 @@ use super::table::instant;
 use crate::audit::{self, Outcome};
 use crate::backup::{self, Manifest, OnProgress, Source};
 use crate::identity::Identity;
-use crate::identity::forget::ForgetError;
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
-use crate::tenancy::registry::{Completion, NewTenant, Tenancy, TenancyError};
+use crate::tenancy::registry::{Completion, NewTenant, Tenancy};
 use crate::tenancy::slug::Slug;
 use crate::tenancy::tenant::Tenant;
 use anyhow::{Context, Result};
@@ -20,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::embedded::EmbeddedEngine;
-use storage::error::StoreError;
 
 /// How often it is tried to delete what is still in use, and how long is waited in between: together
 /// ten seconds.
@@ -93,7 +91,7 @@ impl Acts {
         match act {
             Act::User(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::Key(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
-            Act::Audit(act) => act.perform(tenancy),
+            Act::Audit(act) => act.perform(tenancy, &by, self.clock.now_ms()),
             Act::TenantCreate { slug, time_zone } => {
                 let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
                 let now_ms = self.clock.now_ms();
@@ -129,9 +127,7 @@ impl Acts {
         for _ in 0..IN_USE_ATTEMPTS {
             let now_ms = self.clock.now_ms();
             match self.identity.finish_deletion(&self.tenancy, &tenant, now_ms) {
-                Err(ForgetError::Tenancy(TenancyError::Store(StoreError::InUse))) => {
-                    self.clock.pause(IN_USE_PAUSE);
-                }
+                Err(error) if error.is_in_use() => self.clock.pause(IN_USE_PAUSE),
                 Ok(()) => {
                     let mut gone = tenant_as_json(&tenant);
                     gone["state"] = "deleted".into();
@@ -147,13 +143,13 @@ impl Acts {
     pub(super) fn back_up(&self, to: &Path, tell: OnProgress<'_>) -> Result<Value> {
         let by = By::operator();
         let event = by.did("backup.create", format!("file:{}", to.display()));
-        let tell_of = |outcome| {
-            let told = event.clone().ended(outcome).in_chain(audit::PLATFORM);
-            self.tenancy.log().tell(vec![told], self.clock.now_ms())
-        };
-        tell_of(Outcome::Begun)?;
+        let tell_of = |outcome| vec![event.clone().ended(outcome).in_chain(audit::PLATFORM)];
+        // On a disk that takes no writes a backup is wanted most.
+        let log = self.tenancy.log();
+        log.tell_now_or_later(tell_of(Outcome::Begun), self.clock.now_ms())?;
         let made = self.copy(to, tell);
-        tell_of(if made.is_ok() { Outcome::Done } else { Outcome::Failed })?;
+        let outcome = if made.is_ok() { Outcome::Done } else { Outcome::Failed };
+        log.tell_now_or_later(tell_of(outcome), self.clock.now_ms())?;
         made
     }
 

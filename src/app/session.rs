@@ -105,12 +105,23 @@ impl Session {
                 Err(error) if is_in_use(&error) => {}
                 opened => return opened,
             }
+            if self.has_server() {
+                let detail = "the data is in use: a server has it open";
+                return Err(Failure::new("data_in_use", detail)
+                    .help("stop the server for this, or send to it over HTTP")
+                    .into());
+            }
             if attempt == 0 && !self.json {
                 eprintln!("waiting for another `emx` that uses the data");
             }
             self.clock.pause(IN_USE_PAUSE);
         }
         self.open_once()
+    }
+
+    /// Whether a server answers that has the data open.
+    fn has_server(&self) -> bool {
+        Remote::control(self.data_dir()).is_ok_and(|server| server.is_some())
     }
 
     /// Performs `act` on the data, or has the server perform it that has the data open.
@@ -171,7 +182,8 @@ impl Data {
         Ok(self.tenancy.enter(&Principal::LocalOperator, slug)?)
     }
 
-    /// Tells in the audit log that the person at the machine did `action` in `tenant`.
+    /// Tells in the audit log that the person at the machine did `action` in `tenant`. What is begun is
+    /// not gone on with where that cannot be told; what is done is done.
     pub(super) fn tell(
         &self,
         tenant: &TenantScope,
@@ -182,7 +194,12 @@ impl Data {
     ) -> Result<()> {
         let by = By::operator();
         let told = by.told(tenant.id(), by.did(action, target).ended(outcome));
-        Ok(self.tenancy.log().tell(told, now_ms)?)
+        let log = self.tenancy.log();
+        match outcome {
+            Outcome::Begun => log.tell(told, now_ms)?,
+            _ => log.tell_now_or_later(told, now_ms)?,
+        }
+        Ok(())
     }
 }
 

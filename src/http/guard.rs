@@ -7,6 +7,7 @@ use super::request::Request;
 use super::route::Access;
 use super::server::Server;
 use crate::identity::api_key::is_api_key;
+use crate::tenancy::registry::TenancyError;
 use crate::tenancy::scope::Principal;
 use storage::row::TimeMs;
 
@@ -107,11 +108,18 @@ pub(super) fn named_tenant(
         (header, subdomain) => header.or(subdomain),
     };
     let Some(named) = named else { return Ok(None) };
-    let own = principal.tenant_id().and_then(|id| server.tenancy.with_id(id));
-    if own.is_some_and(|own| own.slug.as_str() == named) {
+    let own = principal.tenant_id();
+    let entered = own.and_then(|id| server.tenancy.with_id(id));
+    if entered.is_some_and(|own| own.slug.as_str() == named) {
         return Ok(None);
     }
-    if principal.is_platform() { Ok(Some(named.into())) } else { Err(mismatch()) }
+    match principal.is_platform() {
+        true => Ok(Some(named.into())),
+        false if own.is_some_and(|id| server.tenancy.is_suspended(id)) => {
+            Err(TenancyError::Suspended.into())
+        }
+        false => Err(mismatch()),
+    }
 }
 
 pub(super) fn mismatch() -> Problem {

@@ -11,6 +11,7 @@ use super::user::{self, StoredUser, User};
 use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::Role;
+use crate::tenancy::registry::Completion;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::PoisonError;
@@ -161,9 +162,7 @@ impl Identity {
         if user::of_tenant(&*self.platform, tenant_id)?.len() >= USERS_PER_TENANT_MAX {
             return Err(AccountError::TooMany);
         }
-        let event = by.did("user.create", target(&user.id)).after(told(&user));
-        let creation = user.creation()?.telling(by.told(tenant_id, event));
-        match creation.commit(&self.log, now_ms)? {
+        match user.creation_by(by)?.commit(&self.log, now_ms)? {
             true => Ok(user.into()),
             false => Err(AccountError::EmailTaken { email: email.clone() }),
         }
@@ -251,6 +250,14 @@ impl Identity {
 }
 
 /// How the audit log calls a user.
+impl User {
+    /// What makes this user exist, and that `by` made it.
+    pub fn creation_by(&self, by: &By) -> Result<Completion, StoreError> {
+        let event = by.did("user.create", target(&self.id)).after(told(self));
+        Ok(self.creation()?.telling(by.told(&self.tenant_id, event)))
+    }
+}
+
 fn target(id: &str) -> String {
     format!("user:{id}")
 }

@@ -167,12 +167,11 @@ impl Identity {
         let attempt =
             attempt.inspect_err(|error| self.count_refused(tenancy, credentials, error))?;
         let outcome = self.try_login(tenancy, credentials, now_ms);
-        if let Err(error) = &outcome {
-            self.count_refused(tenancy, credentials, error);
-        }
         match &outcome {
             Ok(_) => self.passwords.throttle.succeeded(&attempt),
-            Err(LoginError::InvalidCredentials) => {}
+            Err(error @ LoginError::InvalidCredentials) => {
+                self.count_refused(tenancy, credentials, error);
+            }
             Err(_) => self.passwords.throttle.abandoned(&attempt),
         }
         outcome

@@ -31,8 +31,9 @@ mod jws;
 
 use crate::audit::{AuditLog, Source};
 use crate::tenancy::by::By;
-use crate::tenancy::id::random_word;
+use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::record::{self, absent, put, write_surely};
+use crate::tenancy::registry::Tenancy;
 use crate::tenancy::scope::Principal;
 use account::Account;
 use api_key::ApiKeyError;
@@ -225,14 +226,17 @@ impl Identity {
         }
     }
 
-    /// Takes a refresh token for the next one and another access token.
+    /// Takes a refresh token for the next one and another access token. While nobody enters its tenant
+    /// the token stays as it is.
     pub fn refresh(
         &self,
+        tenancy: &Tenancy,
         refresh_token: &str,
         source: &Source,
         now_ms: TimeMs,
     ) -> Result<SignedIn, RefreshError> {
-        let opened = self.sessions.refresh(refresh_token, source, now_ms)?;
+        let is_open = |tenant_id: &TenantId| tenancy.with_id(tenant_id).is_some();
+        let opened = self.sessions.refresh(refresh_token, &is_open, source, now_ms)?;
         Ok(self.signed_in(opened, now_ms)?)
     }
 

@@ -15,7 +15,7 @@ use super::opaque::{self, NoRandomness, SECRET_CHARS};
 use super::revocation::Revocations;
 use super::user::{self, StoredUser, User};
 use crate::audit::{AuditLog, Source, Told};
-use crate::tenancy::id::random_word;
+use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::registry::Completion;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::engine::Tables;
@@ -50,6 +50,9 @@ pub enum SessionError {
     /// The token was used before; its session is over.
     #[error("the refresh token was used before, so the session was ended: sign in again")]
     Reused,
+    /// Nobody enters its tenant now.
+    #[error("the tenant of the session is not open: ask whoever administers the server")]
+    Closed,
     /// Others changed the session or its user again and again.
     #[error("the session is being changed by others: try again")]
     Contended,
@@ -68,6 +71,7 @@ impl SessionError {
             Self::Unknown => "invalid_refresh_token",
             Self::Expired => "session_expired",
             Self::Reused => "refresh_token_reused",
+            Self::Closed => "tenant_closed",
             Self::Contended => "session_contended",
             Self::NoRandomness(_) => "no_randomness",
             Self::Store(_) => "store_failed",
@@ -77,7 +81,7 @@ impl SessionError {
     /// Whether the same call may succeed later without anybody's help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unknown | Self::Expired | Self::Reused => false,
+            Self::Unknown | Self::Expired | Self::Reused | Self::Closed => false,
             Self::Contended | Self::NoRandomness(_) => true,
             Self::Store(store) => store.is_transient(),
         }
@@ -143,16 +147,17 @@ impl Sessions {
         }
     }
 
-    /// Takes the refresh token `text` for its successor.
+    /// Takes the refresh token `text` for its successor, if its tenant `is_open`.
     pub(super) fn refresh(
         &self,
         text: &str,
+        is_open: &dyn Fn(&TenantId) -> bool,
         source: &Source,
         now_ms: TimeMs,
     ) -> Result<Opened, SessionError> {
         let id = family_of(text).ok_or(SessionError::Unknown)?;
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(opened) = self.try_refresh(id, text, source, now_ms)? {
+            if let Some(opened) = self.try_refresh(id, text, is_open, source, now_ms)? {
                 return Ok(opened);
             }
         }
@@ -164,6 +169,7 @@ impl Sessions {
         &self,
         id: &str,
         text: &str,
+        is_open: &dyn Fn(&TenantId) -> bool,
         source: &Source,
         now_ms: TimeMs,
     ) -> Result<Option<Opened>, SessionError> {
@@ -172,6 +178,10 @@ impl Sessions {
         let Some(stored) = family::get(platform, id)? else {
             return Err(SessionError::Unknown);
         };
+        // Spent now, it would be taken for stolen once the tenant is open again.
+        if !is_open(&stored.family.tenant_id) {
+            return Err(SessionError::Closed);
+        }
         // A spent token ends the session. Whoever lets a client repeat its last call for a moment
         // does so here.
         if token.is_spent {
@@ -226,6 +236,8 @@ impl Sessions {
         act: &Completion,
         now_ms: TimeMs,
     ) -> Result<bool, SessionError> {
+        // A session that begins meanwhile would change nothing of what is expected here.
+        let _alone = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..ATTEMPTS_MAX {
             let mut families = family::of_user(&*self.platform, user_id)?;
             families.retain(|stored| Some(stored.family.id.as_str()) != except);

@@ -19,6 +19,11 @@ struct World {
     user_id: String,
 }
 
+/// A tenant that is open.
+fn open(_: &TenantId) -> bool {
+    true
+}
+
 impl World {
     fn new() -> Self {
         let engine = FakeEngine::default();
@@ -63,18 +68,20 @@ fn a_token_is_used_once_and_its_second_use_ends_the_family() {
     let tell = told.clone();
     world.revocations.listen(Arc::new(move |revoked| tell.lock().unwrap().push(revoked.clone())));
     let first = world.begin(0);
-    let second = world.sessions.refresh(&first.refresh_token, &Source::default(), 1).unwrap();
-    let third = world.sessions.refresh(&second.refresh_token, &Source::default(), 2).unwrap();
+    let second =
+        world.sessions.refresh(&first.refresh_token, &open, &Source::default(), 1).unwrap();
+    let third =
+        world.sessions.refresh(&second.refresh_token, &open, &Source::default(), 2).unwrap();
     assert_eq!((third.family.refreshes, third.family.used_ms), (2, 2));
     assert!(!world.revocations.is_denied(&first.family.id));
 
-    let stolen = world.sessions.refresh(&first.refresh_token, &Source::default(), 3);
+    let stolen = world.sessions.refresh(&first.refresh_token, &open, &Source::default(), 3);
     assert!(matches!(stolen, Err(SessionError::Reused)));
     assert!(world.revocations.is_denied(&first.family.id));
     let family = first.family.id.as_str().into();
     assert_eq!(*told.lock().unwrap(), [Revoked::Session { family }]);
     for token in [&first, &second, &third] {
-        let outcome = world.sessions.refresh(&token.refresh_token, &Source::default(), 4);
+        let outcome = world.sessions.refresh(&token.refresh_token, &open, &Source::default(), 4);
         assert!(matches!(outcome, Err(SessionError::Unknown)));
     }
     assert!(world.restarted().revocations.is_denied(&first.family.id));
@@ -102,10 +109,10 @@ fn what_is_no_token_is_not_known_and_harms_nobody() {
         &other_family,
         &"x".repeat(1 << 20),
     ] {
-        let outcome = world.sessions.refresh(bad, &Source::default(), 0);
+        let outcome = world.sessions.refresh(bad, &open, &Source::default(), 0);
         assert!(matches!(outcome, Err(SessionError::Unknown)), "{bad:.80}");
     }
-    world.sessions.refresh(text, &Source::default(), 0).unwrap();
+    world.sessions.refresh(text, &open, &Source::default(), 0).unwrap();
 }
 
 #[test]
@@ -120,7 +127,12 @@ fn a_hundred_uses_at_once_have_one_successor_at_most_and_end_the_family() {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     together.wait();
-                    match world.sessions.refresh(&opened.refresh_token, &Source::default(), 1) {
+                    match world.sessions.refresh(
+                        &opened.refresh_token,
+                        &open,
+                        &Source::default(),
+                        1,
+                    ) {
                         Ok(next) => {
                             succeeded.fetch_add(1, Ordering::Relaxed);
                             successors.lock().unwrap().push(next.refresh_token);
@@ -135,7 +147,7 @@ fn a_hundred_uses_at_once_have_one_successor_at_most_and_end_the_family() {
         assert!(world.revocations.is_denied(&opened.family.id));
         assert_eq!(world.live(1), 0);
         for successor in successors.into_inner().unwrap() {
-            assert!(world.sessions.refresh(&successor, &Source::default(), 2).is_err());
+            assert!(world.sessions.refresh(&successor, &open, &Source::default(), 2).is_err());
         }
     }
 }
@@ -145,19 +157,25 @@ fn a_session_ends_by_rest_and_by_age_and_no_use_moves_its_end() {
     let world = World::new();
     let resting = world.begin(0);
     assert!(
-        world.sessions.refresh(&resting.refresh_token, &Source::default(), IDLE_MS - 1).is_ok()
+        world
+            .sessions
+            .refresh(&resting.refresh_token, &open, &Source::default(), IDLE_MS - 1)
+            .is_ok()
     );
     let resting = world.begin(0);
-    let outcome = world.sessions.refresh(&resting.refresh_token, &Source::default(), IDLE_MS);
+    let outcome =
+        world.sessions.refresh(&resting.refresh_token, &open, &Source::default(), IDLE_MS);
     assert!(matches!(outcome, Err(SessionError::Expired)));
 
     let mut busy = world.begin(0);
     let day_ms = 24 * 3_600_000;
     for now_ms in (day_ms..ABSOLUTE_MS).step_by(day_ms as usize) {
-        busy = world.sessions.refresh(&busy.refresh_token, &Source::default(), now_ms).unwrap();
+        busy =
+            world.sessions.refresh(&busy.refresh_token, &open, &Source::default(), now_ms).unwrap();
         assert_eq!(busy.family.until_ms, ABSOLUTE_MS);
     }
-    let outcome = world.sessions.refresh(&busy.refresh_token, &Source::default(), ABSOLUTE_MS);
+    let outcome =
+        world.sessions.refresh(&busy.refresh_token, &open, &Source::default(), ABSOLUTE_MS);
     assert!(matches!(outcome, Err(SessionError::Expired)));
 }
 
@@ -166,9 +184,10 @@ fn a_session_is_refreshed_so_often_and_no_more() {
     let world = World::new();
     let mut opened = world.begin(0);
     for _ in 0..REFRESHES_MAX {
-        opened = world.sessions.refresh(&opened.refresh_token, &Source::default(), 0).unwrap();
+        opened =
+            world.sessions.refresh(&opened.refresh_token, &open, &Source::default(), 0).unwrap();
     }
-    let outcome = world.sessions.refresh(&opened.refresh_token, &Source::default(), 0);
+    let outcome = world.sessions.refresh(&opened.refresh_token, &open, &Source::default(), 0);
     assert!(matches!(outcome, Err(SessionError::Expired)));
     assert_eq!(world.engine.platform_len(), 3, "nothing of it is left but its denial");
 }
@@ -188,7 +207,7 @@ fn a_user_has_so_many_sessions_and_the_oldest_ends() {
     });
     assert_eq!(world.live(60), FAMILIES_PER_USER_MAX);
     assert!(world.revocations.is_denied(&first.family.id));
-    assert!(world.sessions.refresh(&first.refresh_token, &Source::default(), 60).is_err());
+    assert!(world.sessions.refresh(&first.refresh_token, &open, &Source::default(), 60).is_err());
 }
 
 #[test]
@@ -215,7 +234,7 @@ fn a_user_who_is_kept_out_or_changed_meanwhile_gets_no_session() {
         world.sessions.begin(stale, &Source::default(), 1),
         Err(SessionError::Contended)
     ));
-    let outcome = world.sessions.refresh(&opened.refresh_token, &Source::default(), 1);
+    let outcome = world.sessions.refresh(&opened.refresh_token, &open, &Source::default(), 1);
     assert!(matches!(outcome, Err(SessionError::Unknown)));
     assert!(world.revocations.is_denied(&opened.family.id));
 }
@@ -228,11 +247,11 @@ fn ending_all_changes_the_user_with_it_or_nothing() {
     let act = stored.change(&User { platform: true, ..stored.user.clone() }).unwrap();
     assert!(world.sessions.end_all(&world.user_id, Some(&kept.family.id), &act, 1).unwrap());
     assert!(world.user().user.platform);
-    assert!(world.sessions.refresh(&ended.refresh_token, &Source::default(), 2).is_err());
-    let kept = world.sessions.refresh(&kept.refresh_token, &Source::default(), 2).unwrap();
+    assert!(world.sessions.refresh(&ended.refresh_token, &open, &Source::default(), 2).is_err());
+    let kept = world.sessions.refresh(&kept.refresh_token, &open, &Source::default(), 2).unwrap();
 
     assert!(!world.sessions.end_all(&world.user_id, None, &act, 3).unwrap(), "it is changed");
-    world.sessions.refresh(&kept.refresh_token, &Source::default(), 4).unwrap();
+    world.sessions.refresh(&kept.refresh_token, &open, &Source::default(), 4).unwrap();
 }
 
 /// What was acknowledged holds after a death at any call; what was not is there whole or not.
@@ -245,13 +264,13 @@ fn killed_at_any_call_a_family_has_one_live_token_or_is_gone() {
             let world = World::new();
             let opened = world.begin(0);
             world.engine.die_at(Some(death));
-            let next = world.sessions.refresh(&opened.refresh_token, &Source::default(), 1);
+            let next = world.sessions.refresh(&opened.refresh_token, &open, &Source::default(), 1);
             let ended = next
                 .as_ref()
                 .ok()
                 .map(|next| world.sessions.end(&next.family.id, &Source::default(), 2));
             let again = world.restarted();
-            let old = again.sessions.refresh(&opened.refresh_token, &Source::default(), 3);
+            let old = again.sessions.refresh(&opened.refresh_token, &open, &Source::default(), 3);
             match (&next, ended) {
                 (Ok(_), Some(Ok(_))) => {
                     assert_eq!(again.live(3), 0, "{death:?}");
@@ -260,7 +279,10 @@ fn killed_at_any_call_a_family_has_one_live_token_or_is_gone() {
                 (Ok(next), _) => {
                     assert!(old.is_err(), "{death:?}");
                     assert!(
-                        again.sessions.refresh(&next.refresh_token, &Source::default(), 4).is_err(),
+                        again
+                            .sessions
+                            .refresh(&next.refresh_token, &open, &Source::default(), 4)
+                            .is_err(),
                         "{death:?}"
                     );
                 }

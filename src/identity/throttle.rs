@@ -5,10 +5,11 @@
 //! one that is. Counts are per account and per client address, in windows that begin with the
 //! first failure. A start forgets them.
 
+use crate::model::network::network;
 use aws_lc_rs::digest::{SHA256, digest};
 use hashbrown::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use storage::row::TimeMs;
 
@@ -167,16 +168,6 @@ fn account_key(tenant: &str, email: &str) -> AccountKey {
     key
 }
 
-/// What one client has as its own: an address of version 4, or the 64 bits of a network of
-/// version 6 (RFC 4291 §2.5.4).
-pub fn network(address: IpAddr) -> IpAddr {
-    const NETWORK_MASK: u128 = !0 << 64;
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK_MASK).into(),
-        version_4 => version_4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +220,6 @@ mod tests {
         }
         assert!(!fail(&throttle, "x@example.org", from("2001:db8::ffff:1"), 0));
         assert!(fail(&throttle, "x@example.org", from("2001:db8:0:1::1"), 0));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()).to_string(), "192.0.2.1");
     }
 
     #[test]

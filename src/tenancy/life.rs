@@ -57,10 +57,11 @@ impl Tenancy {
             writes: vec![delete(TENANTS, id), delete(SLUGS, tenant.slug.as_str().as_bytes())],
             told: vec![event.before(before).ended(Outcome::Done).in_chain(PLATFORM)],
         };
-        match done.commit(self.log(), now_ms)? {
-            true => Ok(()),
-            false => Err(TenancyError::Conflict { slug: tenant.slug.clone() }),
+        // Somebody else may have come to the end first.
+        if done.commit(self.log(), now_ms)? || self.platform().get(TENANTS, id)?.is_none() {
+            return Ok(());
         }
+        Err(TenancyError::Conflict { slug: tenant.slug.clone() })
     }
 
     /// Makes the tenant called `slug` into one in `state`, which it must be able to get into.
@@ -105,7 +106,10 @@ impl Tenancy {
         let outcome = change.commit(self.log(), now_ms);
         match outcome {
             Ok(true) => {}
-            Ok(false) => return Err(TenancyError::Conflict { slug: slug.clone() }),
+            Ok(false) => {
+                self.admit_record(&tenant);
+                return Err(TenancyError::Conflict { slug: slug.clone() });
+            }
             Err(error) => {
                 if !matches!(error, StoreError::OutcomeUnknown { .. }) {
                     self.admit_record(&tenant);

@@ -62,10 +62,9 @@ pub fn write_surely(
 ) -> Result<bool, StoreError> {
     match (tables.write(expect, writes), writes.first()) {
         (Err(unknown @ StoreError::OutcomeUnknown { .. }), Some(first)) => {
-            if tables.get(&first.table, &first.key)? == first.value {
-                Ok(true)
-            } else {
-                Err(unknown)
+            match tables.get(&first.table, &first.key) {
+                Ok(found) if found == first.value => Ok(true),
+                _ => Err(unknown),
             }
         }
         (outcome, _) => outcome,

@@ -131,8 +131,10 @@ fn a_new_password_is_the_only_one_and_ends_the_other_sessions() {
     world.identity.verify(&mine.access_token, NOW_MS).unwrap();
     let ended = world.identity.verify(&elsewhere.access_token, NOW_MS);
     assert_eq!(ended, Err(TokenError::Revoked));
-    assert!(world.identity.refresh(&elsewhere.refresh_token, &NOWHERE, NOW_MS).is_err());
-    world.identity.refresh(&mine.refresh_token, &NOWHERE, NOW_MS).unwrap();
+    assert!(
+        world.identity.refresh(&world.tenancy, &elsewhere.refresh_token, &NOWHERE, NOW_MS).is_err()
+    );
+    world.identity.refresh(&world.tenancy, &mine.refresh_token, &NOWHERE, NOW_MS).unwrap();
 }
 
 #[test]
@@ -165,7 +167,9 @@ fn whoever_is_kept_out_is_out_at_once_and_can_come_back() {
     let chosen = Password::choose("another fine day", &again.user.email).unwrap();
     world.identity.set_password(tenant, &again.user.id, &chosen, &By::operator(), NOW_MS).unwrap();
     assert!(world.identity.verify(&again.access_token, NOW_MS).is_err());
-    assert!(world.identity.refresh(&again.refresh_token, &NOWHERE, NOW_MS).is_err());
+    assert!(
+        world.identity.refresh(&world.tenancy, &again.refresh_token, &NOWHERE, NOW_MS).is_err()
+    );
     let ingest = world.identity.create_user(
         tenant,
         &email,

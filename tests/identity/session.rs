@@ -14,9 +14,13 @@ fn tokens_lie_on_disk_only_as_hashes_and_outlive_a_restart() {
     let world = World::new();
     let signed_in = world.sign_in(NOW_MS);
     assert!(signed_in.refresh_token.starts_with("emr_") && signed_in.refresh_token.len() >= 26);
-    let next = world.identity.refresh(&signed_in.refresh_token, &NOWHERE, NOW_MS + 1).unwrap();
+    let next = world
+        .identity
+        .refresh(&world.tenancy, &signed_in.refresh_token, &NOWHERE, NOW_MS + 1)
+        .unwrap();
     let world = world.restarted();
-    let last = world.identity.refresh(&next.refresh_token, &NOWHERE, NOW_MS + 2).unwrap();
+    let last =
+        world.identity.refresh(&world.tenancy, &next.refresh_token, &NOWHERE, NOW_MS + 2).unwrap();
     assert_eq!(last.session.created_ms, NOW_MS);
     world.identity.verify(&last.access_token, NOW_MS + 2).unwrap();
     for text in [&signed_in, &next, &last] {
@@ -36,14 +40,20 @@ fn a_second_use_ends_everything_after_a_restart_too() {
     let tell = told.clone();
     world.identity.on_revoked(Arc::new(move |revoked| tell.lock().unwrap().push(revoked.clone())));
     let first = world.sign_in(NOW_MS);
-    let second = world.identity.refresh(&first.refresh_token, &NOWHERE, NOW_MS).unwrap();
-    let stolen = world.identity.refresh(&first.refresh_token, &NOWHERE, NOW_MS);
+    let second =
+        world.identity.refresh(&world.tenancy, &first.refresh_token, &NOWHERE, NOW_MS).unwrap();
+    let stolen = world.identity.refresh(&world.tenancy, &first.refresh_token, &NOWHERE, NOW_MS);
     assert!(matches!(stolen, Err(RefreshError::Session(SessionError::Reused))));
     let family = first.session.id.as_str().into();
     assert_eq!(*told.lock().unwrap(), [Revoked::Session { family }]);
     let world = world.restarted();
     for signed_in in [first, second] {
-        assert!(world.identity.refresh(&signed_in.refresh_token, &NOWHERE, NOW_MS).is_err());
+        assert!(
+            world
+                .identity
+                .refresh(&world.tenancy, &signed_in.refresh_token, &NOWHERE, NOW_MS)
+                .is_err()
+        );
         let outcome = world.identity.verify(&signed_in.access_token, NOW_MS);
         assert_eq!(outcome, Err(TokenError::Revoked));
     }
@@ -60,7 +70,12 @@ fn a_hundred_at_once_make_one_successor_at_most() {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 together.wait();
-                let next = world.identity.refresh(&signed_in.refresh_token, &NOWHERE, NOW_MS + 1);
+                let next = world.identity.refresh(
+                    &world.tenancy,
+                    &signed_in.refresh_token,
+                    &NOWHERE,
+                    NOW_MS + 1,
+                );
                 successors.lock().unwrap().extend(next.ok());
             });
         }
@@ -69,7 +84,12 @@ fn a_hundred_at_once_make_one_successor_at_most() {
     assert!(successors.len() <= 1, "{successors:?}");
     // Two had it: nobody keeps it.
     for next in successors {
-        assert!(world.identity.refresh(&next.refresh_token, &NOWHERE, NOW_MS + 2).is_err());
+        assert!(
+            world
+                .identity
+                .refresh(&world.tenancy, &next.refresh_token, &NOWHERE, NOW_MS + 2)
+                .is_err()
+        );
         let outcome = world.identity.verify(&next.access_token, NOW_MS + 2);
         assert_eq!(outcome, Err(TokenError::Revoked));
     }
@@ -83,12 +103,21 @@ fn the_end_of_a_session_is_the_end_of_its_access_tokens() {
     let mut now_ms = NOW_MS;
     while now_ms + IDLE_MS - 1 < NOW_MS + ABSOLUTE_MS {
         now_ms += IDLE_MS - 1;
-        signed_in = world.identity.refresh(&signed_in.refresh_token, &NOWHERE, now_ms).unwrap();
+        signed_in = world
+            .identity
+            .refresh(&world.tenancy, &signed_in.refresh_token, &NOWHERE, now_ms)
+            .unwrap();
     }
     now_ms = NOW_MS + ABSOLUTE_MS - 10_000;
-    signed_in = world.identity.refresh(&signed_in.refresh_token, &NOWHERE, now_ms).unwrap();
+    signed_in =
+        world.identity.refresh(&world.tenancy, &signed_in.refresh_token, &NOWHERE, now_ms).unwrap();
     assert_eq!(signed_in.expires_in_s, 10);
-    let outcome = world.identity.refresh(&signed_in.refresh_token, &NOWHERE, NOW_MS + ABSOLUTE_MS);
+    let outcome = world.identity.refresh(
+        &world.tenancy,
+        &signed_in.refresh_token,
+        &NOWHERE,
+        NOW_MS + ABSOLUTE_MS,
+    );
     assert!(matches!(outcome, Err(RefreshError::Session(SessionError::Expired))));
 }
 

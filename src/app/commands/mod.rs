@@ -32,10 +32,10 @@ pub(super) enum Command {
     Serve(serve::Flags),
     /// Begin: make the data directory, the first tenant and its administrator
     Init(init::Flags),
-    /// Make and list tenants
+    /// Make, list, suspend, resume and delete tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
-    /// Make, list and keep out users
+    /// Make, list and keep out users, and let them in again
     #[command(subcommand)]
     User(user::Command),
     /// Make, list and revoke API keys

@@ -19,7 +19,6 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
-use std::sync::Arc;
 use storage::row::TimeMs;
 
 /// What to do with users.
@@ -33,6 +32,8 @@ pub(in crate::app) enum Command {
     Passwd(PasswordFlags),
     /// Keep a user out, and end the user's sessions
     Disable(UserFlags),
+    /// Let a user in again
+    Enable(UserFlags),
 }
 
 /// Whose users.
@@ -87,6 +88,8 @@ pub(in crate::app) enum UserAct {
     SetPassword { tenant: String, email: String, password: String },
     /// Keeps a user out.
     Disable { tenant: String, email: String },
+    /// Lets a user in again.
+    Enable { tenant: String, email: String },
 }
 
 impl fmt::Debug for UserAct {
@@ -128,13 +131,19 @@ impl UserAct {
                 let user = identity.user_by_email(&tenant.id, &email)?;
                 Ok(as_json(&identity.disable_user(&tenant.id, &user.id, by, now_ms)?))
             }
+            Self::Enable { tenant, email } => {
+                let (tenant, email) = (tenant_named(tenancy, tenant)?, Email::parse(email)?);
+                let user = identity.user_by_email(&tenant.id, &email)?;
+                Ok(as_json(&identity.enable_user(&tenant.id, &user.id, by, now_ms)?))
+            }
         }
     }
 }
 
-/// The tenant called `slug`.
-pub(super) fn tenant_named(tenancy: &Tenancy, slug: &str) -> Result<Arc<Tenant>, TenancyError> {
-    tenancy.named(slug).ok_or_else(|| TenancyError::NotFound { slug: slug.into() })
+/// The tenant called `slug`, also while it is suspended: its people and keys can be looked after.
+pub(super) fn tenant_named(tenancy: &Tenancy, slug: &str) -> Result<Tenant, TenancyError> {
+    let known = tenancy.list()?.into_iter().find(|tenant| tenant.slug.as_str() == slug);
+    known.ok_or_else(|| TenancyError::NotFound { slug: slug.into() })
 }
 
 /// The role called `word`.
@@ -159,6 +168,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
         Command::List(flags) => list(flags, session),
         Command::Passwd(flags) => passwd(flags, session),
         Command::Disable(flags) => disable(flags, session),
+        Command::Enable(flags) => enable(flags, session),
     }
 }
 
@@ -207,6 +217,15 @@ fn disable(flags: &UserFlags, session: &Session) -> Result<()> {
         return output::json(&user);
     }
     Ok(output::text(&format!("`{}` cannot sign in any more\n", text(&user, "email")))?)
+}
+
+fn enable(flags: &UserFlags, session: &Session) -> Result<()> {
+    let (tenant, email) = (flags.tenant.tenant.clone(), flags.email.clone());
+    let user = session.perform(Act::User(UserAct::Enable { tenant, email }))?;
+    if session.json {
+        return output::json(&user);
+    }
+    Ok(output::text(&format!("`{}` can sign in again\n", text(&user, "email")))?)
 }
 
 fn list(flags: &TenantFlag, session: &Session) -> Result<()> {

@@ -157,7 +157,7 @@ async fn refresh(mut call: Call) -> Answer {
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let source = call.source();
-    let refresh = move || server.identity.refresh(&token, &source, now_ms);
+    let refresh = move || server.identity.refresh(&server.tenancy, &token, &source, now_ms);
     let refreshed = call.server.threads.run(refresh);
     told(&call, refreshed.await?.map_err(refresh_problem)?, cookie)
 }
@@ -312,9 +312,10 @@ fn refresh_problem(error: RefreshError) -> Problem {
 fn session_problem(error: SessionError) -> Problem {
     let (code, detail) = (error.code(), error.to_string());
     match error {
-        SessionError::Unknown | SessionError::Expired | SessionError::Reused => {
-            Problem::unauthorized(code, detail)
-        }
+        SessionError::Unknown
+        | SessionError::Expired
+        | SessionError::Reused
+        | SessionError::Closed => Problem::unauthorized(code, detail),
         SessionError::Contended => Problem::unavailable(code, detail),
         SessionError::Store(store) => Problem::of_store(&store),
         SessionError::NoRandomness(_) => Problem::internal(&detail),

@@ -82,7 +82,7 @@ async fn tell(call: &Call, scope: &TenantScope) -> Result<(), Problem> {
     let by = call.by()?;
     let asked = call.request.query.as_deref().unwrap_or_default();
     let event = by.did("executions.export", String::new()).after(asked.into());
-    call.tell_or_count(by.told(scope.id(), event)).await
+    call.tell_now_or_later(by.told(scope.id(), event)).await
 }
 
 fn format_of(text: &str) -> Result<ExportFormat, Problem> {

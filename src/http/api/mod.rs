@@ -34,6 +34,7 @@ impl PageParams {
     }
 
     fn from_pairs(params: Vec<(String, String)>, limit_max: usize) -> Result<Self, Problem> {
+        demand_once(&params)?;
         let mut page = Self { limit: PAGE_DEFAULT.min(limit_max), cursor: None };
         for (name, value) in params {
             match name.as_str() {
@@ -49,6 +50,20 @@ impl PageParams {
     fn after<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
         let invalid = || Problem::invalid("/cursor", "invalid_cursor", "is none of this list's");
         self.cursor.as_deref().map(|cursor| read(cursor).ok_or_else(invalid)).transpose()
+    }
+}
+
+/// Fails where a parameter is there more than once: nobody could say which is meant.
+fn demand_once(params: &[(String, String)]) -> Result<(), Problem> {
+    let twice = params.iter().enumerate().find(|(at, (name, _))| {
+        params[..*at].iter().any(|(earlier, _)| earlier == name) // at most `PARAMS_MAX`
+    });
+    match twice {
+        None => Ok(()),
+        Some((_, (name, _))) => {
+            let detail = "is there more than once: send it once";
+            Err(Problem::invalid(&format!("/{name}"), "duplicate_parameter", detail))
+        }
     }
 }
 
