@@ -17,7 +17,7 @@
 use super::fault;
 use super::request::Arrived;
 use super::stream::{Activity, Answering, Unread, UntilSent, Watched};
-use crate::identity::throttle::network;
+use crate::identity::client::network;
 use crate::runtime::tasks::Tasks;
 use bytes::Bytes;
 use hyper::body::Incoming;
