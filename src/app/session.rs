@@ -5,10 +5,12 @@ use super::command_line::GlobalFlags;
 use super::problem::Failure;
 use super::remote::{Ask, Login, Remote};
 use crate::audit::Outcome;
+use crate::config::amount::Span;
 use crate::config::load::{self, Loaded, Sources};
-use crate::config::settings::{LogFormat, LogLevel, Settings};
+use crate::config::settings::{LogFormat, LogLevel, SecuritySettings, Settings};
 use crate::identity::Identity;
 use crate::identity::secret::MasterKey;
+use crate::identity::settings::{IdentitySettings, SessionSettings};
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
 use crate::tenancy::registry::{Tenancy, TenancyError};
@@ -144,8 +146,9 @@ impl Session {
         let (engine, tenancy) = (data.engine, Arc::new(data.tenancy));
         let (data_dir, clock) = (self.data_dir().to_owned(), self.clock.clone());
         let master = MasterKey::load_or_make(self.data_dir())?;
-        let identity =
-            Arc::new(Identity::start(Arc::clone(tenancy.log()), master, clock.now_ms())?);
+        let settings = identity_settings(self.settings());
+        let log = Arc::clone(tenancy.log());
+        let identity = Arc::new(Identity::start(log, master, &settings, clock.now_ms())?);
         Ok(Acts { engine, data_dir, tenancy, identity, clock })
     }
 
@@ -216,6 +219,20 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
     .shared_out()
 }
 
+fn identity_settings(settings: &Settings) -> IdentitySettings {
+    let SecuritySettings { session_idle_max, session_time_max, session_binding, signing_key_time } =
+        settings.security;
+    let ms = |span: Span| TimeMs::try_from(span.0.as_millis()).unwrap_or(TimeMs::MAX);
+    IdentitySettings {
+        session: SessionSettings {
+            idle_ms: ms(session_idle_max),
+            absolute_ms: ms(session_time_max),
+            binding: session_binding,
+        },
+        signing_key_ms: Some(ms(signing_key_time)).filter(|ms| *ms > 0),
+    }
+}
+
 /// Whether another process has the data open.
 pub(super) fn is_in_use(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
@@ -249,8 +266,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_file_says_what_the_engine_defaults_to() {
+    fn the_default_file_says_what_the_engine_and_identities_default_to() {
         let loaded = load::load(&Sources::default()).unwrap();
         assert_eq!(engine_settings(&loaded.settings), EngineSettings::default());
+        assert_eq!(identity_settings(&loaded.settings), IdentitySettings::default());
     }
 }

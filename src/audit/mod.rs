@@ -37,6 +37,9 @@ pub const PLATFORM: &str = "platform";
 /// The actor of whoever is not known.
 pub const ANONYMOUS: &str = "anonymous";
 
+/// The actor of what the server does by itself.
+pub const SERVER: &str = "server";
+
 /// Longest page of entries.
 pub const PAGE_MAX: usize = 1000;
 

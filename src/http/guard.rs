@@ -58,7 +58,9 @@ pub(super) fn authenticate(
         (Some(text), None) | (None, Some(text)) if is_api_key(text) => {
             Ok(server.identity.authenticate_key(text, now_ms)?)
         }
-        (Some(token), None) => Ok(server.identity.authenticate_token(token, now_ms)?),
+        (Some(token), None) => {
+            Ok(server.identity.authenticate_token(token, request.client(), now_ms)?)
+        }
         (None, Some(_)) => {
             let detail = "`X-Api-Key` takes an API key, which begins with `emx_`";
             Err(Problem::unauthorized("invalid_api_key", detail))

@@ -6,10 +6,11 @@ use super::fault::Fault;
 use super::listener::Link;
 use super::problem::Problem;
 use crate::audit::Source;
+use crate::identity::client::Client;
 use crate::runtime::tasks::Tasks;
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
+use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap, USER_AGENT};
 use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -121,14 +122,34 @@ async fn hear_out(mut chunks: Chunks) {
 impl Arrived {
     /// Where the request called `id` comes from, as the audit log tells it.
     pub(super) fn source(&self, id: &str) -> Source {
-        let is_local = matches!(self.link, Link::Local);
-        let address = (!is_local).then(|| self.peer.ip().to_canonical());
-        Source { address, request_id: Some(id.into()) }
+        self.client(id).source()
     }
 
     /// The host that was asked for, without its port.
     pub(super) fn host(&self) -> Option<&str> {
         self.authority.as_ref().map(Authority::host)
+    }
+
+    /// Who calls with the request called `id`. The address is the connection's; no header has a say in
+    /// it.
+    fn client<'a>(&'a self, id: &'a str) -> Client<'a> {
+        let is_local = matches!(self.link, Link::Local);
+        let address = (!is_local).then(|| self.peer.ip().to_canonical());
+        let agent = self.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Client { address, agent, request_id: Some(id) }
+    }
+}
+
+/// Who calls, apart from the request.
+pub(super) struct Calling {
+    arrived: Arc<Arrived>,
+    id: Box<str>,
+}
+
+impl Calling {
+    /// The client.
+    pub(super) fn client(&self) -> Client<'_> {
+        self.arrived.client(&self.id)
     }
 }
 
@@ -166,6 +187,16 @@ impl Request {
     /// Where it comes from, as the audit log tells it.
     pub(super) fn source(&self) -> Source {
         self.arrived.source(&self.id)
+    }
+
+    /// Who calls.
+    pub(super) fn client(&self) -> Client<'_> {
+        self.arrived.client(&self.id)
+    }
+
+    /// The same, for another thread.
+    pub(super) fn calling(&self) -> Calling {
+        Calling { arrived: Arc::clone(&self.arrived), id: self.id.clone() }
     }
 
     /// Whether it is the person at the machine, by the socket in the data directory.

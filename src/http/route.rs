@@ -57,14 +57,16 @@ pub(super) use handler;
 
 /// Every route, in the order of the contract.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    let areas: [&'static [Route]; 11] = [
+    let areas: [&'static [Route]; 13] = [
         api::executions::ROUTES,
         api::quarantine::ROUTES,
         api::query::ROUTES,
         api::export::ROUTES,
         api::auth::ROUTES,
+        api::sessions::ROUTES,
         api::keys::ROUTES,
         api::audit::ROUTES,
+        api::signing_keys::ROUTES,
         api::appliance::ROUTES,
         api::docs::ROUTES,
         super::live::ROUTES,

@@ -17,8 +17,12 @@ use tokio_rustls::TlsAcceptor;
 /// How often files of certificates are looked at, and due renewals are made.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 
-/// How often what is counted in memory is stored.
+/// How often it is stored when API keys were used last, and what else is counted, and looked what
+/// identities have too much of.
 const COUNTED_EVERY: Duration = Duration::from_secs(60);
+
+/// How often what identities need to know no more is forgotten, and what was counted is stored.
+const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
 /// Where the server listens.
 #[derive(Debug)]
@@ -53,6 +57,7 @@ pub async fn serve(server: Arc<Server>, endpoint: Endpoint) -> Result<(), TlsErr
     let service = dispatch::service(&server);
     watch_certificates(&server);
     remember_counted(&server);
+    settle_identities(&server);
     let socket = accept(server, endpoint, tls, service).await;
     // Nobody is answered there any more; a start clears away what a crash leaves.
     let _may_be_gone = std::fs::remove_file(socket);
@@ -113,9 +118,32 @@ pub fn store_counted(server: &Server) {
     if let Err(error) = server.identity.api_keys().flush_used(now_ms) {
         tracing::warn!(%error, "when API keys were used last is not stored");
     }
+    if let Err(error) = server.identity.keep_up(now_ms) {
+        tracing::warn!(%error, "identities are not kept up");
+    }
     if let Err(error) = server.tenancy.log().flush(now_ms) {
         tracing::warn!(%error, "what was refused and read is not in the audit log yet");
     }
+}
+
+/// Has identities forget and store what is due, every few seconds and at the end.
+fn settle_identities(server: &Arc<Server>) {
+    let settling = Arc::clone(server);
+    server.tasks.spawn(async move {
+        let mut tick = tokio::time::interval(SETTLE_EVERY);
+        let mut is_last = false;
+        while !is_last {
+            tokio::select! {
+                () = settling.tasks.stopping() => is_last = true,
+                _ = tick.tick() => {}
+            }
+            let (identity, now_ms) = (Arc::clone(&settling.identity), settling.clock.now_ms());
+            let settled = settling.threads.run(move || identity.settle(now_ms));
+            if let Ok(Err(error)) = settled.await {
+                tracing::warn!(%error, "what identities need to know no more is not forgotten yet");
+            }
+        }
+    });
 }
 
 /// Takes new certificates into use, and keeps the old where the new ones are bad.

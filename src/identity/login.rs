@@ -5,19 +5,22 @@
 //! by nothing. These calls block for as long as a hash takes, so they belong on a thread that may.
 
 use super::account::AccountError;
+use super::client::Client;
 use super::email::Email;
 use super::password::{Password, PasswordError, PasswordPhc};
 use super::session::SessionError;
 use super::signing::SigningError;
-use super::throttle::Throttle;
+use super::throttle::{Attempt, Refused, Throttle};
 use super::user::{self, StoredUser, User};
-use super::{Identity, SignedIn};
-use crate::audit::{ANONYMOUS, Event, Outcome, Source};
+use super::{Identity, IdentityError, SignedIn};
+use crate::audit::{ANONYMOUS, Event, Outcome};
 use crate::tenancy::by::By;
 use crate::tenancy::registry::Tenancy;
 use crate::tenancy::scope::Principal;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use storage::engine::Tables;
 use storage::error::StoreError;
 use storage::row::TimeMs;
 
@@ -27,12 +30,9 @@ pub enum LoginError {
     /// The tenant, the address or the password is not right; it is not told which.
     #[error("the tenant, the e-mail address or the password is not right: check all three")]
     InvalidCredentials,
-    /// There were too many failures for this account or from this address.
-    #[error("there were too many attempts: wait {retry_after_s} seconds")]
-    TooManyAttempts {
-        /// When to try again.
-        retry_after_s: u64,
-    },
+    /// There were too many failures for this account, from this address or in this tenant.
+    #[error(transparent)]
+    TooManyAttempts(#[from] Refused),
     /// The session could not be begun.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -49,7 +49,7 @@ impl LoginError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidCredentials => "invalid_credentials",
-            Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::TooManyAttempts(_) => Refused::CODE,
             Self::Session(session) => session.code(),
             Self::Signing(signing) => signing.code(),
             Self::Store(_) => "store_failed",
@@ -60,7 +60,7 @@ impl LoginError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::InvalidCredentials => false,
-            Self::TooManyAttempts { .. } => true,
+            Self::TooManyAttempts(_) => true,
             Self::Session(session) => session.is_transient(),
             Self::Signing(signing) => signing.is_transient(),
             Self::Store(store) => store.is_transient(),
@@ -111,14 +111,14 @@ pub struct Credentials<'a> {
     pub email: &'a str,
     /// The password.
     pub password: &'a str,
-    /// Where the call comes from, as far as that is known and to be believed.
-    pub source: &'a Source,
+    /// Who calls.
+    pub client: Client<'a>,
 }
 
 impl fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tenant, email, source, .. } = self;
-        write!(f, "Credentials({tenant:?}, {email:?}, {source:?}, …)")
+        let Self { tenant, email, client, .. } = self;
+        write!(f, "Credentials({tenant:?}, {email:?}, {client:?}, …)")
     }
 }
 
@@ -132,9 +132,10 @@ pub(super) struct Passwords {
 }
 
 impl Passwords {
-    pub(super) fn start() -> Result<Self, PasswordError> {
+    pub(super) fn start(platform: Arc<dyn Tables>, now_ms: TimeMs) -> Result<Self, IdentityError> {
         let dummy = Password::random().hash()?;
-        Ok(Self { dummy, hashes: AtomicU64::new(0), throttle: Throttle::default() })
+        let throttle = Throttle::load(platform, now_ms)?;
+        Ok(Self { dummy, hashes: AtomicU64::new(0), throttle })
     }
 
     pub(super) fn hash(&self, password: &Password) -> Result<PasswordPhc, PasswordError> {
@@ -159,14 +160,12 @@ impl Identity {
         credentials: &Credentials<'_>,
         now_ms: TimeMs,
     ) -> Result<SignedIn, LoginError> {
-        let Credentials { tenant, email, source, .. } = *credentials;
-        let attempt = self.passwords.throttle.begin(tenant, email, source.address, now_ms);
-        let attempt = attempt.map_err(|refused| LoginError::TooManyAttempts {
-            retry_after_s: refused.retry_after_s,
-        });
+        let Credentials { tenant, email, client, .. } = *credentials;
+        let attempt = self.passwords.throttle.begin(tenant, email, client.address, now_ms);
+        let attempt = attempt.map_err(LoginError::from);
         let attempt =
             attempt.inspect_err(|error| self.count_refused(tenancy, credentials, error))?;
-        let outcome = self.try_login(tenancy, credentials, now_ms);
+        let outcome = self.try_login(tenancy, credentials, &attempt, now_ms);
         match &outcome {
             Ok(_) => self.passwords.throttle.succeeded(&attempt),
             Err(error @ LoginError::InvalidCredentials) => {
@@ -181,7 +180,7 @@ impl Identity {
     fn count_refused(&self, tenancy: &Tenancy, credentials: &Credentials<'_>, error: &LoginError) {
         let Some(tenant) = tenancy.named(credentials.tenant) else { return };
         let target = Email::parse(credentials.email).map(|email| format!("email:{email}"));
-        let (actor, source) = (ANONYMOUS.to_owned(), credentials.source.clone());
+        let (actor, source) = (ANONYMOUS.to_owned(), credentials.client.source());
         let event = Event::new(actor, "session.begin", target.unwrap_or_default(), source);
         let event = event.ended(Outcome::Refused).after(error.code().into());
         self.log.count(event.in_chain(tenant.id.as_str()));
@@ -191,6 +190,7 @@ impl Identity {
         &self,
         tenancy: &Tenancy,
         credentials: &Credentials<'_>,
+        attempt: &Attempt,
         now_ms: TimeMs,
     ) -> Result<SignedIn, LoginError> {
         let user = match (tenancy.named(credentials.tenant), Email::parse(credentials.email)) {
@@ -203,8 +203,9 @@ impl Identity {
         }
         let stored = user.ok_or(LoginError::InvalidCredentials)?;
         let stored = self.rehashed(stored, credentials.password)?;
-        let opened = self.sessions.begin(stored, credentials.source, now_ms)?;
-        Ok(self.signed_in(opened, now_ms)?)
+        let known = self.passwords.throttle.known_by(attempt, now_ms)?;
+        let opened = self.sessions.begin(stored, credentials.client, known, now_ms)?;
+        Ok(self.signed_in(opened, credentials.client, now_ms)?)
     }
 
     /// The user with its password hashed as it is done today. What cannot be done now is done at
@@ -232,17 +233,14 @@ impl Identity {
             return Err(ChangePasswordError::NoUser);
         };
         let stored = self.stored_user(tenant_id, user_id)?;
-        let attempt = self
-            .passwords
-            .throttle
-            .begin(tenant_id.as_str(), stored.user.email.as_str(), by.source.address, now_ms)
-            .map_err(|refused| LoginError::TooManyAttempts {
-                retry_after_s: refused.retry_after_s,
-            })?;
+        let (tenant, email) = (tenant_id.as_str(), stored.user.email.as_str());
+        let throttle = &self.passwords.throttle;
+        let attempt =
+            throttle.begin(tenant, email, by.source.address, now_ms).map_err(LoginError::from)?;
         if !self.passwords.fits(Some(&stored.user), present) {
             return Err(LoginError::InvalidCredentials.into());
         }
-        self.passwords.throttle.succeeded(&attempt);
+        throttle.succeeded(&attempt);
         let chosen = Password::choose(chosen, &stored.user.email).map_err(AccountError::from)?;
         let hash = self.passwords.hash(&chosen).map_err(AccountError::from)?;
         let changed = User { password: hash, ..stored.user.clone() };

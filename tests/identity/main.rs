@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 mod api_key;
+mod hostile;
 mod login;
+mod rotation;
 mod session;
 mod token;
 mod world;

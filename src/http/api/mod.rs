@@ -9,6 +9,8 @@ pub(super) mod query;
 pub(super) mod audit;
 pub(super) mod auth;
 pub(super) mod keys;
+pub(super) mod sessions;
+pub(super) mod signing_keys;
 
 pub(super) mod appliance;
 pub(super) mod control;
