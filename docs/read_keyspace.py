@@ -562,7 +562,8 @@ class Keyspace:
             digest += xxh3(value, xxh3(key))
             (table, place), payload = key.split(b"\0", 1), self.payload(value, 8, "tables", key).rest()
             if table in (b"tenants", b"users", b"installation", b"signing_keys", b"families", b"refresh_tokens",
-                         b"denied_families", b"api_keys", b"quarantine", b"second_factors", b"one_time_links",
+                         b"refresh_successors", b"denied_families", b"denied_tokens", b"denied_users", b"attempts",
+                         b"known_networks", b"api_keys", b"quarantine", b"second_factors", b"one_time_links",
                          b"teams", b"sign_in_rules"):
                 payload = json.loads(payload)
                 need(table == b"quarantine" or payload["version"] == 1, "a newer record")

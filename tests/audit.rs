@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 use emx::audit::{
-    Anchor, AuditLog, Event, Filter, Finding, Harm, Outcome, Source, Told, verify, verify_lines,
+    Anchor, AuditLog, Event, Filter, Finding, Harm, Outcome, Source, Told, verify_lines,
 };
 use std::sync::Arc;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
@@ -42,7 +42,7 @@ impl Installation {
     }
 
     fn findings(&self, anchors: &[Anchor]) -> Vec<(u64, Harm)> {
-        let verdict = verify(&*self.platform, CHAIN, anchors).unwrap();
+        let verdict = self.log.verify(CHAIN, anchors).unwrap();
         verdict.findings.into_iter().map(|Finding { seq, harm }| (seq, harm)).collect()
     }
 
@@ -234,10 +234,27 @@ fn an_anchor_elsewhere_shows_a_chain_that_was_cut_or_written_anew() {
 }
 
 #[test]
+fn a_log_that_is_written_meanwhile_is_sound() {
+    let installation = Installation::with(10);
+    std::thread::scope(|scope| {
+        let log = &installation.log;
+        let writer = scope.spawn(move || {
+            (0..200).for_each(|n| log.tell(told([event(n)]), NOW_MS).unwrap());
+        });
+        let mut looks = 0;
+        while !writer.is_finished() || looks == 0 {
+            assert_eq!(installation.findings(&[]), [], "look {looks}");
+            looks += 1;
+        }
+    });
+    assert_eq!(installation.log.anchor(CHAIN).unwrap().seq, 210);
+}
+
+#[test]
 fn a_long_chain_is_read_whole() {
     let soak = std::env::var("EMX_SOAK").is_ok_and(|value| value == "1");
     let count = if soak { 1_000_000 } else { 10_000 };
     let installation = Installation::with(count);
-    let verdict = verify(&*installation.platform, CHAIN, &[]).unwrap();
+    let verdict = installation.log.verify(CHAIN, &[]).unwrap();
     assert_eq!((verdict.entries, verdict.findings), (count, vec![]));
 }

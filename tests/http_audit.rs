@@ -94,9 +94,16 @@ fn acts_and_readings_are_told_without_secrets() {
     assert_eq!(world.ask(Ask::get("/api/v1/export?format=csv&from=0")).status, 200);
     assert_eq!(world.entries("action=executions.export")[0]["after"], "format=csv&from=0");
 
+    // What has no place in the address of an export is refused, and stands in no entry.
+    let misplaced = world.ask(Ask::get("/api/v1/export?access_token=misplaced-secret"));
+    assert_eq!(misplaced.status, 422, "{misplaced:?}");
+    assert_eq!(world.entries("action=executions.export").len(), 1);
+
     let whole = json!(world.entries("limit=1000")).to_string();
     let (_, password) = world.server.first_login();
-    for secret in [&*key, key.rsplit('_').next().unwrap(), &*password, &*world.token] {
+    for secret in
+        ["misplaced-secret", &*key, key.rsplit('_').next().unwrap(), &*password, &*world.token]
+    {
         assert!(!whole.contains(secret), "a secret is in the log");
     }
     // By whoever is at the machine, through the running server.

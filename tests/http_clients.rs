@@ -155,6 +155,39 @@ fn curl_sends_and_asks() {
     assert!(rows.contains(&serde_json::json!(["make test", 1, 193_200])), "{asked}");
 }
 
+/// What is refused before its body was read has an answer all the same, over HTTP/2 as over HTTP/1.1.
+#[test]
+fn curl_gets_the_answers_to_bodies_that_nobody_reads() {
+    if !has("curl") {
+        println!("skipped: refusals of bodies by curl, for `curl` is not there");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let body = dir.path().join("body");
+    std::fs::write(&body, vec![b'a'; 3 << 20]).unwrap();
+    let long = format!("@{}", body.display());
+    for (path, headers, data, status) in [
+        ("auth/login", "Content-Type: application/x-www-form-urlencoded", "tenant=demo", "415"),
+        ("auth/login", "Content-Type: application/json", &*long, "413"),
+        ("executions", "Authorization: Bearer emx_wrong", &*long, "401"),
+        ("nowhere", "Content-Type: application/json", &*long, "404"),
+    ] {
+        for protocol in ["--http1.1", "--http2"].repeat(10) {
+            let output = Command::new("curl")
+                .args([protocol, "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", headers])
+                .args(["-H", "Expect:", "--data-binary", data, "--cacert"])
+                .arg(server.data_dir().join("tls/ca.pem"))
+                .arg(format!("https://localhost:{}/api/v1/{path}", server.address.port()))
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(said, status, "{protocol} {path}: {output:?}");
+        }
+    }
+    server.end();
+}
+
 #[test]
 fn python_has_a_session_and_watches() {
     let python = match python() {

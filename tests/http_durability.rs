@@ -131,6 +131,22 @@ fn what_was_acknowledged_outlives_the_end_that_is_asked_for() {
     server.end();
 }
 
+/// Who cannot serve makes nothing, above all no password that nobody is told.
+#[test]
+fn a_first_start_whose_address_is_taken_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_emx"))
+        .args(["serve", "--listen", &taken.local_addr().unwrap().to_string(), "--data-dir"])
+        .arg(&data_dir)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot listen at"), "{output:?}");
+    assert!(output.stdout.is_empty() && !data_dir.exists(), "{output:?}");
+}
+
 #[test]
 fn a_second_server_on_the_same_data_says_so_and_leaves_the_first_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -139,7 +155,7 @@ fn a_second_server_on_the_same_data_says_so_and_leaves_the_first_alone() {
     let key = owner_key(&server);
     let Err((status, log)) = Server::try_start(&data_dir, &[]) else { panic!("it has started") };
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("another `emx` is using it"), "{log}");
+    assert!(log.contains("a server has it open"), "{log}");
     let me = server.ask(&Ask::get("/api/v1/auth/me").bearer(&key)).json();
     assert_eq!(me["tenant"]["slug"], TENANT);
     // Commands still find the first one.

@@ -9,7 +9,7 @@ mod peer;
 #[path = "support/server.rs"]
 mod server;
 
-use Who::{Everybody, From, Ingest, Known};
+use Who::{Everybody, From, Ingest, Known, Platform};
 use peer::{Answer, Ask};
 use serde_json::{Value, json};
 use server::{Server, TENANT};
@@ -30,6 +30,8 @@ enum Who {
     From(&'static str),
     /// The same, and keys that only send.
     Ingest(&'static str),
+    /// Whoever administers the platform.
+    Platform,
 }
 
 impl Who {
@@ -37,6 +39,7 @@ impl Who {
         let rank = |role: &str| ROLES.iter().position(|known| *known == role).unwrap();
         match self {
             Everybody | Known => true,
+            Platform => false,
             From(lowest) => role != "ingest" && rank(role) >= rank(lowest),
             Ingest(lowest) => role == "ingest" || rank(role) >= rank(lowest),
         }
@@ -83,6 +86,14 @@ const TABLE: &[(&str, &str, Who)] = &[
     ("DELETE", "/api/v1/teams/{id}/members/{user_id}", From("admin")),
     ("GET", "/api/v1/sign-in-rules", From("manager")),
     ("PATCH", "/api/v1/sign-in-rules", From("owner")),
+    ("GET", "/api/v1/auth/sessions", Known),
+    ("DELETE", "/api/v1/auth/sessions/{family}", Known),
+    ("POST", "/api/v1/auth/revoke", Everybody),
+    ("POST", "/api/v1/auth/password", Known),
+    ("GET", "/api/v1/users/{id}/sessions", From("admin")),
+    ("DELETE", "/api/v1/users/{id}/sessions", From("admin")),
+    ("DELETE", "/api/v1/users/{id}/sessions/{family}", From("admin")),
+    ("POST", "/api/v1/admin/signing-keys/rotate", Platform),
     ("GET", "/api/v1/api-keys", From("admin")),
     ("POST", "/api/v1/api-keys", From("admin")),
     ("GET", "/api/v1/api-keys/{id}", From("admin")),
@@ -132,6 +143,25 @@ impl World {
         let made = self.server.ask(&ask.header("X-Tenant", tenant));
         assert_eq!(made.status, 201, "{made:?}");
         made.json()["key"].as_str().unwrap().to_owned()
+    }
+
+    /// The id of a new user of `tenant`.
+    fn user(&self, tenant: &str) -> String {
+        let made = Command::new(env!("CARGO_BIN_EXE_emx"))
+            .args([
+                "user",
+                "create",
+                "--tenant",
+                tenant,
+                "user@example.org",
+                "--json",
+                "--data-dir",
+            ])
+            .arg(self.server.data_dir())
+            .output()
+            .unwrap();
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        made["id"].as_str().unwrap().to_owned()
     }
 
     fn document(&self) -> Value {
@@ -271,12 +301,9 @@ fn what_belongs_to_another_tenant_is_nowhere() {
     let quarantined = kept["items"][0]["id"].as_str().unwrap().to_owned();
     let keys = ask(Ask::get("/api/v1/api-keys"), &theirs).json();
     let key = keys["items"][0]["id"].as_str().unwrap().to_owned();
-    let made = |path: &str, body: &str| {
-        let made = ask(Ask::post(path).json(body), &theirs).json();
-        made["id"].as_str().unwrap().to_owned()
-    };
-    let user = made("/api/v1/users", r#"{"email":"kim@example.org","role":"member"}"#);
-    let team = made("/api/v1/teams", r#"{"name":"Platform"}"#);
+    let user = world.user("acme");
+    let made = ask(Ask::post("/api/v1/teams").json(r#"{"name":"Platform"}"#), &theirs).json();
+    let team = made["id"].as_str().unwrap().to_owned();
 
     for (method, path, theirs_id) in [
         ("GET", "/api/v1/executions/{id}", &execution),
@@ -291,6 +318,9 @@ fn what_belongs_to_another_tenant_is_nowhere() {
         ("GET", "/api/v1/teams/{id}", &team),
         ("DELETE", "/api/v1/teams/{id}", &team),
         ("GET", "/api/v1/teams/{id}/members", &team),
+        ("GET", "/api/v1/users/{id}/sessions", &user),
+        ("DELETE", "/api/v1/users/{id}/sessions", &user),
+        ("DELETE", "/api/v1/users/{id}/sessions/x", &user),
     ] {
         // Of the same form, and of nobody.
         let nobodys: String =

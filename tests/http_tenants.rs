@@ -76,10 +76,19 @@ fn nobody_enters_a_suspended_tenant_and_nothing_is_left_of_a_deleted_one() {
         assert_eq!(ask(who), suspended);
     }
     assert_eq!(login().status, 401);
+    // A session that wants to go on meanwhile is not used up by it.
+    let refresh = || {
+        let body = serde_json::json!({ "refresh_token": signed_in["refresh_token"] });
+        server.ask(&Ask::post("/api/v1/auth/refresh").json(&body.to_string()))
+    };
+    let closed = refresh();
+    assert_eq!((closed.status, &closed.json()["code"]), (401, &"tenant_closed".into()));
+    assert_eq!(told(&dir, &["user", "list", "--tenant", "acme"])["items"][0]["role"], "owner");
     told(&dir, &["tenant", "resume", "acme"]);
     for who in [&key, &token] {
         assert_eq!(ask(who).0, 200);
     }
+    assert_eq!(refresh().status, 200);
 
     let before = keyspaces(&dir);
     assert_eq!(told(&dir, &["tenant", "delete", "acme", "--confirm", "acme"])["state"], "deleted");
@@ -90,6 +99,11 @@ fn nobody_enters_a_suspended_tenant_and_nothing_is_left_of_a_deleted_one() {
         assert_eq!(ask(who).0, 401, "{who}");
     }
     assert_eq!(login().status, 401);
+    let id = made["id"].as_str().unwrap();
+    let kept = told(&dir, &["audit", "list", "--tenant", id, "--action", "tenant"]);
+    let kept: Vec<&str> =
+        kept["items"].as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap()).collect();
+    assert_eq!(kept, ["tenant.delete", "tenant.resume", "tenant.suspend", "tenant.create"]);
     let logs = told(&dir, &["audit", "verify"]);
     assert!(logs["items"].as_array().unwrap().iter().all(|log| log["sound"] == true), "{logs}");
     server.end();

@@ -114,6 +114,27 @@ async fn it_ends_with_the_session_the_key_and_the_server() {
     let own = server.origin();
     assert_eq!(status(server.watch(&query, &[("origin", &own)]).await), 401);
 
+    // An access token alone that is given back, everything that a user holds, and every key that signs.
+    for how in ["token", "user", "keys"] {
+        let (token, other) = (server.sign_in().await, server.sign_in().await);
+        let bearer = format!("Bearer {token}");
+        let mut watch = server.watch("", &[("authorization", &bearer)]).await.unwrap();
+        watch.say(json!({ "type": "ping" })).await;
+        assert_eq!(watch.hear().await["type"], "pong");
+        let me = server.request("GET", "/api/v1/auth/me", &token, None).await.1;
+        let user = format!("/api/v1/users/{}/sessions", me["user"]["id"].as_str().unwrap());
+        let (method, path, body) = match how {
+            "token" => ("POST", "/api/v1/auth/revoke", Some(json!({ "token": token }))),
+            "user" => ("DELETE", user.as_str(), None),
+            _ => ("POST", "/api/v1/admin/signing-keys/rotate?revoke=true", None),
+        };
+        let (status_out, told) = server.request(method, path, &other, body).await;
+        assert!((200..300).contains(&status_out), "{how}: {told}");
+        assert_eq!(watch.hear_close().await, 4401, "{how}");
+        let refused = status(server.watch("", &[("authorization", &bearer)]).await);
+        assert_eq!(refused, 401, "{how}");
+    }
+
     let token = server.sign_in().await;
     let key = server.make_key(&token, "viewer").await;
     let mut with_key = server.watch("", &[("x-api-key", &key)]).await.unwrap();

@@ -1,17 +1,16 @@
 //! Acts of administration. A command performs one on the data itself or, where a server has the
 //! data open, has the server perform it: the same act, with the same answer.
 
-use super::commands::{AuditAct, KeyAct, TeamAct, UserAct};
+use super::commands::{AuditAct, KeyAct, TeamAct, UserAct, tenant_named};
 use super::problem::Problem;
 use super::table::instant;
 use crate::audit::{self, Outcome};
 use crate::backup::{self, Manifest, OnProgress, Source};
 use crate::identity::Identity;
-use crate::identity::forget::ForgetError;
 use crate::identity::rules::SignInRules;
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
-use crate::tenancy::registry::{Completion, NewTenant, Tenancy, TenancyError};
+use crate::tenancy::registry::{Completion, NewTenant, Tenancy};
 use crate::tenancy::slug::Slug;
 use crate::tenancy::tenant::Tenant;
 use anyhow::{Context, Result};
@@ -21,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::embedded::EmbeddedEngine;
-use storage::error::StoreError;
 
 /// How often it is tried to delete what is still in use, and how long is waited in between: together
 /// ten seconds.
@@ -104,8 +102,8 @@ impl Acts {
             Act::User(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::Team(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::Key(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
-            Act::Audit(act) => act.perform(tenancy),
             Act::SignInRules { slug, require_otp } => self.sign_in_rules(&slug, require_otp, &by),
+            Act::Audit(act) => act.perform(tenancy, &by, self.clock.now_ms()),
             Act::TenantCreate { slug, time_zone } => {
                 let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
                 let now_ms = self.clock.now_ms();
@@ -141,9 +139,7 @@ impl Acts {
         for _ in 0..IN_USE_ATTEMPTS {
             let now_ms = self.clock.now_ms();
             match self.identity.finish_deletion(&self.tenancy, &tenant, now_ms) {
-                Err(ForgetError::Tenancy(TenancyError::Store(StoreError::InUse))) => {
-                    self.clock.pause(IN_USE_PAUSE);
-                }
+                Err(error) if error.is_in_use() => self.clock.pause(IN_USE_PAUSE),
                 Ok(()) => {
                     let mut gone = tenant_as_json(&tenant);
                     gone["state"] = "deleted".into();
@@ -156,8 +152,7 @@ impl Acts {
     }
 
     fn sign_in_rules(&self, slug: &str, require_otp: Option<bool>, by: &By) -> Result<Value> {
-        let not_found = || TenancyError::NotFound { slug: slug.into() };
-        let tenant = self.tenancy.named(slug).ok_or_else(not_found)?;
+        let tenant = tenant_named(&self.tenancy, slug)?;
         let rules = match require_otp {
             None => self.identity.sign_in_rules(&tenant.id)?,
             Some(require_otp) => {
@@ -172,13 +167,13 @@ impl Acts {
     pub(super) fn back_up(&self, to: &Path, tell: OnProgress<'_>) -> Result<Value> {
         let by = By::operator();
         let event = by.did("backup.create", format!("file:{}", to.display()));
-        let tell_of = |outcome| {
-            let told = event.clone().ended(outcome).in_chain(audit::PLATFORM);
-            self.tenancy.log().tell(vec![told], self.clock.now_ms())
-        };
-        tell_of(Outcome::Begun)?;
+        let tell_of = |outcome| vec![event.clone().ended(outcome).in_chain(audit::PLATFORM)];
+        // On a disk that takes no writes a backup is wanted most.
+        let log = self.tenancy.log();
+        log.tell_now_or_later(tell_of(Outcome::Begun), self.clock.now_ms())?;
         let made = self.copy(to, tell);
-        tell_of(if made.is_ok() { Outcome::Done } else { Outcome::Failed })?;
+        let outcome = if made.is_ok() { Outcome::Done } else { Outcome::Failed };
+        log.tell_now_or_later(tell_of(outcome), self.clock.now_ms())?;
         made
     }
 

@@ -5,10 +5,12 @@ use super::command_line::GlobalFlags;
 use super::problem::Failure;
 use super::remote::{Ask, Login, Remote};
 use crate::audit::Outcome;
+use crate::config::amount::Span;
 use crate::config::load::{self, Loaded, Sources};
-use crate::config::settings::{LogFormat, LogLevel, Settings};
+use crate::config::settings::{LogFormat, LogLevel, SecuritySettings, Settings};
 use crate::identity::Identity;
 use crate::identity::secret::MasterKey;
+use crate::identity::settings::{IdentitySettings, SessionSettings};
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
 use crate::tenancy::registry::{Tenancy, TenancyError};
@@ -105,12 +107,23 @@ impl Session {
                 Err(error) if is_in_use(&error) => {}
                 opened => return opened,
             }
+            if self.has_server() {
+                let detail = "the data is in use: a server has it open";
+                return Err(Failure::new("data_in_use", detail)
+                    .help("stop the server for this, or send to it over HTTP")
+                    .into());
+            }
             if attempt == 0 && !self.json {
                 eprintln!("waiting for another `emx` that uses the data");
             }
             self.clock.pause(IN_USE_PAUSE);
         }
         self.open_once()
+    }
+
+    /// Whether a server answers that has the data open.
+    fn has_server(&self) -> bool {
+        Remote::control(self.data_dir()).is_ok_and(|server| server.is_some())
     }
 
     /// Performs `act` on the data, or has the server perform it that has the data open.
@@ -133,8 +146,9 @@ impl Session {
         let (engine, tenancy) = (data.engine, Arc::new(data.tenancy));
         let (data_dir, clock) = (self.data_dir().to_owned(), self.clock.clone());
         let master = MasterKey::load_or_make(self.data_dir())?;
-        let identity =
-            Arc::new(Identity::start(Arc::clone(tenancy.log()), master, clock.now_ms())?);
+        let settings = identity_settings(self.settings());
+        let log = Arc::clone(tenancy.log());
+        let identity = Arc::new(Identity::start(log, master, &settings, clock.now_ms())?);
         Ok(Acts { engine, data_dir, tenancy, identity, clock })
     }
 
@@ -171,7 +185,8 @@ impl Data {
         Ok(self.tenancy.enter(&Principal::LocalOperator, slug)?)
     }
 
-    /// Tells in the audit log that the person at the machine did `action` in `tenant`.
+    /// Tells in the audit log that the person at the machine did `action` in `tenant`. What is begun is
+    /// not gone on with where that cannot be told; what is done is done.
     pub(super) fn tell(
         &self,
         tenant: &TenantScope,
@@ -182,7 +197,12 @@ impl Data {
     ) -> Result<()> {
         let by = By::operator();
         let told = by.told(tenant.id(), by.did(action, target).ended(outcome));
-        Ok(self.tenancy.log().tell(told, now_ms)?)
+        let log = self.tenancy.log();
+        match outcome {
+            Outcome::Begun => log.tell(told, now_ms)?,
+            _ => log.tell_now_or_later(told, now_ms)?,
+        }
+        Ok(())
     }
 }
 
@@ -197,6 +217,20 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         ..EngineSettings::default()
     }
     .shared_out()
+}
+
+fn identity_settings(settings: &Settings) -> IdentitySettings {
+    let SecuritySettings { session_idle_max, session_time_max, session_binding, signing_key_time } =
+        settings.security;
+    let ms = |span: Span| TimeMs::try_from(span.0.as_millis()).unwrap_or(TimeMs::MAX);
+    IdentitySettings {
+        session: SessionSettings {
+            idle_ms: ms(session_idle_max),
+            absolute_ms: ms(session_time_max),
+            binding: session_binding,
+        },
+        signing_key_ms: Some(ms(signing_key_time)).filter(|ms| *ms > 0),
+    }
 }
 
 /// Whether another process has the data open.
@@ -232,8 +266,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_file_says_what_the_engine_defaults_to() {
+    fn the_default_file_says_what_the_engine_and_identities_default_to() {
         let loaded = load::load(&Sources::default()).unwrap();
         assert_eq!(engine_settings(&loaded.settings), EngineSettings::default());
+        assert_eq!(identity_settings(&loaded.settings), IdentitySettings::default());
     }
 }

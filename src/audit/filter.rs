@@ -16,7 +16,7 @@ pub struct Filter {
     pub actor: Option<String>,
     /// What: the whole, or its beginning up to a dot (`user`, `user.create`).
     pub action: Option<String>,
-    /// To what, exactly.
+    /// To what, exactly; one of them where an entry names several.
     pub target: Option<String>,
     /// What became of it.
     pub outcome: Option<Outcome>,
@@ -42,7 +42,9 @@ impl Filter {
         let event = &entry.event;
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
         is(&self.actor, &event.actor)
-            && is(&self.target, &event.target)
+            && self.target.as_ref().is_none_or(|wanted| {
+                event.target == *wanted || event.target.split(' ').any(|target| target == wanted)
+            })
             && self.action.as_ref().is_none_or(|wanted| is_or_is_under(wanted, &event.action))
             && self.outcome.is_none_or(|wanted| wanted == event.outcome)
             && self.from_ms.is_none_or(|from_ms| entry.at_ms >= from_ms)
@@ -83,6 +85,7 @@ impl AuditLog {
                     entries.push(entry);
                 }
                 if entries.len() >= limit || looked_at >= LOOKED_AT_MAX {
+                    let next = Some(*seq).filter(|seq| *seq > 1); // the first one has seq 1
                     return Ok(Found { entries, next });
                 }
             }

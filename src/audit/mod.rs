@@ -12,7 +12,7 @@ mod verify;
 
 pub use entry::{Entry, Event, Link, Outcome, Source, Told};
 pub use filter::{Filter, Found};
-pub use verify::{Anchor, Finding, Harm, Verdict, verify, verify_lines};
+pub use verify::{Anchor, Finding, Harm, Verdict, verify_lines};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use entry::Head;
@@ -37,11 +37,17 @@ pub const PLATFORM: &str = "platform";
 /// The actor of whoever is not known.
 pub const ANONYMOUS: &str = "anonymous";
 
+/// The actor of what the server does by itself.
+pub const SERVER: &str = "server";
+
 /// Longest page of entries.
 pub const PAGE_MAX: usize = 1000;
 
 /// Entries of one transaction, where what was counted is written.
 const TOLD_MAX: usize = 1000;
+
+/// Entries as they are stored, with their seqs, newest first.
+pub type StoredPage = Vec<(u64, Vec<u8>)>;
 
 /// The log of an installation. One for a process, which owns the platform's tables.
 pub struct AuditLog {
@@ -98,8 +104,10 @@ impl AuditLog {
         match (self.platform.write(expect, &all), all.first()) {
             // An entry is unlike every other, so that it tells of its whole transaction.
             (Err(unknown @ StoreError::OutcomeUnknown { .. }), Some(first)) => {
-                let found = self.platform.get(&first.table, &first.key)?;
-                if found == first.value { Ok(true) } else { Err(unknown) }
+                match self.platform.get(&first.table, &first.key) {
+                    Ok(found) if found == first.value => Ok(true),
+                    _ => Err(unknown),
+                }
             }
             (outcome, _) => outcome,
         }
@@ -108,6 +116,17 @@ impl AuditLog {
     /// Tells what changes nothing else: what was read, or an act that lies elsewhere.
     pub fn tell(&self, told: Vec<Told>, now_ms: TimeMs) -> Result<(), StoreError> {
         self.write(told, now_ms, &[], &[]).map(drop)
+    }
+
+    /// Tells what only reads, so that it may go on where nothing can be written, on a full disk as while
+    /// syncs fail: it is told later then. Fails where too much is to be told later already.
+    pub fn tell_now_or_later(&self, told: Vec<Told>, now_ms: TimeMs) -> Result<(), StoreError> {
+        let Err(error) = self.tell(told.clone(), now_ms) else { return Ok(()) };
+        tracing::warn!(%error, "what was read is not in the audit log yet");
+        match told.iter().all(|told| self.tally.later(told)) {
+            true => Ok(()),
+            false => Err(error),
+        }
     }
 
     /// Counts what was refused; [`flush`](Self::flush) writes it. Waits for nothing, so that a flood of
@@ -130,12 +149,20 @@ impl AuditLog {
         while !counted.is_empty() {
             let later = counted.split_off(counted.len().min(TOLD_MAX));
             if let Err(error) = self.tell(counted.clone(), now_ms) {
-                counted.into_iter().chain(later).for_each(|told| self.tally.count(told));
+                counted.into_iter().chain(later).for_each(|told| self.keep(told));
                 return Err(error);
             }
             counted = later;
         }
         Ok(count)
+    }
+
+    fn keep(&self, told: Told) {
+        if told.event.outcome == Outcome::Refused {
+            self.tally.count(told);
+        } else if !self.tally.later(&told) {
+            tracing::error!(?told, "this does not come into the audit log: too much waits for it");
+        }
     }
 
     /// Up to `limit` entries of `chain` before the entry `before` (`None`: from the last one on),
@@ -156,7 +183,7 @@ impl AuditLog {
         chain: &str,
         before: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    ) -> Result<StoredPage, StoreError> {
         let after = before.map(|seq| entry_key(chain, seq));
         let prefix = chain_prefix(chain);
         let found = self.platform.list(ENTRIES, &prefix, after.as_deref(), limit.min(PAGE_MAX))?;

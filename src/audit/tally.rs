@@ -1,14 +1,16 @@
 //! What is counted in memory before it is told.
 //!
-//! *Invariants*: [`REFUSED_KINDS_MAX`] and [`READ_KINDS_MAX`] bound it. Beyond the first, refusals are
-//! counted together, whoever was refused: a stranger can make few entries. Beyond the second, every
-//! reading is told.
+//! *Invariants*: [`REFUSED_KINDS_MAX`], [`READ_KINDS_MAX`] and [`LATER_KINDS_MAX`] bound it. Beyond the
+//! first, refusals are counted together, whoever was refused: a stranger can make few entries. Beyond the
+//! second, every reading is told; beyond the third, nothing takes place that would be told later. What was
+//! refused takes no room from what took place.
 
 use super::PLATFORM;
 use super::entry::{Event, Outcome, Source, Told};
+use crate::model::network::network;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Different refusals that are counted apart between two writes.
@@ -16,6 +18,9 @@ const REFUSED_KINDS_MAX: usize = 512;
 
 /// Different readings that are counted apart between two writes.
 const READ_KINDS_MAX: usize = 16_384;
+
+/// What is told later may be as much again: it took place, so that none of it may be lost.
+const LATER_KINDS_MAX: usize = 2 * READ_KINDS_MAX;
 
 /// What an entry says of actors that could not be counted apart.
 const MANY: &str = "many";
@@ -37,18 +42,10 @@ impl Kind {
             chain: chain.clone(),
             actor: event.actor.clone(),
             action: event.action.clone(),
-            address: event.source.address.map(network_of),
+            address: event.source.address.map(network),
             outcome: event.outcome,
             code: event.after.as_str().unwrap_or_default().into(),
         }
-    }
-}
-
-/// What one peer can choose its addresses from: of version 6, the half that says the network.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -71,6 +68,20 @@ fn lock(kinds: &Mutex<Kinds>) -> MutexGuard<'_, Kinds> {
     kinds.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Counts `event` with its kind. What not all of a kind have in common is told of none.
+fn add(kinds: &mut Kinds, kind: Kind, event: &Event) {
+    let network = kind.address;
+    let more = event.count;
+    let counted = kinds.entry(kind).or_insert_with(|| Counted { first: event.clone(), untold: 0 });
+    if counted.first.target != event.target {
+        counted.first.target.clear();
+    }
+    if counted.first.source.address != event.source.address {
+        counted.first.source.address = network;
+    }
+    counted.untold += more;
+}
+
 impl Tally {
     pub(super) fn count(&self, told: Told) {
         let mut kinds = lock(&self.refused);
@@ -88,21 +99,31 @@ impl Tally {
             };
             kind = Kind::of(&Told { chain: PLATFORM.into(), event: event.clone() });
         }
-        let more = event.count;
-        kinds.entry(kind).or_insert(Counted { first: event, untold: 0 }).untold += more;
+        add(&mut kinds, kind, &event);
     }
 
     pub(super) fn read(&self, told: Told) -> Option<Told> {
         let mut kinds = lock(&self.read);
         let kind = Kind::of(&told);
-        if let Some(counted) = kinds.get_mut(&kind) {
-            counted.untold += 1;
+        if kinds.contains_key(&kind) {
+            add(&mut kinds, kind, &told.event);
             return None;
         }
         if kinds.len() < READ_KINDS_MAX {
             kinds.insert(kind, Counted { first: told.event.clone(), untold: 0 });
         }
         Some(told)
+    }
+
+    /// Keeps what took place to be told later. Gives whether there is room for it.
+    pub(super) fn later(&self, told: &Told) -> bool {
+        let mut kinds = lock(&self.read);
+        let kind = Kind::of(told);
+        let has_room = kinds.len() < LATER_KINDS_MAX || kinds.contains_key(&kind);
+        if has_room {
+            add(&mut kinds, kind, &told.event);
+        }
+        has_room
     }
 
     /// Everything that was counted and not told, and begins anew.
@@ -144,6 +165,20 @@ mod tests {
         assert_eq!(taken[0].event.source.request_id, None);
         assert_eq!(taken[1].event.source.request_id.as_deref(), Some("r"));
         assert_eq!(tally.take(), []);
+    }
+
+    #[test]
+    fn one_entry_does_not_lay_the_refusals_of_many_at_the_door_of_the_first() {
+        let tally = Tally::default();
+        for (target, address) in [("email:a", "2001:db8::1"), ("email:b", "2001:db8::2")] {
+            let Told { chain, mut event } = refused("anonymous");
+            event.target = target.into();
+            event.source.address = Some(address.parse().unwrap());
+            tally.count(Told { chain, event });
+        }
+        let [Told { event, .. }] = &*tally.take() else { panic!("one kind") };
+        assert_eq!((event.count, &*event.target), (2, ""));
+        assert_eq!(event.source.address, Some("2001:db8::".parse().unwrap()));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //! hash that the next one, the head or an anchor says.
 
 use super::entry::{Entry, Head, Link};
-use super::{ENTRIES, HEADS, PAGE_MAX, chain_prefix, hash, seq_of};
+use super::{AuditLog, PAGE_MAX, StoredPage, hash};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
-use storage::engine::Tables;
+use std::sync::PoisonError;
 use storage::error::StoreError;
 
 /// Findings that are told; more of them say nothing more.
@@ -41,7 +41,8 @@ impl FromStr for Anchor {
         }
         let (chain, seq, hash) = (word()?.into(), word()?, word()?);
         let (seq, hash) = (seq.parse().map_err(|_| ())?, Link::parse(hash).ok_or(())?);
-        if words.next().is_some() { Err(()) } else { Ok(Self { chain, seq, hash }) }
+        let of_nothing = seq == 0 && hash != Link::default();
+        if of_nothing || words.next().is_some() { Err(()) } else { Ok(Self { chain, seq, hash }) }
     }
 }
 
@@ -91,25 +92,29 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
 }
 
-/// Looks at the whole of `chain` in `platform`, and at the `anchors` that are of it.
-pub fn verify(
-    platform: &dyn Tables,
-    chain: &str,
-    anchors: &[Anchor],
-) -> Result<Verdict, StoreError> {
-    let stored = platform.get(HEADS, chain.as_bytes())?;
-    let head = stored.as_deref().map(Head::decode).transpose()?.unwrap_or_default();
-    let mut walk = Walk::from(&head, anchors.iter().filter(|anchor| &*anchor.chain == chain));
-    let (prefix, mut after) = (chain_prefix(chain), None::<Vec<u8>>);
-    loop {
-        let page = platform.list(ENTRIES, &prefix, after.as_deref(), PAGE_MAX)?;
-        for (key, bytes) in &page {
-            walk.step(seq_of(key)?, bytes);
+impl AuditLog {
+    /// Looks at the whole of `chain` as it is now, and at the `anchors` that are of it.
+    pub fn verify(&self, chain: &str, anchors: &[Anchor]) -> Result<Verdict, StoreError> {
+        let (head, mut page) = self.newest(chain)?;
+        let mut walk = Walk::from(&head, anchors.iter().filter(|anchor| &*anchor.chain == chain));
+        loop {
+            for (seq, bytes) in &page {
+                walk.step(*seq, bytes);
+            }
+            match page.last() {
+                Some((seq, _)) if page.len() == PAGE_MAX => {
+                    page = self.page_as_stored(chain, Some(*seq), PAGE_MAX)?;
+                }
+                _ => return Ok(walk.end()),
+            }
         }
-        if page.len() < PAGE_MAX {
-            return Ok(walk.end());
-        }
-        after = page.last().map(|(key, _)| key.clone());
+    }
+
+    /// The head and the first page. Nothing is added in between, which would lie behind that head; what is
+    /// added later comes before the first page.
+    fn newest(&self, chain: &str) -> Result<(Head, StoredPage), StoreError> {
+        let _alone = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((self.head(chain)?, self.page_as_stored(chain, None, PAGE_MAX)?))
     }
 }
 
@@ -198,8 +203,11 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&mut self, seq: u64, harm: Harm) {
-        if self.verdict.findings.len() < FINDINGS_MAX {
-            self.verdict.findings.push(Finding { seq, harm });
+        let found = Finding { seq, harm };
+        if self.verdict.findings.len() < FINDINGS_MAX
+            && self.verdict.findings.last() != Some(&found)
+        {
+            self.verdict.findings.push(found);
         }
     }
 }

@@ -1,17 +1,20 @@
 //! Puts a backup back: into a directory beside the wanted one, which gets its name at the end.
 
 use super::OnProgress;
-use super::inspect::{Depth, inspect};
+use super::inspect::{Depth, engine_at, inspect};
 use super::listing::Backup;
 use super::problem::{BackupError, cannot};
 use super::scratch::{Scratch, make_dir, parent};
 use super::verify::Verified;
+use crate::identity::family;
 use std::fs;
 use std::io;
 use std::path::Path;
+use storage::engine::Engine;
 
 /// Makes the data directory `data_dir`, which must be empty or not there, of the backup `path`.
-/// Whatever fails, nothing of it stays.
+/// Whatever fails, nothing of it stays. Nobody is signed in there: sessions that were ended since the
+/// backup was made do not come back.
 pub fn restore(
     path: &Path,
     data_dir: &Path,
@@ -27,6 +30,7 @@ pub fn restore(
     if let Some(finding) = findings.into_iter().next() {
         return Err(BackupError::Altered { path: path.to_owned(), what: finding });
     }
+    family::remove_all(&*engine_at(scratch.path())?.platform()?)?;
     scratch.rename(&data_dir)?;
     Ok(Verified { manifest: backup.manifest, tenants, findings: Vec::new() })
 }

@@ -5,6 +5,7 @@
 
 use super::amount::{Size, Span};
 use super::settings::{LogFormat, LogLevel, Names, Settings, Text};
+use crate::identity::client::Binding;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -61,6 +62,8 @@ macro_rules! key {
 
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
+const MINUTE_MS: u64 = 60_000;
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 
 /// Every setting, in the order of `config.toml`. The bounds keep out what cannot work (no cache at
 /// all, a block of ten rows) and slips of the finger (a cache of a thousand terabytes).
@@ -74,6 +77,10 @@ pub(super) const KEYS: &[Key] = &[
     key!(server.connections_max, |raw: &Raw| count(raw, 10..=1_000_000)),
     key!(server.connections_per_address_max, |raw: &Raw| count(raw, 1..=1_000_000)),
     key!(server.stop_time_max, |raw: &Raw| span(raw, 1_000..=3_600_000)),
+    key!(security.session_idle_max, |raw: &Raw| span(raw, MINUTE_MS..=90 * DAY_MS)),
+    key!(security.session_time_max, |raw: &Raw| span(raw, MINUTE_MS..=90 * DAY_MS)),
+    key!(security.session_binding, |raw: &Raw| choice(raw, &BINDINGS)),
+    key!(security.signing_key_time, |raw: &Raw| span(raw, 0..=3_650 * DAY_MS)),
     key!(storage.data_dir, path),
     key!(storage.cache_bytes, |raw: &Raw| size(raw, 8 * MIB..=TIB)),
     key!(storage.open_keyspaces_max, |raw: &Raw| count(raw, 4..=100_000)),
@@ -99,6 +106,13 @@ const LEVELS: [(&str, LogLevel); 5] = [
 ];
 
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+const BINDINGS: [(&str, Binding); 4] = [
+    ("none", Binding::None),
+    ("address", Binding::Address),
+    ("agent", Binding::Agent),
+    ("both", Binding::Both),
+];
 
 /// The key called `section.name`, or what to say about it, with the nearest name there is.
 pub(super) fn find(section: &str, name: &str) -> Result<&'static Key, String> {
@@ -276,6 +290,12 @@ impl Shown for Names {
 impl Shown for PathBuf {
     fn shown(&self) -> String {
         self.display().to_string()
+    }
+}
+
+impl Shown for Binding {
+    fn shown(&self) -> String {
+        name_of(*self, &BINDINGS)
     }
 }
 

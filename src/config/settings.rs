@@ -1,6 +1,7 @@
 //! Every setting, typed.
 
 use super::amount::{Size, Span};
+use crate::identity::client::Binding;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Who is answered, and how.
     pub server: ServerSettings,
+    /// How long sessions and keys last, and what they are bound to.
+    pub security: SecuritySettings,
     /// Where and how rows are kept.
     pub storage: StorageSettings,
     /// How much a question and the writers may use.
@@ -67,6 +70,19 @@ pub struct Text(pub String);
 /// Some words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
+
+/// `[security]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecuritySettings {
+    /// How long a session may rest.
+    pub session_idle_max: Span,
+    /// How long a session may last.
+    pub session_time_max: Span,
+    /// What a session is bound to beside its tokens.
+    pub session_binding: Binding,
+    /// After how long the key that signs access tokens is replaced; none: by hand alone.
+    pub signing_key_time: Span,
+}
 
 /// `[storage]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

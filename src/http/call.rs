@@ -7,7 +7,6 @@ use crate::audit::{Outcome, Source, Told};
 use crate::query;
 use crate::tenancy::by::By;
 use crate::tenancy::scope::{Principal, TenantScope};
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::ask::Budget;
@@ -64,44 +63,41 @@ impl Call {
         if first.is_empty() {
             return Ok(());
         }
-        self.tell_or_count(first).await
+        self.tell_now_or_later(first).await
     }
 
     /// Tells something in the audit log, and where nothing can be written has it told later: what only
     /// reads goes on, on a full disk as while syncs fail.
-    pub(super) async fn tell_or_count(&self, told: Vec<Told>) -> Result<(), Problem> {
+    pub(super) async fn tell_now_or_later(&self, told: Vec<Told>) -> Result<(), Problem> {
         let (tenancy, now_ms) = (Arc::clone(&self.server.tenancy), self.server.clock.now_ms());
-        let tell = move || {
-            let log = tenancy.log();
-            if let Err(error) = log.tell(told.clone(), now_ms) {
-                tracing::warn!(%error, "what was read is not in the audit log yet");
-                told.into_iter().for_each(|told| log.count(told));
-            }
-        };
-        Ok(self.server.threads.run(tell).await?)
+        let tell = move || tenancy.log().tell_now_or_later(told, now_ms);
+        self.server.threads.run(tell).await?.map_err(|error| Problem::of_store(&error))
     }
 
     /// Tells in the audit log of the scope's tenant that `work` is begun, does it, and tells how it
-    /// ended: for acts whose effect lies outside of the log's own transactions.
-    pub(super) async fn told_around<R>(
+    /// ended, where it may wait for the disk and whether or not anybody still waits for the answer: for
+    /// acts whose effect lies outside of the log's own transactions.
+    pub(super) async fn told_around<R: Send + 'static>(
         &self,
         scope: &TenantScope,
         (action, target): (&str, String),
-        work: impl Future<Output = Result<R, Problem>>,
+        work: impl FnOnce() -> Result<R, Problem> + Send + 'static,
     ) -> Result<R, Problem> {
         let by = self.by()?;
         let told = |outcome| by.told(scope.id(), by.did(action, target.clone()).ended(outcome));
-        self.tell(told(Outcome::Begun)).await?;
-        let done = work.await;
-        self.tell(told(if done.is_ok() { Outcome::Done } else { Outcome::Failed })).await?;
-        done
-    }
-
-    /// Tells something in the audit log, and waits until it is stored.
-    pub(super) async fn tell(&self, told: Vec<Told>) -> Result<(), Problem> {
-        let (tenancy, now_ms) = (Arc::clone(&self.server.tenancy), self.server.clock.now_ms());
-        let stored = self.server.threads.run(move || tenancy.log().tell(told, now_ms));
-        stored.await?.map_err(|error| Problem::of_store(&error))
+        let [begun, done, failed] = [Outcome::Begun, Outcome::Done, Outcome::Failed].map(told);
+        let server = Arc::clone(&self.server);
+        let act = move || {
+            let (log, clock) = (server.tenancy.log(), &server.clock);
+            log.tell(begun, clock.now_ms()).map_err(|error| Problem::of_store(&error))?;
+            let outcome = work();
+            let ended = if outcome.is_ok() { done } else { failed };
+            if let Err(error) = log.tell_now_or_later(ended, clock.now_ms()) {
+                tracing::error!(%error, "how an act ended is not in the audit log");
+            }
+            outcome
+        };
+        self.server.threads.run(act).await?
     }
 
     /// The data that the caller asks about. Waits where its file must be opened first.

@@ -141,7 +141,7 @@ fn request_of<B: Buf>(
     let given = arrived.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let given = given.filter(|id| is_sane_id(id));
     let id = given.map_or_else(|| server.measures.next_request_id(), Into::into);
-    Request::new(target, arrived, id, body, server.bodies.clone())
+    Request::new(target, arrived, id, body, server.bodies.clone(), &server.tasks)
 }
 
 fn is_sane_id(id: &str) -> bool {

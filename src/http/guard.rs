@@ -7,6 +7,7 @@ use super::request::Request;
 use super::route::Access;
 use super::server::Server;
 use crate::identity::api_key::is_api_key;
+use crate::tenancy::registry::TenancyError;
 use crate::tenancy::scope::Principal;
 use storage::row::TimeMs;
 
@@ -57,7 +58,9 @@ pub(super) fn authenticate(
         (Some(text), None) | (None, Some(text)) if is_api_key(text) => {
             Ok(server.identity.authenticate_key(text, now_ms)?)
         }
-        (Some(token), None) => Ok(server.identity.authenticate_token(token, now_ms)?),
+        (Some(token), None) => {
+            Ok(server.identity.authenticate_token(token, request.client(), now_ms)?)
+        }
         (None, Some(_)) => {
             let detail = "`X-Api-Key` takes an API key, which begins with `emx_`";
             Err(Problem::unauthorized("invalid_api_key", detail))
@@ -101,11 +104,18 @@ pub(super) fn named_tenant(
     principal: &Principal,
 ) -> Result<Option<Box<str>>, Problem> {
     let Some(named) = tenant_by_name(server, request)? else { return Ok(None) };
-    let own = principal.tenant_id().and_then(|id| server.tenancy.with_id(id));
-    if own.is_some_and(|own| own.slug.as_str() == named) {
+    let own = principal.tenant_id();
+    let entered = own.and_then(|id| server.tenancy.with_id(id));
+    if entered.is_some_and(|own| own.slug.as_str() == named) {
         return Ok(None);
     }
-    if principal.is_platform() { Ok(Some(named.into())) } else { Err(mismatch()) }
+    match principal.is_platform() {
+        true => Ok(Some(named.into())),
+        false if own.is_some_and(|id| server.tenancy.is_suspended(id)) => {
+            Err(TenancyError::Suspended.into())
+        }
+        false => Err(mismatch()),
+    }
 }
 
 /// The tenant that a request names by `X-Tenant` or by the subdomain, whoever asks.

@@ -17,12 +17,12 @@
 use super::fault;
 use super::request::Arrived;
 use super::stream::{Activity, Answering, Unread, UntilSent, Watched};
-use crate::identity::throttle::network;
+use crate::model::network::network;
 use crate::runtime::tasks::Tasks;
 use bytes::Bytes;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::UPGRADE;
-use hyper::{Request, Response, Uri, server::conn};
+use hyper::{Request, Response, Uri, Version, server::conn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -382,8 +382,11 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> 
             true => request.headers().clone(),
             false => std::mem::take(request.headers_mut()),
         };
-        let (peer, link, body_read) = (self.peer, self.link.clone(), AtomicBool::new(false));
-        let arrived = Arc::new(Arrived { peer, link, authority, fault, headers, body_read });
+        let (peer, link) = (self.peer, self.link.clone());
+        let body_read = AtomicBool::new(request.body().is_end_stream());
+        let is_http2 = request.version() == Version::HTTP_2;
+        let arrived =
+            Arc::new(Arrived { peer, link, authority, fault, headers, body_read, is_http2 });
         let unread = Unread::of(&request, &arrived);
         request.extensions_mut().insert(arrived);
         Answering::new(self.service.clone().call(request), under_way, unread)

@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::reply::{self, Reply};
+use crate::identity::throttle::Refused;
 use crate::intake::batch::{BatchRefused, RowError};
 use crate::intake::decode::BodyError;
 use crate::intake::writer::WriteError;
@@ -135,6 +136,19 @@ impl Problem {
     /// The caller, or its tenant, has as much as it may have at a time.
     pub(super) fn too_many(code: &'static str, detail: impl Into<String>, seconds: u64) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(seconds)
+    }
+
+    /// There were as many attempts as there may be in a window (draft-ietf-httpapi-ratelimit-headers).
+    pub(super) fn limited(refused: Refused) -> Self {
+        let Refused { limit, retry_after_s } = refused;
+        let policy = format!("{limit};w={}", Refused::WINDOW_S);
+        let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("0"));
+        let named = HeaderName::from_static;
+        Self::too_many(Refused::CODE, refused.to_string(), retry_after_s)
+            .header(named("ratelimit-limit"), HeaderValue::from(limit))
+            .header(named("ratelimit-remaining"), HeaderValue::from(0))
+            .header(named("ratelimit-reset"), HeaderValue::from(retry_after_s))
+            .header(named("ratelimit-policy"), policy)
     }
 
     /// The address speaks WebSocket alone.

@@ -6,9 +6,11 @@ use super::fault::Fault;
 use super::listener::Link;
 use super::problem::Problem;
 use crate::audit::Source;
+use crate::identity::client::Client;
+use crate::runtime::tasks::Tasks;
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
+use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap, USER_AGENT};
 use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -34,6 +36,12 @@ const BODY_SILENCE_MAX: Duration = Duration::from_secs(15);
 const SKIPPED_BYTES_MAX: usize = 64 << 10;
 const SKIPPED_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How long the unread body of an answered HTTP/2 request is heard out, and how much of it at most. RFC
+/// 9113 §8.1 lets a server reset the stream at once, but clients that read both together (curl before 8)
+/// take the answer for lost.
+const HEARD_OUT_MAX: Duration = Duration::from_secs(2);
+const HEARD_OUT_BYTES_MAX: usize = 4 << 20;
+
 /// Bodies that may not be longer are not counted against the room for bodies, bytes: whoever is not
 /// known must not be able to take that room.
 const UNCOUNTED_BYTES_MAX: usize = 64 << 10;
@@ -53,8 +61,10 @@ pub(super) struct Arrived {
     pub(super) authority: Option<Authority>,
     /// What is wrong with the request whoever it is for.
     pub(super) fault: Option<Fault>,
-    /// Set once the whole body has been read.
+    /// Set once the whole body has been read, or if there is none.
     pub(super) body_read: AtomicBool,
+    /// Whether it came over HTTP/2.
+    pub(super) is_http2: bool,
 }
 
 /// A request.
@@ -68,22 +78,78 @@ pub(super) struct Request {
     room: BodyRoom,
 }
 
-type Chunk = Result<Bytes, warp::Error>;
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
 /// What comes after the headers.
-struct Body(Pin<Box<dyn Stream<Item = Chunk> + Send + Sync>>);
+struct Body {
+    chunks: Chunks,
+    arrived: Arc<Arrived>,
+    /// Hear out what nobody has read.
+    hearing_out: Option<Tasks>,
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let Some(tasks) = self.hearing_out.take() else { return };
+        if !self.arrived.body_read.load(Ordering::Relaxed) {
+            let nothing: Chunks = Box::pin(futures_util::stream::empty());
+            let chunks = std::mem::replace(&mut self.chunks, nothing);
+            let stopping = tasks.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = stopping.stopping() => {}
+                    () = hear_out(chunks) => {}
+                }
+            });
+        }
+    }
+}
+
+/// Reads what still comes, and then waits, so that the peer has the time to take in the answer.
+async fn hear_out(mut chunks: Chunks) {
+    let ended = async {
+        let mut left = HEARD_OUT_BYTES_MAX;
+        while let Some(Ok(chunk)) = chunks.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let _heard_enough = tokio::time::timeout(HEARD_OUT_MAX, ended).await;
+}
 
 impl Arrived {
     /// Where the request called `id` comes from, as the audit log tells it.
     pub(super) fn source(&self, id: &str) -> Source {
-        let is_local = matches!(self.link, Link::Local);
-        let address = (!is_local).then(|| self.peer.ip().to_canonical());
-        Source { address, request_id: Some(id.into()) }
+        self.client(id).source()
     }
 
     /// The host that was asked for, without its port.
     pub(super) fn host(&self) -> Option<&str> {
         self.authority.as_ref().map(Authority::host)
+    }
+
+    /// Who calls with the request called `id`. The address is the connection's; no header has a say in
+    /// it.
+    fn client<'a>(&'a self, id: &'a str) -> Client<'a> {
+        let is_local = matches!(self.link, Link::Local);
+        let address = (!is_local).then(|| self.peer.ip().to_canonical());
+        let agent = self.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Client { address, agent, request_id: Some(id) }
+    }
+}
+
+/// Who calls, apart from the request.
+pub(super) struct Calling {
+    arrived: Arc<Arrived>,
+    id: Box<str>,
+}
+
+impl Calling {
+    /// The client.
+    pub(super) fn client(&self) -> Client<'_> {
+        self.arrived.client(&self.id)
     }
 }
 
@@ -100,11 +166,17 @@ impl Request {
         id: Box<str>,
         body: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
         room: BodyRoom,
+        tasks: &Tasks,
     ) -> Self {
         let chunks =
             body.map(|chunk| chunk.map(|mut chunk| chunk.copy_to_bytes(chunk.remaining())));
-        let path = path.as_str().into();
-        Self { method, path, query, arrived, id, body: Body(Box::pin(chunks)), room }
+        let is_unread = arrived.is_http2 && !arrived.body_read.load(Ordering::Relaxed);
+        let body = Body {
+            chunks: Box::pin(chunks),
+            arrived: Arc::clone(&arrived),
+            hearing_out: is_unread.then(|| tasks.clone()),
+        };
+        Self { method, path: path.as_str().into(), query, arrived, id, body, room }
     }
 
     /// The headers.
@@ -115,6 +187,16 @@ impl Request {
     /// Where it comes from, as the audit log tells it.
     pub(super) fn source(&self) -> Source {
         self.arrived.source(&self.id)
+    }
+
+    /// Who calls.
+    pub(super) fn client(&self) -> Client<'_> {
+        self.arrived.client(&self.id)
+    }
+
+    /// The same, for another thread.
+    pub(super) fn calling(&self) -> Calling {
+        Calling { arrived: Arc::clone(&self.arrived), id: self.id.clone() }
     }
 
     /// Whether it is the person at the machine, by the socket in the data directory.
@@ -197,7 +279,7 @@ impl Request {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
-        let next = tokio::time::timeout(BODY_SILENCE_MAX, self.body.0.next());
+        let next = tokio::time::timeout(BODY_SILENCE_MAX, self.body.chunks.next());
         match next.await.map_err(|_| too_slow())? {
             None => {
                 self.arrived.body_read.store(true, Ordering::Relaxed);

@@ -57,7 +57,7 @@ pub(super) use handler;
 
 /// Every route, in the order of the contract.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    let areas: [&'static [Route]; 16] = [
+    let areas: [&'static [Route]; 18] = [
         api::executions::ROUTES,
         api::quarantine::ROUTES,
         api::query::ROUTES,
@@ -68,8 +68,10 @@ pub(super) fn all() -> impl Iterator<Item = &'static Route> {
         api::users::ROUTES,
         api::teams::ROUTES,
         api::sign_in_rules::ROUTES,
+        api::sessions::ROUTES,
         api::keys::ROUTES,
         api::audit::ROUTES,
+        api::signing_keys::ROUTES,
         api::appliance::ROUTES,
         api::docs::ROUTES,
         super::live::ROUTES,

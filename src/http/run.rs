@@ -17,8 +17,12 @@ use tokio_rustls::TlsAcceptor;
 /// How often files of certificates are looked at, and due renewals are made.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 
-/// How often it is stored when API keys were used last.
+/// How often it is stored when API keys were used last, and what else is counted, and looked what
+/// identities have too much of.
 const COUNTED_EVERY: Duration = Duration::from_secs(60);
+
+/// How often what identities need to know no more is forgotten, and what was counted is stored.
+const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
 /// Where the server listens.
 #[derive(Debug)]
@@ -31,10 +35,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Takes the address, and the path of a socket for the person at the machine, whose directory is
-    /// nobody else's. Nobody is answered yet, but whoever connects will be.
-    pub async fn bind(address: SocketAddr, socket: SocketPath) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+    /// Takes over the address of `listener`, and the path of a socket for the person at the machine, whose
+    /// directory is nobody else's. Nobody is answered yet, but whoever connects will be.
+    pub fn new(listener: TcpListener, socket: SocketPath) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         // Whoever left it is gone: the data is open here alone.
         match std::fs::remove_file(&socket) {
@@ -54,6 +57,7 @@ pub async fn serve(server: Arc<Server>, endpoint: Endpoint) -> Result<(), TlsErr
     let service = dispatch::service(&server);
     watch_certificates(&server);
     remember_counted(&server);
+    settle_identities(&server);
     let socket = accept(server, endpoint, tls, service).await;
     // Nobody is answered there any more; a start clears away what a crash leaves.
     let _may_be_gone = std::fs::remove_file(socket);
@@ -84,33 +88,59 @@ pub async fn reload(server: &Arc<Server>) {
     }
 }
 
-/// Stores now and then what is counted in memory: when API keys were used last, and for the audit log
-/// what was refused and read. Goes on with the deletion of tenants that were still in use.
+/// Stores now and then what is counted in memory, and goes on with the deletion of tenants that were
+/// still in use.
 fn remember_counted(server: &Arc<Server>) {
     let remembering = Arc::clone(server);
     server.tasks.spawn(async move {
         let mut tick = tokio::time::interval(COUNTED_EVERY);
-        let mut is_last = false;
-        while !is_last {
+        loop {
             tokio::select! {
-                () = remembering.tasks.stopping() => is_last = true,
+                () = remembering.tasks.stopping() => return,
                 _ = tick.tick() => {}
             }
-            let (identity, now_ms) =
-                (Arc::clone(&remembering.identity), remembering.clock.now_ms());
-            let tenancy = Arc::clone(&remembering.tenancy);
-            let log = Arc::clone(tenancy.log());
+            let server = Arc::clone(&remembering);
             let stored = remembering.threads.run(move || {
-                if let Err(error) = identity.api_keys().flush_used(now_ms) {
-                    tracing::warn!(%error, "when API keys were used last is not stored");
-                }
-                identity.finish_deletions(&tenancy, now_ms);
-                if let Err(error) = log.flush(now_ms) {
-                    tracing::warn!(%error, "what was refused and read is not in the audit log yet");
-                }
+                server.identity.finish_deletions(&server.tenancy, server.clock.now_ms());
+                store_counted(&server);
             });
             if let Err(error) = stored.await {
                 tracing::warn!(%error, "what was counted is not stored");
+            }
+        }
+    });
+}
+
+/// Stores what is counted in memory: when API keys were used last, and for the audit log what was
+/// refused and read. To be called once more after the last request. Waits for the disk.
+pub fn store_counted(server: &Server) {
+    let now_ms = server.clock.now_ms();
+    if let Err(error) = server.identity.api_keys().flush_used(now_ms) {
+        tracing::warn!(%error, "when API keys were used last is not stored");
+    }
+    if let Err(error) = server.identity.keep_up(now_ms) {
+        tracing::warn!(%error, "identities are not kept up");
+    }
+    if let Err(error) = server.tenancy.log().flush(now_ms) {
+        tracing::warn!(%error, "what was refused and read is not in the audit log yet");
+    }
+}
+
+/// Has identities forget and store what is due, every few seconds and at the end.
+fn settle_identities(server: &Arc<Server>) {
+    let settling = Arc::clone(server);
+    server.tasks.spawn(async move {
+        let mut tick = tokio::time::interval(SETTLE_EVERY);
+        let mut is_last = false;
+        while !is_last {
+            tokio::select! {
+                () = settling.tasks.stopping() => is_last = true,
+                _ = tick.tick() => {}
+            }
+            let (identity, now_ms) = (Arc::clone(&settling.identity), settling.clock.now_ms());
+            let settled = settling.threads.run(move || identity.settle(now_ms));
+            if let Ok(Err(error)) = settled.await {
+                tracing::warn!(%error, "what identities need to know no more is not forgotten yet");
             }
         }
     });

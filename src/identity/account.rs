@@ -13,6 +13,7 @@ use super::user::{self, StoredUser, User};
 use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::Role;
+use crate::tenancy::registry::Completion;
 use crate::tenancy::scope::Principal;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -189,6 +190,17 @@ impl From<User> for Account {
 }
 
 impl User {
+    /// What makes this user exist, and that `by` made it.
+    pub fn creation_by(&self, by: &By) -> Result<Completion, StoreError> {
+        self.creation_telling(("user.create", by))
+    }
+
+    /// The same, where what somebody did is called `action`.
+    fn creation_telling(&self, (action, by): (&str, &By)) -> Result<Completion, StoreError> {
+        let event = by.did(action, target(&self.id)).after(told(self));
+        Ok(self.creation()?.telling(by.told(&self.tenant_id, event)))
+    }
+
     /// Fails where this user may more than `by`, who so cannot decide about it.
     pub(super) fn demand_below(&self, by: &Principal) -> Result<(), AccountError> {
         let is_below = !self.platform && by.role().covers(self.role);
@@ -311,11 +323,10 @@ impl Identity {
         if user::of_tenant(&*self.platform, &user.tenant_id)?.len() >= USERS_PER_TENANT_MAX {
             return Err(AccountError::TooMany);
         }
-        let mut creation = user.creation()?;
+        let mut creation = user.creation_telling((action, by))?;
         creation.expect.extend(self.teams_are_there(&user.tenant_id, &user.teams)?);
         creation.writes.extend(writes);
-        let event = by.did(action, target(&user.id)).after(told(user));
-        match creation.telling(by.told(&user.tenant_id, event)).commit(&self.log, now_ms)? {
+        match creation.commit(&self.log, now_ms)? {
             true => Ok(()),
             false => Err(AccountError::EmailTaken { email: user.email.clone() }),
         }

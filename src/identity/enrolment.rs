@@ -6,14 +6,16 @@
 //! things, and nothing has to ask for it.
 //!
 //! *Invariants*: what is set up or taken away from a session ends the user's others in the same
-//! transaction, and what is enrolled begins one in it; whoever begins, or takes away, has signed in a moment ago or says the password
-//! again, so that a session that somebody left open or lost is not enough.
+//! transaction, and what is enrolled begins one in it; whoever begins, or takes away, has signed in a
+//! moment ago or says the password again, so that a session that somebody left open or lost is not
+//! enough.
 
 use super::Identity;
 use super::account::{Account, AccountError, target};
 use super::login::{Credentials, LoginError};
 use super::second_factor::{self, Enrolment, FactorError, StoredFactor};
 use super::session::SessionError;
+use super::throttle::Attempt;
 use super::user::{StoredUser, User};
 use super::{SignedIn, family, rules};
 use crate::audit::{Event, Told};
@@ -191,12 +193,7 @@ impl Identity {
     }
 
     /// Takes the second factor of the user who asks away. Hashes where `proof` is a password.
-    pub fn remove_otp(
-        &self,
-        by: &By,
-        proof: &Proof<'_>,
-        now_ms: TimeMs,
-    ) -> Result<(), OtpError> {
+    pub fn remove_otp(&self, by: &By, proof: &Proof<'_>, now_ms: TimeMs) -> Result<(), OtpError> {
         let (stored, family) = self.oneself(&by.principal)?;
         if !stored.user.otp {
             return Err(OtpError::NotSetUp);
@@ -209,7 +206,7 @@ impl Identity {
         match (proof.code, proof.password) {
             (Some(code), _) => {
                 let credentials = Credentials::of(&stored.user, &by.source);
-                let use_up = || self.use_up(&stored.user.id, code, now_ms);
+                let use_up = |_: &Attempt| self.use_up(&stored.user.id, code, now_ms);
                 let wrong = LoginError::is_wrong_guess;
                 expect.extend(self.attempt(&credentials, now_ms, wrong, use_up)?.expect);
             }
@@ -243,12 +240,12 @@ impl Identity {
         credentials: &Credentials<'_>,
         now_ms: TimeMs,
     ) -> Result<Enrolment, OtpError> {
-        let begin = || {
+        let begin = |_: &Attempt| {
             let stored = self.known_without_factor(tenancy, credentials)?;
             self.begin_factor(tenancy, &stored, now_ms)
         };
         let outcome = self.attempt(credentials, now_ms, OtpError::is_wrong_guess, begin);
-        outcome.inspect_err(|error| self.count_refused(tenancy, credentials, error.code()))
+        outcome.inspect_err(|error| self.count_refused_step(tenancy, credentials, error))
     }
 
     /// Confirms with the code in `credentials` what [`begin_enrolment`](Self::begin_enrolment)
@@ -259,18 +256,30 @@ impl Identity {
         credentials: &Credentials<'_>,
         now_ms: TimeMs,
     ) -> Result<(SignedIn, Vec<String>), OtpError> {
-        let enrol = || {
+        let enrol = |attempt: &Attempt| {
             let stored = self.known_without_factor(tenancy, credentials)?;
             let code = credentials.otp.unwrap_or_default();
             // The code that confirms is the second step too, so that nobody waits for another.
             let (codes, act) = self.confirmation(&stored, code, now_ms)?;
             let act = act.telling([enrolled(&stored.user, credentials)]);
-            let mut opened = self.sessions.begin(stored, act, credentials.source, now_ms)?;
-            opened.user.otp = true;
-            Ok((self.signed_in(opened, now_ms).map_err(LoginError::from)?, codes))
+            let place = (credentials, attempt);
+            let mut signed_in = self.begin_session(stored, act, place, now_ms)?;
+            signed_in.user.has_otp = true;
+            Ok((signed_in, codes))
         };
         let outcome = self.attempt(credentials, now_ms, OtpError::is_wrong_guess, enrol);
-        outcome.inspect_err(|error| self.count_refused(tenancy, credentials, error.code()))
+        outcome.inspect_err(|error| self.count_refused_step(tenancy, credentials, error))
+    }
+
+    fn count_refused_step(
+        &self,
+        tenancy: &Tenancy,
+        credentials: &Credentials<'_>,
+        error: &OtpError,
+    ) {
+        if let OtpError::Login(login) = error {
+            self.count_refused(tenancy, credentials, login);
+        }
     }
 
     /// Whoever has the password of `credentials`, has no second factor and must have one.
@@ -371,7 +380,7 @@ impl Identity {
 
 /// What the audit log tells of somebody who set a second factor up to be let in.
 fn enrolled(user: &User, credentials: &Credentials<'_>) -> Told {
-    let source = credentials.source.clone();
+    let source = credentials.client.source();
     let event = Event::new(target(&user.id), SET_UP, target(&user.id), source);
     event.in_chain(user.tenant_id.as_str())
 }

@@ -4,12 +4,16 @@
 //! *Invariants*: a family, its tokens and its index entries come and go in one transaction each.
 //! Tokens lie under their hash.
 
+use super::client::Client;
+use super::grace;
 use super::opaque;
+use super::settings::SessionSettings;
 use crate::audit::{Event, Source, Told};
 use crate::tenancy::id::TenantId;
-use crate::tenancy::record::{self, absent, delete, put};
+use crate::tenancy::record::{self, absent, delete, present, put};
 use crate::tenancy::registry::Completion;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use storage::engine::{Expect, TableWrite, Tables};
 use storage::error::StoreError;
 use storage::row::TimeMs;
@@ -29,10 +33,11 @@ const BY_END: &str = "family_ends";
 /// A value that says nothing.
 const MARK: &[u8] = b"1";
 
-/// How long a session may rest: a week (ASVS 5.0, 7.3.1).
+/// How long a session may rest unless somebody decides otherwise: a week (ASVS 5.0, 7.3.1).
 pub const IDLE_MS: TimeMs = 7 * 24 * 3_600_000;
 
-/// How long a session may last, however busy: thirty days (ASVS 5.0, 7.3.2).
+/// How long a session may last, however busy, unless somebody decides otherwise: thirty days (ASVS
+/// 5.0, 7.3.2).
 pub const ABSOLUTE_MS: TimeMs = 30 * 24 * 3_600_000;
 
 /// How often a session can be refreshed. An access token lasts a quarter of an hour, so thirty
@@ -56,6 +61,12 @@ pub struct Family {
     pub until_ms: TimeMs,
     /// How often it was refreshed.
     pub refreshes: u32,
+    /// Where it was used last, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// What the client said it is that used it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 /// A refresh token as it is stored.
@@ -79,17 +90,32 @@ pub(super) struct StoredToken {
 }
 
 impl Family {
-    /// That something became of this session, from `source`, in its tenant's chain.
-    pub(super) fn told(&self, action: &str, source: &Source) -> Told {
-        let (actor, target) = (format!("user:{}", self.user_id), format!("session:{}", self.id));
-        Event::new(actor, action, target, source.clone()).in_chain(self.tenant_id.as_str())
+    /// Whether it can go on no more at `now_ms`: by time, by rest or by the number of refreshes.
+    pub(super) fn is_over(&self, settings: &SessionSettings, now_ms: TimeMs) -> bool {
+        now_ms >= self.end_ms(settings)
+            || now_ms >= self.used_ms.saturating_add(settings.idle_ms)
+            || self.refreshes >= REFRESHES_MAX
     }
 
-    /// Whether it can go on no more at `now_ms`: by time, by rest or by the number of refreshes.
-    pub(super) fn is_over(&self, now_ms: TimeMs) -> bool {
-        now_ms >= self.until_ms
-            || now_ms >= self.used_ms.saturating_add(IDLE_MS)
-            || self.refreshes >= REFRESHES_MAX
+    /// When it ends, whatever is done: as was decided when it began or as is today, if that is sooner.
+    fn end_ms(&self, settings: &SessionSettings) -> TimeMs {
+        self.until_ms.min(self.created_ms.saturating_add(settings.absolute_ms))
+    }
+
+    /// The session as it is shown.
+    pub(super) fn shown(self, settings: &SessionSettings) -> Self {
+        Self { until_ms: self.end_ms(settings), ..self }
+    }
+
+    /// The client that used it last.
+    pub(super) fn client(&self) -> Client<'_> {
+        Client { address: self.address, agent: self.agent.as_deref(), request_id: None }
+    }
+
+    /// That something became of this session, from `source`, in its tenant's chain.
+    pub(super) fn told(&self, action: &str, source: Source) -> Told {
+        let (actor, target) = (format!("user:{}", self.user_id), format!("session:{}", self.id));
+        Event::new(actor, action, target, source).in_chain(self.tenant_id.as_str())
     }
 
     /// What makes the family exist with `token` as its first.
@@ -110,6 +136,7 @@ impl Family {
             delete(FAMILIES, self.id.as_bytes()),
             delete(OF_USER, &self.of_user_key()),
             delete(BY_END, &self.by_end_key()),
+            grace::removal(&self.id),
         ];
         let tokens = record::all(platform, TOKENS, format!("{}/", self.id).as_bytes())?;
         writes.extend(tokens.iter().map(|(key, _)| delete(TOKENS, key)));
@@ -131,15 +158,22 @@ impl StoredFamily {
         present(FAMILIES, self.family.id.as_bytes(), self.bytes.clone())
     }
 
-    /// What replaces `token` by `successor` at `now_ms`, and the family as it is then.
+    /// What replaces `token` by `successor` at `now_ms`, as `client` asks, and the family as it is
+    /// then.
     pub(super) fn succession(
         &self,
         token: &StoredToken,
         successor: &str,
+        client: Client<'_>,
         now_ms: TimeMs,
     ) -> Result<(Family, Completion), StoreError> {
-        let family = self.family.clone();
-        let family = Family { used_ms: now_ms, refreshes: family.refreshes + 1, ..family };
+        let family = Family {
+            used_ms: now_ms,
+            refreshes: self.family.refreshes + 1,
+            address: client.address,
+            agent: client.kept_agent().map(str::to_owned),
+            ..self.family.clone()
+        };
         let spent = record::encode(&Token { spent_ms: Some(now_ms) })?;
         let writes = vec![
             put(TOKENS, &token_key(&family.id, successor), live()?),
@@ -185,6 +219,14 @@ pub(super) fn of_user(
     Ok(families)
 }
 
+/// Removes every session. Their access tokens stay what they are.
+pub fn remove_all(platform: &dyn Tables) -> Result<(), StoreError> {
+    for table in [FAMILIES, TOKENS, OF_USER, BY_END] {
+        record::clear(platform, table)?;
+    }
+    grace::remove_all(platform)
+}
+
 /// Clears away up to `limit` families whose time is over. They need no denial: their access tokens
 /// ended with them.
 pub(super) fn sweep(platform: &dyn Tables, limit: usize, now_ms: TimeMs) -> Result<(), StoreError> {
@@ -209,8 +251,4 @@ fn live() -> Result<Vec<u8>, StoreError> {
 
 fn token_key(family: &str, text: &str) -> Vec<u8> {
     format!("{family}/{}", opaque::hash_text(&opaque::hash(text))).into_bytes()
-}
-
-fn present(table: &str, key: &[u8], value: Vec<u8>) -> Expect {
-    Expect { table: table.into(), key: key.into(), value: Some(value) }
 }

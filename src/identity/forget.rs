@@ -4,6 +4,7 @@
 //! until the transaction that removes both and ends its sessions.
 
 use super::account::AccountError;
+use super::session::SessionError;
 use super::{Identity, api_key::ApiKeyError};
 use super::{rules, team, user};
 use crate::tenancy::id::TenantId;
@@ -17,7 +18,7 @@ use storage::row::TimeMs;
 pub enum ForgetError {
     /// Nobody would administer the platform any more.
     #[error(
-        "every administrator of the platform belongs to this tenant: make another elsewhere first"
+        "every administrator of the platform who can sign in belongs to this tenant: it cannot be deleted"
     )]
     LastPlatformAdministrator,
     /// A user could not be forgotten.
@@ -42,6 +43,15 @@ impl ForgetError {
         }
     }
 
+    /// Whether others are in the way, and will soon have gone.
+    pub fn is_in_use(&self) -> bool {
+        matches!(
+            self,
+            Self::Tenancy(TenancyError::Store(StoreError::InUse))
+                | Self::Account(AccountError::Session(SessionError::Contended))
+        )
+    }
+
     /// Whether the same call may succeed later without anybody's help.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -57,10 +67,12 @@ impl Identity {
     /// Fails where the platform could not be administered without the people of `tenant_id`.
     pub fn check_may_go(&self, tenant_id: &TenantId) -> Result<(), ForgetError> {
         let users = user::all(&*self.platform).map_err(AccountError::from)?;
-        let mut others = users.iter().filter(|user| user.tenant_id != *tenant_id);
-        match others.any(|user| user.platform && !user.disabled) {
-            true => Ok(()),
-            false => Err(ForgetError::LastPlatformAdministrator),
+        let administer = users.iter().filter(|user| user.platform && user.can_sign_in());
+        let (of_this, others): (Vec<_>, Vec<_>) =
+            administer.partition(|user| user.tenant_id == *tenant_id);
+        match others.is_empty() && !of_this.is_empty() {
+            false => Ok(()),
+            true => Err(ForgetError::LastPlatformAdministrator),
         }
     }
 
@@ -73,7 +85,7 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<(), ForgetError> {
         self.forget_tenant(&tenant.id, now_ms)?;
-        Ok(tenancy.finish_deletion(tenant, |_| Ok(()), now_ms)?)
+        Ok(tenancy.finish_deletion(tenant, now_ms)?)
     }
 
     /// Goes on with every deletion that was begun. What cannot be finished now is told to the log.
@@ -105,7 +117,7 @@ impl Identity {
         let Some(stored) = user::get(&*self.platform, user_id)? else { return Ok(()) };
         match self.sessions.end_all(user_id, None, &stored.removal(), now_ms)? {
             true => Ok(()),
-            false => Err(StoreError::InUse.into()), // changed at the same moment: next time
+            false => Err(SessionError::Contended.into()), // changed at the same moment: next time
         }
     }
 }

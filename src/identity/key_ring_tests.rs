@@ -111,6 +111,8 @@ fn a_key_is_no_more_than_whoever_made_it_and_has_a_name_and_a_future() {
         role: Role::Admin,
         platform: false,
         family: "f".into(),
+        token_id: "t".into(),
+        issued_ms: 0,
     };
     let admin = By { principal: admin, source: Source::default() };
     let create = |tenant_id: &TenantId, new| world.keys.create(tenant_id, new, &admin, 1_000);

@@ -6,20 +6,23 @@
 //! calls block for as long as a hash takes, so they belong on a thread that may.
 
 use super::account::AccountError;
+use super::client::Client;
 use super::email::Email;
 use super::password::{Password, PasswordError, PasswordPhc};
 use super::second_factor::{self, FactorError, Judged};
 use super::session::SessionError;
 use super::signing::SigningError;
-use super::throttle::Throttle;
+use super::throttle::{Attempt, Refused, Throttle};
 use super::user::{self, StoredUser, User};
-use super::{Identity, SignedIn, rules};
+use super::{Identity, IdentityError, SignedIn, rules};
 use crate::audit::{ANONYMOUS, Event, Outcome, Source};
 use crate::tenancy::by::By;
 use crate::tenancy::registry::{Completion, Tenancy};
 use crate::tenancy::scope::Principal;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use storage::engine::Tables;
 use storage::error::StoreError;
 use storage::row::TimeMs;
 
@@ -32,12 +35,9 @@ pub enum LoginError {
     /// The tenant, the address or the password is not right; it is not told which.
     #[error("the tenant, the e-mail address or the password is not right: check all three")]
     InvalidCredentials,
-    /// There were too many failures for this account or from this address.
-    #[error("there were too many attempts: wait {retry_after_s} seconds")]
-    TooManyAttempts {
-        /// When to try again.
-        retry_after_s: u64,
-    },
+    /// There were too many failures for this account, from this address or in this tenant.
+    #[error(transparent)]
+    TooManyAttempts(#[from] Refused),
     /// The password is right, and there is a second factor.
     #[error("a second factor is set up: send `otp`, a code of the app or a recovery code")]
     OtpRequired,
@@ -69,7 +69,7 @@ impl LoginError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidCredentials => "invalid_credentials",
-            Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::TooManyAttempts(_) => Refused::CODE,
             Self::OtpRequired => "otp_required",
             Self::InvalidOtp => "invalid_otp",
             Self::OtpLocked => "otp_locked",
@@ -86,11 +86,20 @@ impl LoginError {
         match self {
             Self::InvalidCredentials | Self::OtpRequired | Self::InvalidOtp => false,
             Self::OtpLocked | Self::EnrolmentRequired => false,
-            Self::TooManyAttempts { .. } => true,
+            Self::TooManyAttempts(_) => true,
             Self::Factor(factor) => factor.is_transient(),
             Self::Session(session) => session.is_transient(),
             Self::Signing(signing) => signing.is_transient(),
             Self::Store(store) => store.is_transient(),
+        }
+    }
+
+    /// Whether somebody was kept out, rather than that something failed.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::InvalidCredentials | Self::InvalidOtp | Self::OtpLocked => true,
+            Self::OtpRequired | Self::EnrolmentRequired | Self::TooManyAttempts(_) => true,
+            Self::Factor(_) | Self::Session(_) | Self::Signing(_) | Self::Store(_) => false,
         }
     }
 
@@ -145,22 +154,24 @@ pub struct Credentials<'a> {
     pub password: &'a str,
     /// A code of the authenticator app, or a recovery code.
     pub otp: Option<&'a str>,
-    /// Where the call comes from, as far as that is known and to be believed.
-    pub source: &'a Source,
+    /// Who calls.
+    pub client: Client<'a>,
 }
 
 impl<'a> Credentials<'a> {
     /// What attempts of a user who is signed in already are counted by.
     pub(super) fn of(user: &'a User, source: &'a Source) -> Self {
         let (tenant, email) = (user.tenant_id.as_str(), user.email.as_str());
-        Self { tenant, email, password: "", otp: None, source }
+        let request_id = source.request_id.as_deref();
+        let client = Client { address: source.address, agent: None, request_id };
+        Self { tenant, email, password: "", otp: None, client }
     }
 }
 
 impl fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tenant, email, source, .. } = self;
-        write!(f, "Credentials({tenant:?}, {email:?}, {source:?}, …)")
+        let Self { tenant, email, client, .. } = self;
+        write!(f, "Credentials({tenant:?}, {email:?}, {client:?}, …)")
     }
 }
 
@@ -174,9 +185,10 @@ pub(super) struct Passwords {
 }
 
 impl Passwords {
-    pub(super) fn start() -> Result<Self, PasswordError> {
+    pub(super) fn start(platform: Arc<dyn Tables>, now_ms: TimeMs) -> Result<Self, IdentityError> {
         let dummy = Password::random().hash()?;
-        Ok(Self { dummy, hashes: AtomicU64::new(0), throttle: Throttle::default() })
+        let throttle = Throttle::load(platform, now_ms)?;
+        Ok(Self { dummy, hashes: AtomicU64::new(0), throttle })
     }
 
     pub(super) fn hash(&self, password: &Password) -> Result<PasswordPhc, PasswordError> {
@@ -201,28 +213,42 @@ impl Identity {
         credentials: &Credentials<'_>,
         now_ms: TimeMs,
     ) -> Result<SignedIn, LoginError> {
-        let try_login = || -> Result<SignedIn, LoginError> {
+        let try_login = |attempt: &Attempt| -> Result<SignedIn, LoginError> {
             let stored = self.known(tenancy, credentials)?;
             let act = self.second_step(&stored.user, credentials.otp, now_ms)?;
-            let opened = self.sessions.begin(stored, act, credentials.source, now_ms)?;
-            Ok(self.signed_in(opened, now_ms)?)
+            self.begin_session(stored, act, (credentials, attempt), now_ms)
         };
         let outcome = self.attempt(credentials, now_ms, LoginError::is_wrong_guess, try_login);
-        outcome.inspect_err(|error| self.count_refused(tenancy, credentials, error.code()))
+        outcome.inspect_err(|error| self.count_refused(tenancy, credentials, error))
     }
 
-    /// Counts for a tenant's auditors that somebody was not let in.
+    /// Lets `stored`, who has shown to be who it is, in where nothing of `act` has changed meanwhile:
+    /// begins a session, and makes the place known.
+    pub(super) fn begin_session(
+        &self,
+        stored: StoredUser,
+        mut act: Completion,
+        (credentials, attempt): (&Credentials<'_>, &Attempt),
+        now_ms: TimeMs,
+    ) -> Result<SignedIn, LoginError> {
+        act.writes.extend(self.passwords.throttle.known_by(attempt, now_ms)?);
+        let opened = self.sessions.begin(stored, credentials.client, act, now_ms)?;
+        Ok(self.signed_in(opened, credentials.client, now_ms)?)
+    }
+
+    /// Counts for a tenant's auditors that somebody was not let in, if that is what `error` says.
     pub(super) fn count_refused(
         &self,
         tenancy: &Tenancy,
         credentials: &Credentials<'_>,
-        code: &str,
+        error: &LoginError,
     ) {
-        let Some(tenant) = tenancy.named(credentials.tenant) else { return };
+        let tenant = tenancy.named(credentials.tenant).filter(|_| error.is_refusal());
+        let Some(tenant) = tenant else { return };
         let target = Email::parse(credentials.email).map(|email| format!("email:{email}"));
-        let (actor, source) = (ANONYMOUS.to_owned(), credentials.source.clone());
+        let (actor, source) = (ANONYMOUS.to_owned(), credentials.client.source());
         let event = Event::new(actor, "session.begin", target.unwrap_or_default(), source);
-        let event = event.ended(Outcome::Refused).after(code.into());
+        let event = event.ended(Outcome::Refused).after(error.code().into());
         self.log.count(event.in_chain(tenant.id.as_str()));
     }
 
@@ -233,14 +259,12 @@ impl Identity {
         credentials: &Credentials<'_>,
         now_ms: TimeMs,
         is_wrong_guess: impl Fn(&E) -> bool,
-        act: impl FnOnce() -> Result<T, E>,
+        act: impl FnOnce(&Attempt) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Credentials { tenant, email, source, .. } = *credentials;
-        let attempt =
-            self.passwords.throttle.begin(tenant, email, source.address, now_ms).map_err(|refused| {
-                LoginError::TooManyAttempts { retry_after_s: refused.retry_after_s }
-            })?;
-        let outcome = act();
+        let Credentials { tenant, email, client, .. } = *credentials;
+        let attempt = self.passwords.throttle.begin(tenant, email, client.address, now_ms);
+        let attempt = attempt.map_err(LoginError::from)?;
+        let outcome = act(&attempt);
         match &outcome {
             Ok(_) => self.passwords.throttle.succeeded(&attempt),
             Err(error) if is_wrong_guess(error) => {}
@@ -354,7 +378,7 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<(), LoginError> {
         let credentials = Credentials::of(user, source);
-        let prove = || match self.passwords.fits(Some(user), present) {
+        let prove = |_: &Attempt| match self.passwords.fits(Some(user), present) {
             true => Ok(()),
             false => Err(LoginError::InvalidCredentials),
         };

@@ -15,16 +15,20 @@ pub mod secret;
 pub mod signing;
 pub mod token;
 
+pub mod client;
 pub mod family;
+pub mod grace;
 pub mod opaque;
 pub mod revocation;
 pub mod session;
+pub mod settings;
 
 pub mod account;
 pub mod administration;
 pub mod api_key;
 pub mod forget;
 pub mod key_ring;
+pub mod known_networks;
 pub mod link;
 pub mod login;
 pub mod names;
@@ -38,23 +42,27 @@ pub mod second_factor;
 
 mod jws;
 mod otp;
+mod session_acts;
+mod tally;
 
-use crate::audit::{AuditLog, Source};
+use crate::audit::AuditLog;
 use crate::tenancy::by::By;
 use crate::tenancy::id::random_word;
 use crate::tenancy::record::{self, absent, put, write_surely};
 use crate::tenancy::scope::Principal;
 use account::Account;
 use api_key::ApiKeyError;
+use client::Client;
 use family::Family;
 use key_ring::ApiKeys;
 use login::Passwords;
 use password::PasswordError;
-use revocation::{Listener, Revocations};
+use revocation::{Listener, Presented, Revocations};
 use secret::MasterKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use session::{Opened, SessionError, Sessions};
+use settings::IdentitySettings;
 use signing::{SigningError, SigningKeys};
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -171,6 +179,7 @@ pub struct Identity {
     sessions: Sessions,
     passwords: Passwords,
     api_keys: ApiKeys,
+    signing_key_ms: Option<TimeMs>,
     /// Held while it is decided whether a user may be made or kept out.
     accounts: Mutex<()>,
 }
@@ -181,19 +190,33 @@ impl Identity {
     pub fn start(
         log: Arc<AuditLog>,
         master: MasterKey,
+        settings: &IdentitySettings,
         now_ms: TimeMs,
     ) -> Result<Self, IdentityError> {
         let platform = Arc::clone(log.platform());
         let master = Arc::new(master);
-        let keys = SigningKeys::start(platform.clone(), master.clone(), now_ms)?;
+        let keys = SigningKeys::start(log.clone(), master.clone(), now_ms)?;
         let keys = Arc::new(keys);
         let installation_id = installation_id(&*platform, now_ms)?;
         let revocations = Arc::new(Revocations::load(&*platform)?);
+        let IdentitySettings { session, signing_key_ms } = *settings;
         Ok(Self {
-            tokens: AccessTokens::new(keys.clone(), revocations.clone(), &installation_id),
-            sessions: Sessions::new(log.clone(), revocations.clone()),
-            passwords: Passwords::start()?,
+            tokens: AccessTokens::new(
+                keys.clone(),
+                revocations.clone(),
+                &installation_id,
+                session.binding,
+            ),
+            sessions: Sessions::start(
+                log.clone(),
+                master.clone(),
+                revocations.clone(),
+                session,
+                now_ms,
+            )?,
+            passwords: Passwords::start(platform.clone(), now_ms)?,
             api_keys: ApiKeys::load(log.clone(), revocations.clone())?,
+            signing_key_ms,
             accounts: Mutex::new(()),
             installation_id: installation_id.into(),
             platform,
@@ -204,9 +227,16 @@ impl Identity {
         })
     }
 
-    /// Who presents the access token `text`. Reads memory only.
-    pub fn authenticate_token(&self, text: &str, now_ms: TimeMs) -> Result<Principal, TokenError> {
-        Ok(self.verify(text, now_ms)?.principal.clone())
+    /// Who presents the access token `text`, as `client` does. Reads memory only.
+    pub fn authenticate_token(
+        &self,
+        text: &str,
+        client: Client<'_>,
+        now_ms: TimeMs,
+    ) -> Result<Principal, TokenError> {
+        let access = self.verify(text, now_ms)?;
+        self.tokens.check_client(&access, client)?;
+        Ok(access.principal.clone())
     }
 
     /// Who presents the API key `text`. Reads memory only.
@@ -214,7 +244,8 @@ impl Identity {
         self.api_keys.authenticate(text, now_ms)
     }
 
-    /// What the access token `text` says, if it is to be believed. Reads memory only.
+    /// What the access token `text` says, if it is to be believed, whoever presents it. Reads memory
+    /// only.
     pub fn verify(&self, text: &str, now_ms: TimeMs) -> Result<Arc<Access>, TokenError> {
         self.tokens.verify(text, now_ms)
     }
@@ -224,7 +255,11 @@ impl Identity {
     pub fn stands(&self, principal: &Principal, now_ms: TimeMs) -> bool {
         match principal {
             Principal::LocalOperator => true,
-            Principal::User { family, .. } => !self.revocations.is_denied(family),
+            Principal::User { user_id, family, token_id, issued_ms, .. } => {
+                let issued_ms = *issued_ms;
+                let presented = Presented { token_id, family, user_id, issued_ms };
+                !self.revocations.is_denied(&presented, now_ms)
+            }
             Principal::ApiKey { key_id, tenant_id, role } => {
                 let key = self.api_keys.get(tenant_id, key_id);
                 key.is_ok_and(|key| {
@@ -233,46 +268,6 @@ impl Identity {
                 })
             }
         }
-    }
-
-    /// Takes a refresh token for the next one and another access token.
-    pub fn refresh(
-        &self,
-        refresh_token: &str,
-        source: &Source,
-        now_ms: TimeMs,
-    ) -> Result<SignedIn, RefreshError> {
-        let opened = self.sessions.refresh(refresh_token, source, now_ms)?;
-        Ok(self.signed_in(opened, now_ms)?)
-    }
-
-    /// Ends the session called `family` at once, its access tokens included. Gives whether there
-    /// was one.
-    pub fn logout(&self, family: &str, by: &By, now_ms: TimeMs) -> Result<bool, SessionError> {
-        let told = |family: &Family| {
-            by.told(&family.tenant_id, by.did("session.end", format!("session:{}", family.id)))
-        };
-        self.sessions.end_telling(family, told, now_ms)
-    }
-
-    /// Ends the session called `family` if it is one of that user's. Gives whether it was.
-    pub fn end_session(
-        &self,
-        user_id: &str,
-        family: &str,
-        by: &By,
-        now_ms: TimeMs,
-    ) -> Result<bool, SessionError> {
-        let families = self.sessions.list(user_id, now_ms)?;
-        match families.iter().any(|known| known.id == family) {
-            true => self.logout(family, by, now_ms),
-            false => Ok(false),
-        }
-    }
-
-    /// The sessions of a user that can go on, newest first.
-    pub fn sessions(&self, user_id: &str, now_ms: TimeMs) -> Result<Vec<Family>, SessionError> {
-        self.sessions.list(user_id, now_ms)
     }
 
     /// The API keys.
@@ -287,8 +282,35 @@ impl Identity {
 
     /// Lets the next signing key sign, and makes another next one. Gives the id of the key that
     /// signs now. Makes a key: some 100 ms.
-    pub fn rotate_signing_keys(&self, now_ms: TimeMs) -> Result<String, SigningError> {
-        self.keys.rotate(now_ms)
+    pub fn rotate_signing_keys(&self, by: &By, now_ms: TimeMs) -> Result<String, SigningError> {
+        self.keys.rotate(by, now_ms)
+    }
+
+    /// Drops every signing key, and so ends every access token: for when somebody else may have the
+    /// keys. Sessions go on. Gives the id of the key that signs now. Makes two keys.
+    pub fn drop_signing_keys(&self, by: &By, now_ms: TimeMs) -> Result<String, SigningError> {
+        let kid = self.keys.drop_all(by, now_ms)?;
+        self.revocations.deny_all_tokens(now_ms);
+        Ok(kid)
+    }
+
+    /// Forgets what need not be known any more and stores what has to be, and only as much as is quick.
+    /// To be called every few seconds, and at the end.
+    pub fn settle(&self, now_ms: TimeMs) -> Result<(), StoreError> {
+        self.sessions.forget_successors(now_ms)?;
+        self.passwords.throttle.store(now_ms)
+    }
+
+    /// Clears away what is over, and replaces the key that signs when it is time. To be called every
+    /// minute or so.
+    pub fn keep_up(&self, now_ms: TimeMs) -> Result<(), SigningError> {
+        self.passwords.throttle.sweep(now_ms)?;
+        self.revocations.sweep(&*self.platform, now_ms)?;
+        let Some(period_ms) = self.signing_key_ms else { return Ok(()) };
+        if let Some(kid) = self.keys.rotate_if_due(period_ms, now_ms)? {
+            tracing::info!(kid, "another key signs access tokens from now on");
+        }
+        Ok(())
     }
 
     /// Calls `listener` with everything that is ended before its time, from now on.
@@ -307,7 +329,12 @@ impl Identity {
     }
 
     /// What is handed out for a session.
-    fn signed_in(&self, opened: Opened, now_ms: TimeMs) -> Result<SignedIn, SigningError> {
+    fn signed_in(
+        &self,
+        opened: Opened,
+        client: Client<'_>,
+        now_ms: TimeMs,
+    ) -> Result<SignedIn, SigningError> {
         let Opened { family, user, refresh_token } = opened;
         let grant = Grant {
             user_id: &user.id,
@@ -316,6 +343,7 @@ impl Identity {
             platform: user.platform,
             family: &family.id,
             until_ms: family.until_ms,
+            client,
         };
         let (access_token, expires_in_s) = self.tokens.issue(&grant, now_ms)?;
         Ok(SignedIn {

@@ -2,19 +2,25 @@
 //!
 //! A session is a *family* of refresh tokens. Each is used once and replaced by the next; one that
 //! is used again shows that two hold it, the one it was given to and one who took it, and as
-//! nobody can tell which is which, the whole family ends.
+//! nobody can tell which is which, the whole family ends. But for a moment after a token was spent
+//! the client that spent it gets the [same successor](super::grace) again: its answer may be lost.
 //!
 //! *Invariants*: a family has at most one token that is not spent; finding it, checking it,
 //! marking it spent and inserting its successor are one transaction under the conditions that were
 //! checked. A token that was spent is known as such for as long as its family is. Only hashes are
-//! stored. No use moves the end of a family. Whatever ends one before its time puts it on the
-//! [deny list](super::revocation) in the same transaction.
+//! stored, and one successor sealed. No use moves the end of a family. Whatever ends one before its
+//! time puts it on the [deny list](super::revocation) in the same transaction.
 
-use super::family::{self, ABSOLUTE_MS, Family, StoredFamily};
+use super::client::Client;
+use super::family::{self, Family, StoredFamily, StoredToken};
+use super::grace;
 use super::opaque::{self, NoRandomness, SECRET_CHARS};
 use super::revocation::Revocations;
+use super::secret::{MasterKey, SecretError};
+use super::settings::SessionSettings;
+use super::throttle::Refused;
 use super::user::{self, StoredUser, User};
-use crate::audit::{AuditLog, Source, Told};
+use crate::audit::{AuditLog, Told};
 use crate::tenancy::id::random_word;
 use crate::tenancy::registry::Completion;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,12 +56,24 @@ pub enum SessionError {
     /// The token was used before; its session is over.
     #[error("the refresh token was used before, so the session was ended: sign in again")]
     Reused,
+    /// Nobody enters its tenant now.
+    #[error("the tenant of the session is not open: ask whoever administers the server")]
+    Closed,
+    /// Another client than the one that the session is bound to asks.
+    #[error("the session belongs to another client: sign in again")]
+    Elsewhere,
+    /// It was gone on with too often.
+    #[error(transparent)]
+    TooMany(#[from] Refused),
     /// Others changed the session or its user again and again.
     #[error("the session is being changed by others: try again")]
     Contended,
     /// No randomness.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// A successor could not be sealed, or does not open.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,8 +86,12 @@ impl SessionError {
             Self::Unknown => "invalid_refresh_token",
             Self::Expired => "session_expired",
             Self::Reused => "refresh_token_reused",
+            Self::Closed => "tenant_closed",
+            Self::Elsewhere => "client_changed",
+            Self::TooMany(_) => Refused::CODE,
             Self::Contended => "session_contended",
             Self::NoRandomness(_) => "no_randomness",
+            Self::Secret(secret) => secret.code(),
             Self::Store(_) => "store_failed",
         }
     }
@@ -77,8 +99,9 @@ impl SessionError {
     /// Whether the same call may succeed later without anybody's help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unknown | Self::Expired | Self::Reused => false,
-            Self::Contended | Self::NoRandomness(_) => true,
+            Self::Unknown | Self::Expired | Self::Reused | Self::Closed | Self::Elsewhere => false,
+            Self::TooMany(_) | Self::Contended | Self::NoRandomness(_) => true,
+            Self::Secret(secret) => secret.is_transient(),
             Self::Store(store) => store.is_transient(),
         }
     }
@@ -92,30 +115,50 @@ pub(super) struct Opened {
     pub(super) refresh_token: String,
 }
 
+/// Somebody who wants to go on with a session.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// The refresh token.
+    pub(super) text: &'a str,
+    pub(super) client: Client<'a>,
+    /// Says whether a session that is there may be gone on with now. Called once.
+    pub(super) admit: &'a dyn Fn(&Family) -> Result<(), SessionError>,
+}
+
 /// The sessions of this installation.
 #[derive(Debug)]
 pub(super) struct Sessions {
     platform: Arc<dyn Tables>,
     log: Arc<AuditLog>,
+    master: Arc<MasterKey>,
     revocations: Arc<Revocations>,
+    settings: SessionSettings,
     /// Held while a session begins, so that a user's sessions can be counted.
     beginning: Mutex<()>,
 }
 
 impl Sessions {
-    pub(super) fn new(log: Arc<AuditLog>, revocations: Arc<Revocations>) -> Self {
+    /// Takes over the sessions in the tables of `log` at a start.
+    pub(super) fn start(
+        log: Arc<AuditLog>,
+        master: Arc<MasterKey>,
+        revocations: Arc<Revocations>,
+        settings: SessionSettings,
+        now_ms: TimeMs,
+    ) -> Result<Self, StoreError> {
         let platform = Arc::clone(log.platform());
-        Self { platform, log, revocations, beginning: Mutex::new(()) }
+        grace::reopen(&*platform, now_ms)?;
+        Ok(Self { platform, log, master, revocations, settings, beginning: Mutex::new(()) })
     }
 
-    /// Begins a session of `stored`, unless that user was changed since it was read, under the
-    /// conditions of `act` and together with what it writes and tells. The oldest of too many sessions
-    /// ends.
+    /// Begins a session of `stored` by `client`, unless that user was changed since it was read, under
+    /// the conditions of `act` and together with what it writes and tells. The oldest of too many
+    /// sessions ends.
     pub(super) fn begin(
         &self,
         stored: StoredUser,
+        client: Client<'_>,
         act: Completion,
-        source: &Source,
         now_ms: TimeMs,
     ) -> Result<Opened, SessionError> {
         self.sweep(now_ms);
@@ -124,7 +167,7 @@ impl Sessions {
         others.sort_by_key(|other| other.family.created_ms);
         let surplus = (others.len() + 1).saturating_sub(FAMILIES_PER_USER_MAX);
         for other in &others[..surplus] {
-            self.end(&other.family.id, source, now_ms)?;
+            self.end(&other.family.id, client, now_ms)?;
         }
         let family = Family {
             id: random_word(),
@@ -132,13 +175,15 @@ impl Sessions {
             tenant_id: stored.user.tenant_id.clone(),
             created_ms: now_ms,
             used_ms: now_ms,
-            until_ms: now_ms.saturating_add(ABSOLUTE_MS),
+            until_ms: now_ms.saturating_add(self.settings.absolute_ms),
             refreshes: 0,
+            address: client.address,
+            agent: client.kept_agent().map(str::to_owned),
         };
         let refresh_token = new_token(&family.id)?;
         let mut creation = family.creation(&refresh_token)?;
         creation.expect.push(stored.unchanged());
-        creation.told.push(family.told("session.begin", source));
+        creation.told.push(family.told("session.begin", client.source()));
         creation.expect.extend(act.expect);
         creation.writes.extend(act.writes);
         match creation.telling(act.told).commit(&self.log, now_ms)? {
@@ -147,60 +192,121 @@ impl Sessions {
         }
     }
 
-    /// Takes the refresh token `text` for its successor.
-    pub(super) fn refresh(
-        &self,
-        text: &str,
-        source: &Source,
-        now_ms: TimeMs,
-    ) -> Result<Opened, SessionError> {
-        let id = family_of(text).ok_or(SessionError::Unknown)?;
-        for _ in 0..ATTEMPTS_MAX {
-            if let Some(opened) = self.try_refresh(id, text, source, now_ms)? {
+    /// Takes a refresh token for its successor.
+    pub(super) fn refresh(&self, asked: Asked<'_>, now_ms: TimeMs) -> Result<Opened, SessionError> {
+        for attempt in 0..ATTEMPTS_MAX {
+            let (token, stored) = self.find(asked.text)?;
+            if attempt == 0 {
+                (asked.admit)(&stored.family)?;
+            }
+            if let Some(opened) = self.try_refresh(&token, &stored, &asked, now_ms)? {
                 return Ok(opened);
             }
         }
         Err(SessionError::Contended)
     }
 
+    /// A refresh token that is known, and its family.
+    fn find(&self, text: &str) -> Result<(StoredToken, StoredFamily), SessionError> {
+        let id = family_of(text).ok_or(SessionError::Unknown)?;
+        let token = family::token(&*self.platform, id, text)?.ok_or(SessionError::Unknown)?;
+        let stored = family::get(&*self.platform, id)?.ok_or(SessionError::Unknown)?;
+        Ok((token, stored))
+    }
+
     /// Nothing if somebody changed what was checked.
     fn try_refresh(
         &self,
-        id: &str,
-        text: &str,
-        source: &Source,
+        token: &StoredToken,
+        stored: &StoredFamily,
+        asked: &Asked<'_>,
         now_ms: TimeMs,
     ) -> Result<Option<Opened>, SessionError> {
-        let platform = &*self.platform;
-        let token = family::token(platform, id, text)?.ok_or(SessionError::Unknown)?;
-        let Some(stored) = family::get(platform, id)? else {
-            return Err(SessionError::Unknown);
+        let family = &stored.family;
+        // Of a token that is spent only a client that may have lost the answer gets more.
+        let again = match token.is_spent {
+            false => None,
+            true => Some(self.successor(family, asked, now_ms)?),
         };
-        // A spent token ends the session. Whoever lets a client repeat its last call for a moment
-        // does so here.
-        if token.is_spent {
-            self.end_telling(id, |family| vec![family.told("session.reuse", source)], now_ms)?;
+        if again.as_ref().is_some_and(Option::is_none) {
+            let told = |family: &Family| family.told("session.reuse", asked.client.source());
+            self.end_telling(&family.id, |family| vec![told(family)], now_ms)?;
             return Err(SessionError::Reused);
         }
-        if stored.family.is_over(now_ms) {
-            self.end(id, source, now_ms)?;
+        if family.is_over(&self.settings, now_ms) {
+            self.end(&family.id, asked.client, now_ms)?;
             return Err(SessionError::Expired);
         }
-        let user = user::get(platform, &stored.family.user_id)?;
+        let user = user::get(&*self.platform, &family.user_id)?;
         let Some(user) = user.filter(|stored| !stored.user.disabled) else {
-            self.end(id, source, now_ms)?;
+            self.end(&family.id, asked.client, now_ms)?;
             return Err(SessionError::Unknown);
         };
+        if !self.settings.binding.holds(family.client(), asked.client) {
+            return Err(SessionError::Elsewhere);
+        }
+        match again.flatten() {
+            Some(refresh_token) => Ok(Some(self.opened(family.clone(), user.user, refresh_token))),
+            None => self.replace(token, stored, &user, asked, now_ms),
+        }
+    }
+
+    /// What the token `asked.text`, which is spent, was replaced by, if that may be told.
+    fn successor(
+        &self,
+        family: &Family,
+        asked: &Asked<'_>,
+        now_ms: TimeMs,
+    ) -> Result<Option<String>, SessionError> {
+        if !family.client().resembles(asked.client) {
+            return Ok(None);
+        }
+        grace::find(&*self.platform, &self.master, &family.id, asked.text, now_ms)
+    }
+
+    fn replace(
+        &self,
+        token: &StoredToken,
+        stored: &StoredFamily,
+        user: &StoredUser,
+        asked: &Asked<'_>,
+        now_ms: TimeMs,
+    ) -> Result<Option<Opened>, SessionError> {
+        let id = &stored.family.id;
         let refresh_token = new_token(id)?;
-        let (family, mut act) = stored.succession(&token, &refresh_token, now_ms)?;
+        let (family, mut act) = stored.succession(token, &refresh_token, asked.client, now_ms)?;
         act.expect.push(user.unchanged());
+        act.writes.push(grace::keep(&self.master, id, asked.text, &refresh_token, now_ms)?);
         let done = act.commit(&self.log, now_ms)?;
-        Ok(done.then_some(Opened { family, user: user.user, refresh_token }))
+        Ok(done.then(|| self.opened(family, user.user.clone(), refresh_token)))
+    }
+
+    fn opened(&self, family: Family, user: User, refresh_token: String) -> Opened {
+        Opened { family: family.shown(&self.settings), user, refresh_token }
+    }
+
+    /// Ends the session of a refresh token that is known, spent or not, as `client` gives it back. Gives
+    /// whether there was one.
+    pub(super) fn end_of(
+        &self,
+        text: &str,
+        client: Client<'_>,
+        now_ms: TimeMs,
+    ) -> Result<bool, SessionError> {
+        match self.find(text) {
+            Ok((_, stored)) => {
+                let told = |family: &Family| vec![family.told("session.end", client.source())];
+                self.end_telling(&stored.family.id, told, now_ms)
+            }
+            Err(SessionError::Unknown) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends a session, its access tokens included, because its time has come or its user has gone.
-    fn end(&self, id: &str, source: &Source, now_ms: TimeMs) -> Result<bool, SessionError> {
-        self.end_telling(id, |family| vec![family.told("session.expire", source)], now_ms)
+    fn end(&self, id: &str, client: Client<'_>, now_ms: TimeMs) -> Result<bool, SessionError> {
+        let told = |family: &Family| vec![family.told("session.expire", client.source())];
+        self.end_telling(id, told, now_ms)
     }
 
     /// Ends a session at once, its access tokens included, and tells it. Ending one that is not there
@@ -214,7 +320,7 @@ impl Sessions {
         for _ in 0..ATTEMPTS_MAX {
             let Some(stored) = family::get(&*self.platform, id)? else { return Ok(false) };
             let act = Completion::default().telling(told(&stored.family));
-            if self.try_end(&[stored], &act, now_ms)? {
+            if self.try_end(&[stored], None, &act, now_ms)? {
                 return Ok(true);
             }
         }
@@ -222,7 +328,8 @@ impl Sessions {
     }
 
     /// Ends every session of a user, but for the one called `except`, in one transaction with
-    /// `act`, which changes the user. Gives whether the conditions of `act` held.
+    /// `act`, which changes the user; without an exception, everything that the user holds. Gives
+    /// whether the conditions of `act` held.
     pub(super) fn end_all(
         &self,
         user_id: &str,
@@ -230,10 +337,13 @@ impl Sessions {
         act: &Completion,
         now_ms: TimeMs,
     ) -> Result<bool, SessionError> {
+        // A session that begins meanwhile would change nothing of what is expected here.
+        let _alone = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..ATTEMPTS_MAX {
             let mut families = family::of_user(&*self.platform, user_id)?;
             families.retain(|stored| Some(stored.family.id.as_str()) != except);
-            if self.try_end(&families, act, now_ms)? {
+            let of_user = except.is_none().then_some(user_id);
+            if self.try_end(&families, of_user, act, now_ms)? {
                 return Ok(true);
             }
             for expected in &act.expect {
@@ -245,9 +355,11 @@ impl Sessions {
         Err(SessionError::Contended)
     }
 
+    /// Ends `families`, and whatever else the user called `user_id` holds.
     fn try_end(
         &self,
         families: &[StoredFamily],
+        user_id: Option<&str>,
         act: &Completion,
         now_ms: TimeMs,
     ) -> Result<bool, SessionError> {
@@ -257,11 +369,17 @@ impl Sessions {
             act.writes.push(Revocations::denial(&stored.family.id, now_ms)?);
             act.writes.extend(stored.family.removal(&*self.platform)?);
         }
+        if let Some(user_id) = user_id {
+            act.writes.push(Revocations::denial_of_user(user_id, now_ms)?);
+        }
         let outcome = act.commit(&self.log, now_ms);
         // Where nobody knows whether it happened, refusing is the safe side.
         if !matches!(outcome, Ok(false)) {
             for stored in families {
                 self.revocations.deny_session(&stored.family.id, now_ms);
+            }
+            if let Some(user_id) = user_id {
+                self.revocations.deny_user(user_id, now_ms);
             }
         }
         Ok(outcome?)
@@ -269,11 +387,22 @@ impl Sessions {
 
     /// The sessions of a user that can go on, newest first.
     pub(super) fn list(&self, user_id: &str, now_ms: TimeMs) -> Result<Vec<Family>, SessionError> {
-        let stored = family::of_user(&*self.platform, user_id)?;
-        let mut families: Vec<Family> = stored.into_iter().map(|stored| stored.family).collect();
-        families.retain(|family| !family.is_over(now_ms));
-        families.sort_by_key(|family| std::cmp::Reverse(family.created_ms));
+        let stored = family::of_user(&*self.platform, user_id)?.into_iter();
+        let mut families: Vec<Family> =
+            stored.map(|stored| stored.family.shown(&self.settings)).collect();
+        families.retain(|family| !family.is_over(&self.settings, now_ms));
+        families.sort_by(|a, b| (b.created_ms, &b.id).cmp(&(a.created_ms, &a.id)));
         Ok(families)
+    }
+
+    /// What is decided about sessions.
+    pub(super) fn settings(&self) -> &SessionSettings {
+        &self.settings
+    }
+
+    /// Removes the successors whose window is over. To be called every few seconds.
+    pub(super) fn forget_successors(&self, now_ms: TimeMs) -> Result<(), StoreError> {
+        grace::sweep(&*self.platform, now_ms)
     }
 
     /// Clears away some of what has run out. What cannot go now goes another time.

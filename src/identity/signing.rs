@@ -1,13 +1,17 @@
 //! The keys that sign access tokens: RSA of 2048 bits, signing with RS256 (RFC 7518 §3.3).
 //!
 //! *Invariants*: there is always one current key, which signs, and one next key, which is
-//! published already, so that whoever caches the key set knows it when it comes to sign. A key
-//! that has signed stays published until every token it signed has expired. Private parts are
+//! published already, so that whoever caches the key set knows it when it comes to sign: it does so
+//! no sooner than a cache may be old. A key that has signed stays published until every token it
+//! signed has expired, unless all are dropped because somebody else may have them. Private parts are
 //! sealed in the tables and never leave this module.
 
 use super::secret::{MasterKey, SecretError};
 use super::token::{ACCESS_MS, LEEWAY_MS};
+use crate::audit::{AuditLog, Event, PLATFORM, SERVER, Source, Told};
+use crate::tenancy::by::By;
 use crate::tenancy::record::{self, absent, delete, put, write_surely};
+use crate::tenancy::registry::Completion;
 use arc_swap::ArcSwap;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -27,8 +31,17 @@ use storage::row::TimeMs;
 /// Signing keys by their id.
 const SIGNING_KEYS: &str = "signing_keys";
 
-/// Keys that have signed and are still published, at most: whoever rotates more often than this
-/// within the life of an access token ends the oldest tokens.
+/// How long whoever verifies tokens elsewhere may keep the key set.
+pub const JWKS_CACHE_MS: TimeMs = 5 * 60_000;
+
+/// How long a rotation may take, in which the key that is replaced still signs.
+const ROTATION_MS_MAX: TimeMs = 10_000;
+
+/// How long a key stays published that signs no more.
+pub const PREVIOUS_MS: TimeMs = ACCESS_MS + LEEWAY_MS + ROTATION_MS_MAX;
+
+/// Keys that have signed and are still published, at most. As a rotation comes no sooner than a cache
+/// may be old, there are no more than half as many; a clock that is set back leaves more.
 const PREVIOUS_MAX: usize = 8;
 
 /// Why a key could not be made, read or used.
@@ -43,6 +56,15 @@ pub enum SigningError {
     /// The private part does not open, or could not be sealed.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// Whoever caches the key set may not know the next key yet.
+    #[error(
+        "the next signing key is published since too short a time: wait {retry_after_s} seconds, or \
+         drop all keys if somebody else may have them"
+    )]
+    TooSoon {
+        /// When it can sign.
+        retry_after_s: u64,
+    },
     /// Somebody else rotated at the same moment.
     #[error("the signing keys were changed at the same moment: look at them and try again")]
     Conflict,
@@ -57,6 +79,7 @@ impl SigningError {
         match self {
             Self::Crypto { .. } => "signing_failed",
             Self::Secret(secret) => secret.code(),
+            Self::TooSoon { .. } => "rotation_too_soon",
             Self::Conflict => "conflict",
             Self::Store(_) => "store_failed",
         }
@@ -65,7 +88,7 @@ impl SigningError {
     /// Whether the same call may succeed later without anybody's help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Crypto { .. } | Self::Conflict => true,
+            Self::Crypto { .. } | Self::TooSoon { .. } | Self::Conflict => true,
             Self::Secret(secret) => secret.is_transient(),
             Self::Store(store) => store.is_transient(),
         }
@@ -90,6 +113,9 @@ struct Record {
     kid: String,
     state: State,
     created_ms: TimeMs,
+    /// Since when it signs, of one that has begun to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signs_ms: Option<TimeMs>,
     /// The private key, PKCS#8 DER, sealed, in base64.
     sealed: String,
 }
@@ -112,7 +138,9 @@ impl SigningKey {
         let (encoding, jwk) = read_private(private.as_ref())?;
         let kid = thumbprint(&jwk)?;
         let sealed = STANDARD.encode(master.seal(&context(&kid), private.as_ref())?);
-        Self::of(Record { kid, state, created_ms: now_ms, sealed }, &pair, encoding, jwk)
+        let signs_ms = (state == State::Current).then_some(now_ms);
+        let record = Record { kid, state, created_ms: now_ms, signs_ms, sealed };
+        Self::of(record, &pair, encoding, jwk)
     }
 
     fn unseal(master: &MasterKey, record: Record) -> Result<Self, SigningError> {
@@ -147,9 +175,10 @@ impl SigningKey {
         Expect { table, key, value: Some(self.stored.clone()) }
     }
 
-    /// The same key in another state.
-    fn turned(&self, state: State) -> Result<Self, SigningError> {
-        let record = Record { state, ..self.record.clone() };
+    /// The same key in another state from `now_ms` on.
+    fn turned(&self, state: State, now_ms: TimeMs) -> Result<Self, SigningError> {
+        let signs_ms = self.record.signs_ms.or((state == State::Current).then_some(now_ms));
+        let record = Record { state, signs_ms, ..self.record.clone() };
         let stored = record::encode(&record)?;
         let (encoding, decoding) = (self.encoding.clone(), self.decoding.clone());
         Ok(Self { record, stored, encoding, decoding, jwk: self.jwk.clone() })
@@ -203,7 +232,7 @@ impl KeySet {
 
 /// The signing keys of this installation.
 pub(super) struct SigningKeys {
-    platform: Arc<dyn Tables>,
+    log: Arc<AuditLog>,
     master: Arc<MasterKey>,
     set: ArcSwap<KeySet>,
     rotation: Mutex<()>,
@@ -219,16 +248,17 @@ impl fmt::Debug for SigningKeys {
 impl SigningKeys {
     /// The stored keys; where there are none, two are made (some 100 ms each).
     pub(super) fn start(
-        platform: Arc<dyn Tables>,
+        log: Arc<AuditLog>,
         master: Arc<MasterKey>,
         now_ms: TimeMs,
     ) -> Result<Self, SigningError> {
-        let mut keys = load(&*platform, &master)?;
+        let platform = &**log.platform();
+        let mut keys = load(platform, &master)?;
         if keys.is_empty() {
-            keys = first_keys(&*platform, &master, now_ms)?;
+            keys = first_keys(platform, &master, now_ms)?;
         }
         let set = ArcSwap::from_pointee(arrange(keys)?);
-        Ok(Self { platform, master, set, rotation: Mutex::new(()) })
+        Ok(Self { log, master, set, rotation: Mutex::new(()) })
     }
 
     /// Signs with the current key: calls `sign` with its id and itself.
@@ -260,33 +290,101 @@ impl SigningKeys {
     /// Lets the next key sign from now on and makes another next one, in one transaction. The key
     /// that signed until now stays published until its tokens have expired. Gives the id of the
     /// key that signs now.
-    pub(super) fn rotate(&self, now_ms: TimeMs) -> Result<String, SigningError> {
+    pub(super) fn rotate(&self, by: &By, now_ms: TimeMs) -> Result<String, SigningError> {
+        self.rotate_telling(|kid| did(by, "signing_key.rotate", kid), now_ms)
+    }
+
+    fn rotate_telling(
+        &self,
+        told: impl Fn(&str) -> Told,
+        now_ms: TimeMs,
+    ) -> Result<String, SigningError> {
         let _alone = self.rotation.lock().unwrap_or_else(PoisonError::into_inner);
         let set = self.set.load_full();
-        let fresh = SigningKey::generate(&self.master, State::Next, now_ms)?;
-        let until_ms = now_ms.saturating_add(ACCESS_MS + LEEWAY_MS);
-        let current = set.next.turned(State::Current)?;
-        let retired = set.current.turned(State::Previous { until_ms })?;
-        let (kept, dropped): (Vec<_>, Vec<_>) =
-            set.previous.iter().cloned().partition(|key| key.is_published(now_ms));
-        let dropped = dropped.iter().chain(kept.iter().skip(PREVIOUS_MAX - 1));
-        let mut expect = vec![set.current.unchanged(), set.next.unchanged()];
-        expect.push(absent(SIGNING_KEYS, fresh.record.kid.as_bytes()));
-        let mut writes = Vec::new();
-        for key in [&fresh, &current, &retired] {
-            writes.push(put(SIGNING_KEYS, key.record.kid.as_bytes(), key.stored.clone()));
+        // A key of the time to come was made before the clock was set back.
+        let known_ms = now_ms.saturating_sub(set.next.record.created_ms);
+        if (0..JWKS_CACHE_MS).contains(&known_ms) {
+            let retry_after_s = (JWKS_CACHE_MS - known_ms).unsigned_abs().div_ceil(1000);
+            return Err(SigningError::TooSoon { retry_after_s });
         }
-        writes.extend(dropped.map(|key| delete(SIGNING_KEYS, key.record.kid.as_bytes())));
-        if !write_surely(&*self.platform, &expect, &writes)? {
+        let fresh = SigningKey::generate(&self.master, State::Next, now_ms)?;
+        let until_ms = now_ms.saturating_add(PREVIOUS_MS);
+        let current = set.next.turned(State::Current, now_ms)?;
+        let retired = set.current.turned(State::Previous { until_ms }, now_ms)?;
+        let published = set.previous.iter().filter(|key| key.is_published(now_ms)).cloned();
+        let kept: Vec<_> = published.take(PREVIOUS_MAX - 1).collect();
+        let mut previous = vec![Arc::new(retired)];
+        previous.extend(kept);
+        let (current, next) = (Arc::new(current), Arc::new(fresh));
+        self.replace(&set, KeySet { current, next, previous }, told, now_ms)
+    }
+
+    /// Drops all keys at once, with every token that they signed, and makes others: for when somebody
+    /// else may have them. Gives the id of the key that signs now.
+    pub(super) fn drop_all(&self, by: &By, now_ms: TimeMs) -> Result<String, SigningError> {
+        let _alone = self.rotation.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = self.set.load_full();
+        let current = Arc::new(SigningKey::generate(&self.master, State::Current, now_ms)?);
+        let next = Arc::new(SigningKey::generate(&self.master, State::Next, now_ms)?);
+        let fresh = KeySet { current, next, previous: Vec::new() };
+        self.replace(&set, fresh, |kid| did(by, "signing_key.drop", kid), now_ms)
+    }
+
+    /// Rotates where the current key has signed for `period_ms`, and the next one may. Gives the id of
+    /// the key that signs from now on, if that is another.
+    pub(super) fn rotate_if_due(
+        &self,
+        period_ms: TimeMs,
+        now_ms: TimeMs,
+    ) -> Result<Option<String>, SigningError> {
+        let Record { signs_ms, created_ms, .. } = self.set.load().current.record.clone();
+        if now_ms < signs_ms.unwrap_or(created_ms).saturating_add(period_ms) {
+            return Ok(None);
+        }
+        let told = |kid: &str| {
+            let (actor, target) = (SERVER.to_owned(), format!("signing_key:{kid}"));
+            Event::new(actor, "signing_key.rotate", target, Source::default()).in_chain(PLATFORM)
+        };
+        match self.rotate_telling(told, now_ms) {
+            Err(SigningError::TooSoon { .. }) => Ok(None),
+            rotated => rotated.map(Some),
+        }
+    }
+
+    /// Puts `fresh` in the place of `set`, in one transaction, which removes the keys that are in it no
+    /// more and tells of it. Gives the id of the key that signs now.
+    fn replace(
+        &self,
+        set: &KeySet,
+        fresh: KeySet,
+        told: impl Fn(&str) -> Told,
+        now_ms: TimeMs,
+    ) -> Result<String, SigningError> {
+        let mut expect = vec![set.current.unchanged(), set.next.unchanged()];
+        let mut writes = Vec::new();
+        let is_in = |set: &KeySet, kid: &str| set.all().any(|key| key.record.kid == kid);
+        for key in [&fresh.next, &fresh.current].into_iter().chain(&fresh.previous) {
+            let kid = key.record.kid.as_bytes();
+            if !is_in(set, &key.record.kid) {
+                expect.push(absent(SIGNING_KEYS, kid));
+            }
+            writes.push(put(SIGNING_KEYS, kid, key.stored.clone()));
+        }
+        let gone = set.all().filter(|key| !is_in(&fresh, &key.record.kid));
+        writes.extend(gone.map(|key| delete(SIGNING_KEYS, key.record.kid.as_bytes())));
+        let kid = fresh.current.record.kid.clone();
+        let told = vec![told(&kid)];
+        if !(Completion { expect, writes, told }).commit(&self.log, now_ms)? {
             return Err(SigningError::Conflict);
         }
-        let kid = current.record.kid.clone();
-        let retired = std::iter::once(Arc::new(retired));
-        let previous = retired.chain(kept.into_iter().take(PREVIOUS_MAX - 1)).collect();
-        let (current, next) = (Arc::new(current), Arc::new(fresh));
-        self.set.store(Arc::new(KeySet { current, next, previous }));
+        self.set.store(Arc::new(fresh));
         Ok(kid)
     }
+}
+
+/// That somebody did `action`, after which the key called `kid` signs.
+fn did(by: &By, action: &str, kid: &str) -> Told {
+    by.did(action, format!("signing_key:{kid}")).in_chain(PLATFORM)
 }
 
 fn load(platform: &dyn Tables, master: &MasterKey) -> Result<Vec<SigningKey>, SigningError> {

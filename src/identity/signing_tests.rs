@@ -4,7 +4,7 @@ use super::*;
 use crate::tenancy::fake::{Death, FakeEngine};
 
 fn start(platform: &FakeEngine, master: &Arc<MasterKey>) -> Result<SigningKeys, SigningError> {
-    SigningKeys::start(Arc::new(platform.clone()), master.clone(), 0)
+    SigningKeys::start(Arc::new(AuditLog::new(Arc::new(platform.clone()))), master.clone(), 0)
 }
 
 fn master() -> Arc<MasterKey> {
@@ -53,19 +53,25 @@ fn a_key_is_published_before_it_signs_and_until_its_tokens_have_expired() {
     let keys = start(&platform, &master).unwrap();
     let [first, second] = kids(&keys, 0).try_into().unwrap();
     assert_eq!(keys.sign(|kid, _| kid.to_owned()), first);
+    for (now_ms, expected_s) in [(0, 300), (1, 300), (JWKS_CACHE_MS - 1, 1)] {
+        let soon = keys.rotate(&By::operator(), now_ms).unwrap_err();
+        let SigningError::TooSoon { retry_after_s } = soon else { panic!("{soon}") };
+        assert_eq!(retry_after_s, expected_s);
+    }
 
-    assert_eq!(keys.rotate(1_000).unwrap(), second);
+    assert_eq!(keys.rotate(&By::operator(), JWKS_CACHE_MS).unwrap(), second);
     assert_eq!(keys.sign(|kid, _| kid.to_owned()), second);
-    let until_ms = 1_000 + ACCESS_MS + LEEWAY_MS;
+    let until_ms = JWKS_CACHE_MS + PREVIOUS_MS;
     let [now, _next, before] = kids(&keys, until_ms - 1).try_into().unwrap();
     assert_eq!((&now, &before), (&second, &first));
     assert!(keys.with_key(&first, until_ms - 1, |_| ()).is_some());
     assert!(keys.with_key(&first, until_ms, |_| ()).is_none());
     assert_eq!(kids(&keys, until_ms).len(), 2);
+    const { assert!(PREVIOUS_MS >= ACCESS_MS + LEEWAY_MS) };
 
     let restarted = start(&platform, &master).unwrap();
     assert_eq!(kids(&restarted, 1_000), kids(&keys, 1_000));
-    restarted.rotate(until_ms).unwrap();
+    restarted.rotate(&By::operator(), until_ms).unwrap();
     assert_eq!(platform.platform_len(), 3, "the first key is gone for good");
     assert_eq!(restarted.sign(|kid, _| kid.to_owned()), *kids(&restarted, until_ms)[0]);
 }
@@ -74,12 +80,68 @@ fn a_key_is_published_before_it_signs_and_until_its_tokens_have_expired() {
 fn there_are_so_many_keys_and_no_more_however_often_they_are_rotated() {
     let (platform, master) = (FakeEngine::default(), master());
     let keys = start(&platform, &master).unwrap();
-    for n in 0..PREVIOUS_MAX as TimeMs + 2 {
-        keys.rotate(n).unwrap();
+    let mut now_ms = 0;
+    for _ in 0..6 {
+        now_ms += JWKS_CACHE_MS;
+        keys.rotate(&By::operator(), now_ms).unwrap();
+        // None is dropped before its tokens have expired.
+        let published = 2 + (PREVIOUS_MS / JWKS_CACHE_MS + 1).min(now_ms / JWKS_CACHE_MS);
+        assert_eq!(kids(&keys, now_ms).len(), published as usize);
     }
-    assert_eq!(kids(&keys, 20).len(), PREVIOUS_MAX + 2);
+    // The clock is set back again and again.
+    for _ in 0..PREVIOUS_MAX {
+        now_ms -= 1;
+        keys.rotate(&By::operator(), now_ms).unwrap();
+    }
+    assert_eq!(kids(&keys, 0).len(), PREVIOUS_MAX + 2);
     assert_eq!(platform.platform_len(), PREVIOUS_MAX + 2);
-    assert_eq!(kids(&start(&platform, &master).unwrap(), 20), kids(&keys, 20));
+    let [mut stored, mut known] = [start(&platform, &master).unwrap(), keys].map(|k| kids(&k, 0));
+    stored.sort();
+    known.sort();
+    assert_eq!(stored, known);
+}
+
+#[test]
+fn a_key_is_replaced_when_it_has_signed_for_its_time() {
+    const DAY_MS: TimeMs = 24 * 3_600_000;
+    let (platform, master) = (FakeEngine::default(), master());
+    let keys = start(&platform, &master).unwrap();
+    let second = kids(&keys, 0)[1].clone();
+    assert_eq!(keys.rotate_if_due(DAY_MS, DAY_MS - 1).unwrap(), None);
+    assert_eq!(keys.rotate_if_due(DAY_MS, DAY_MS).unwrap(), Some(second));
+    let told = keys.log.page(PLATFORM, None, 9).unwrap();
+    assert_eq!(
+        (told[0].event.actor.as_str(), &*told[0].event.action),
+        (SERVER, "signing_key.rotate")
+    );
+    // By hand: then its time begins anew, after a restart too.
+    keys.rotate(&By::operator(), DAY_MS + DAY_MS / 2).unwrap();
+    let keys = start(&platform, &master).unwrap();
+    assert_eq!(keys.rotate_if_due(DAY_MS, 2 * DAY_MS).unwrap(), None);
+    assert!(keys.rotate_if_due(DAY_MS, 2 * DAY_MS + DAY_MS / 2).unwrap().is_some());
+    // Shorter than a cache may be old it never is.
+    let now_ms = 3 * DAY_MS;
+    assert!(keys.rotate_if_due(1, now_ms).unwrap().is_some());
+    assert_eq!(keys.rotate_if_due(1, now_ms + JWKS_CACHE_MS - 1).unwrap(), None);
+    assert!(keys.rotate_if_due(1, now_ms + JWKS_CACHE_MS).unwrap().is_some());
+}
+
+#[test]
+fn dropped_keys_are_gone_at_once_all_of_them() {
+    let (platform, master) = (FakeEngine::default(), master());
+    let keys = start(&platform, &master).unwrap();
+    keys.rotate(&By::operator(), JWKS_CACHE_MS).unwrap();
+    let before = kids(&keys, JWKS_CACHE_MS);
+    assert_eq!(before.len(), 3);
+    let current = keys.drop_all(&By::operator(), JWKS_CACHE_MS).unwrap();
+    let after = kids(&keys, JWKS_CACHE_MS);
+    assert_eq!((after.len(), &after[0]), (2, &current));
+    assert_eq!(keys.sign(|kid, _| kid.to_owned()), current);
+    for kid in before {
+        assert!(!after.contains(&kid) && keys.with_key(&kid, JWKS_CACHE_MS, |_| ()).is_none());
+    }
+    assert_eq!(platform.platform_len(), 2);
+    assert_eq!(kids(&start(&platform, &master).unwrap(), 0), after);
 }
 
 #[test]
@@ -88,11 +150,17 @@ fn killed_while_rotating_the_keys_are_as_before_or_as_after() {
         let (platform, master) = (FakeEngine::default(), master());
         let keys = start(&platform, &master).unwrap();
         platform.die_at(Some(Death { call: 0, takes_effect, recovers: false }));
-        assert!(keys.rotate(0).is_err());
+        assert!(keys.rotate(&By::operator(), JWKS_CACHE_MS).is_err());
+        platform.die_at(Some(Death { call: 0, takes_effect, recovers: true }));
+        // Where the store is there again, what was done is known.
+        let again = start(&platform, &master).unwrap();
+        assert_eq!(kids(&again, 0).len(), if takes_effect { 3 } else { 2 });
+        let (before, dropped) = (kids(&again, 0), again.drop_all(&By::operator(), 0));
+        assert_eq!(dropped.is_ok(), takes_effect);
         platform.die_at(None);
         let restarted = start(&platform, &master).unwrap();
-        assert_eq!(kids(&restarted, 0).len(), if takes_effect { 3 } else { 2 });
-        restarted.rotate(1).unwrap();
+        assert_eq!(kids(&restarted, 0) == before, !takes_effect);
+        restarted.rotate(&By::operator(), 2 * JWKS_CACHE_MS).unwrap();
     }
 }
 

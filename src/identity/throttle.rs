@@ -1,84 +1,148 @@
-//! How often somebody may try passwords.
+//! How often somebody may try passwords, and go on with sessions: per account, client address and
+//! tenant, in windows of five minutes.
 //!
-//! *Invariants*: an attempt is counted before its password is looked at, so that parallel ones
-//! are no more than others; memory is bounded; a tenant or user that is not there is counted like
-//! one that is. Counts are per account and per client address, in windows that begin with the
-//! first failure. A start forgets them.
+//! Whoever tries from where a session of the account began lately has an allowance of its own: what
+//! strangers do keeps out strangers alone.
+//!
+//! *Invariants*: an attempt is counted before its password is looked at, so that parallel ones are no
+//! more than others; a tenant or user that is not there is counted like one that is; memory is
+//! bounded. A restart takes up what was counted: what is used up is stored at once, but for a flood,
+//! the rest every few seconds, in one transaction however many there are.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use hashbrown::HashMap;
-use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use super::known_networks as known;
+use super::tally::{Count, Key, Tally, key, key_text, read_key};
+use crate::model::network::network;
+use crate::tenancy::record::{self, delete, put};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use storage::engine::{TableWrite, Tables};
+use storage::error::StoreError;
 use storage::row::TimeMs;
 
-/// How long failures are counted together.
-pub const WINDOW_MS: TimeMs = 5 * 60_000;
+pub use super::tally::{Refused, WINDOW_MS};
+
+/// Counts by `<kind>/<key, base64url>`.
+const COUNTS: &str = "attempts";
 
 /// Failures for one account within a window: a person who has forgotten gives up earlier, and a
-/// program gets 2,880 guesses a day.
+/// program gets 2,880 guesses a day. As many from each network that is known to the account.
 pub const FAILURES_PER_ACCOUNT_MAX: u32 = 10;
 
 /// Failures from one client address within a window: an office may sit behind one.
 pub const FAILURES_PER_ADDRESS_MAX: u32 = 50;
 
-/// Accounts and addresses that are counted at the same time, each: some 2 MB together. Beyond it
-/// whoever failed least is forgotten.
-const COUNTED_MAX: usize = 16_384;
+/// Failures in one tenant within a window, from wherever: what many addresses together may try.
+pub const FAILURES_PER_TENANT_MAX: u32 = 1_000;
 
-/// How many places are made at once where all are taken, so that looking through all is rare.
-const FORGOTTEN_AT_ONCE: usize = 1_024;
+/// Refreshes for one account within a window: somebody who loads the page every second.
+pub const REFRESHES_PER_ACCOUNT_MAX: u32 = 300;
 
-/// Whoever may try again, and when.
+/// Refreshes from one client address within a window: an office that comes to work.
+pub const REFRESHES_PER_ADDRESS_MAX: u32 = 3_000;
+
+/// Refreshes with what is no token from one client address within a window. Whoever has a token is not
+/// kept out by that.
+pub const UNKNOWN_PER_ADDRESS_MAX: u32 = 300;
+
+/// Refreshes in one tenant within a window: each is a transaction, and these are a hundred a second.
+pub const REFRESHES_PER_TENANT_MAX: u32 = 30_000;
+
+/// How soon after another transaction a count that is used up may be stored.
+const STORE_AGAIN_MS: TimeMs = 1_000;
+
+/// Counts stored in one transaction.
+const STORED_AT_ONCE: usize = 1_024;
+
+/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) retry_after_s: u64,
+enum Kind {
+    LoginAccount,
+    LoginKnown,
+    LoginAddress,
+    LoginTenant,
+    RefreshAccount,
+    RefreshAddress,
+    RefreshTenant,
+    RefreshUnknown,
 }
 
-/// An account's name in the counts: a hash, for what is typed may be long.
-type AccountKey = [u8; 32];
+/// Each kind, its word in the store, and its limit. Stands in the order of [`Kind`].
+const KINDS: [(Kind, &str, u32); 8] = [
+    (Kind::LoginAccount, "login_account", FAILURES_PER_ACCOUNT_MAX),
+    (Kind::LoginKnown, "login_known", FAILURES_PER_ACCOUNT_MAX),
+    (Kind::LoginAddress, "login_address", FAILURES_PER_ADDRESS_MAX),
+    (Kind::LoginTenant, "login_tenant", FAILURES_PER_TENANT_MAX),
+    (Kind::RefreshAccount, "refresh_account", REFRESHES_PER_ACCOUNT_MAX),
+    (Kind::RefreshAddress, "refresh_address", REFRESHES_PER_ADDRESS_MAX),
+    (Kind::RefreshTenant, "refresh_tenant", REFRESHES_PER_TENANT_MAX),
+    (Kind::RefreshUnknown, "refresh_unknown", UNKNOWN_PER_ADDRESS_MAX),
+];
+
+type Counted = (Kind, Key);
 
 /// An attempt that was let through.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    account: AccountKey,
+    account: Key,
     address: Option<IpAddr>,
+    counted: Vec<Counted>,
 }
 
 /// The counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Throttle {
+    platform: Arc<dyn Tables>,
     counts: Mutex<Counts>,
+    /// Held while counts are stored; when that was last.
+    storing: Mutex<TimeMs>,
+    /// Whether something that is used up waits for that.
+    owed: AtomicBool,
+    /// Where the search for networks to forget goes on.
+    swept: Mutex<Option<Vec<u8>>>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    accounts: HashMap<AccountKey, Count>,
-    addresses: HashMap<IpAddr, Count>,
-}
+#[derive(Debug)]
+struct Counts([Tally; KINDS.len()]);
 
-#[derive(Clone, Copy, Debug)]
-struct Count {
-    failures: u32,
-    since_ms: TimeMs,
-}
-
-impl Count {
-    /// A clock that was set back ends a window too.
-    fn is_over(self, now_ms: TimeMs) -> bool {
-        now_ms < self.since_ms || now_ms >= self.since_ms.saturating_add(WINDOW_MS)
+impl Counts {
+    fn of(&mut self, kind: Kind) -> &mut Tally {
+        &mut self.0[kind as usize]
     }
 
-    fn refusal(self, max: u32, now_ms: TimeMs) -> Option<Refused> {
-        if self.failures < max || self.is_over(now_ms) {
-            return None;
+    /// Counts an attempt everywhere, or says why there may be none. Gives whether something was used
+    /// up by it.
+    fn add(&mut self, counted: &[Counted], now_ms: TimeMs) -> Result<bool, Refused> {
+        let refusals =
+            counted.iter().filter_map(|(kind, key)| self.0[*kind as usize].refusal(key, now_ms));
+        if let Some(longest) = refusals.max_by_key(|refused| refused.retry_after_s) {
+            return Err(longest);
         }
-        let left_ms = self.since_ms.saturating_add(WINDOW_MS).saturating_sub(now_ms);
-        Some(Refused { retry_after_s: left_ms.unsigned_abs().div_ceil(1000).max(1) })
+        let mut used_up = false;
+        for (kind, key) in counted {
+            used_up |= self.of(*kind).add(*key, now_ms);
+        }
+        Ok(used_up)
     }
 }
 
 impl Throttle {
+    /// Takes up what was counted before the start.
+    pub(super) fn load(platform: Arc<dyn Tables>, now_ms: TimeMs) -> Result<Self, StoreError> {
+        let mut counts = Counts(KINDS.map(|(.., limit)| Tally::new(limit)));
+        for (name, bytes) in record::all(&*platform, COUNTS, b"")? {
+            let count = decode(&name, &bytes)?;
+            if let Some((kind, key)) = read_name(&name)
+                && !count.is_over(now_ms)
+            {
+                counts.of(kind).restore(key, count);
+            }
+        }
+        let (storing, swept) = (Mutex::new(TimeMs::MIN), Mutex::default());
+        let owed = AtomicBool::new(false);
+        Ok(Self { platform, counts: Mutex::new(counts), storing, owed, swept })
+    }
+
     /// Counts an attempt on the account `tenant`, `email` from `address` as a failure, if there
     /// may be one.
     pub(super) fn begin(
@@ -88,160 +152,199 @@ impl Throttle {
         address: Option<IpAddr>,
         now_ms: TimeMs,
     ) -> Result<Attempt, Refused> {
-        let account = account_key(tenant, email);
-        let address = address.map(network);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_account = counts.accounts.get(&account);
-        let of_address = address.and_then(|address| counts.addresses.get(&address));
-        let refusals = [
-            of_account.and_then(|count| count.refusal(FAILURES_PER_ACCOUNT_MAX, now_ms)),
-            of_address.and_then(|count| count.refusal(FAILURES_PER_ADDRESS_MAX, now_ms)),
-        ];
-        let longest = refusals.into_iter().flatten().max_by_key(|refused| refused.retry_after_s);
-        if let Some(refused) = longest {
-            return Err(refused);
-        }
-        add(&mut counts.accounts, account, now_ms);
-        if let Some(address) = address {
-            add(&mut counts.addresses, address, now_ms);
-        }
-        Ok(Attempt { account, address })
+        let tenant = tenant.to_lowercase();
+        let account = key(&[&tenant, &email.trim().to_lowercase()]);
+        let counted = match address {
+            Some(address) if self.knows(&account, address, now_ms) => {
+                let from = network(address).to_string();
+                vec![(Kind::LoginKnown, key(&[&key_text(&account), &from]))]
+            }
+            _ => {
+                let of_all = [(Kind::LoginAccount, account), (Kind::LoginTenant, key(&[&tenant]))];
+                let of_address = address.map(|address| (Kind::LoginAddress, key_of(address)));
+                of_all.into_iter().chain(of_address).collect()
+            }
+        };
+        self.add(&counted, now_ms)?;
+        Ok(Attempt { account, address, counted })
+    }
+
+    /// Whether a session of the account began lately where the attempt comes from. Nobody is let in
+    /// by that, so where it cannot be told the answer is no.
+    fn knows(&self, account: &Key, address: IpAddr, now_ms: TimeMs) -> bool {
+        let found = known::contains(&*self.platform, account, address, now_ms);
+        found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "it cannot be read where somebody signed in before");
+            false
+        })
     }
 
     /// Takes back the count of an attempt that succeeded, and all of its account.
     pub(super) fn succeeded(&self, attempt: &Attempt) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.accounts.remove(&attempt.account);
-        counts.take_back(attempt.address);
+        let mut counts = self.lock();
+        for (kind, key) in &attempt.counted {
+            match kind {
+                Kind::LoginAccount | Kind::LoginKnown => counts.of(*kind).forget(key),
+                kind => counts.of(*kind).take_back(key),
+            }
+        }
     }
 
     /// Takes back the count of an attempt that failed by no fault of the password.
     pub(super) fn abandoned(&self, attempt: &Attempt) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.accounts.get_mut(&attempt.account) {
-            count.failures = count.failures.saturating_sub(1);
-        }
-        counts.take_back(attempt.address);
-    }
-}
-
-impl Counts {
-    fn take_back(&mut self, address: Option<IpAddr>) {
-        if let Some(count) = address.and_then(|address| self.addresses.get_mut(&address)) {
-            count.failures = count.failures.saturating_sub(1);
+        let mut counts = self.lock();
+        for (kind, key) in &attempt.counted {
+            counts.of(*kind).take_back(key);
         }
     }
-}
 
-fn add<K: Copy + Eq + Hash>(counts: &mut HashMap<K, Count>, key: K, now_ms: TimeMs) {
-    match counts.get_mut(&key) {
-        Some(count) if !count.is_over(now_ms) => count.failures += 1,
-        Some(count) => *count = Count { failures: 1, since_ms: now_ms },
-        None => {
-            if counts.len() >= COUNTED_MAX {
-                make_room(counts, now_ms);
+    /// What makes the place of an attempt known to its account: to be written with the session that
+    /// begins.
+    pub(super) fn known_by(
+        &self,
+        attempt: &Attempt,
+        now_ms: TimeMs,
+    ) -> Result<Vec<TableWrite>, StoreError> {
+        let Some(address) = attempt.address else { return Ok(Vec::new()) };
+        known::addition(&*self.platform, &attempt.account, address, now_ms)
+    }
+
+    /// Counts that somebody at `address` goes on with a session of a user of a tenant, if there may be
+    /// that.
+    pub(super) fn refreshing(
+        &self,
+        user_id: &str,
+        tenant_id: &str,
+        address: Option<IpAddr>,
+        now_ms: TimeMs,
+    ) -> Result<(), Refused> {
+        let user = (Kind::RefreshAccount, key(&[user_id]));
+        let of_all = [user, (Kind::RefreshTenant, key(&[tenant_id]))];
+        let of_address = address.map(|address| (Kind::RefreshAddress, key_of(address)));
+        let counted: Vec<Counted> = of_all.into_iter().chain(of_address).collect();
+        self.add(&counted, now_ms)
+    }
+
+    /// Counts that somebody at `address` wanted to go on with what is no session, if there may be that.
+    pub(super) fn refreshed_nothing(
+        &self,
+        address: Option<IpAddr>,
+        now_ms: TimeMs,
+    ) -> Result<(), Refused> {
+        let Some(address) = address else { return Ok(()) };
+        self.add(&[(Kind::RefreshUnknown, key_of(address))], now_ms)
+    }
+
+    fn add(&self, counted: &[Counted], now_ms: TimeMs) -> Result<(), Refused> {
+        let outcome = self.lock().add(counted, now_ms);
+        if outcome == Ok(true) {
+            self.owed.store(true, Ordering::Relaxed);
+        }
+        if self.owed.load(Ordering::Relaxed)
+            && let Err(error) = self.store_unless_just_done(now_ms)
+        {
+            tracing::warn!(%error, "attempts are counted, but not stored");
+        }
+        outcome.map(|_| ())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn store_unless_just_done(&self, now_ms: TimeMs) -> Result<(), StoreError> {
+        // Whoever stores now stores this one too, or it is stored a moment later.
+        let Ok(mut last_ms) = self.storing.try_lock() else { return Ok(()) };
+        if (*last_ms..last_ms.saturating_add(STORE_AGAIN_MS)).contains(&now_ms) {
+            return Ok(());
+        }
+        self.store_some(&mut last_ms, now_ms)
+    }
+
+    /// Stores what has changed. To be called every few seconds, and at the end.
+    pub(super) fn store(&self, now_ms: TimeMs) -> Result<(), StoreError> {
+        let mut last_ms = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store_some(&mut last_ms, now_ms)
+    }
+
+    fn store_some(&self, last_ms: &mut TimeMs, now_ms: TimeMs) -> Result<(), StoreError> {
+        self.owed.store(false, Ordering::Relaxed);
+        let mut taken: Vec<(Kind, Key, Option<Count>)> = Vec::new();
+        {
+            let mut counts = self.lock();
+            for (kind, ..) in KINDS {
+                let some = counts.of(kind).take_changed(STORED_AT_ONCE - taken.len());
+                taken.extend(some.into_iter().map(|(key, count)| (kind, key, count)));
             }
-            counts.insert(key, Count { failures: 1, since_ms: now_ms });
         }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        *last_ms = now_ms;
+        let outcome = self.write(&taken);
+        if outcome.is_err() {
+            let mut counts = self.lock();
+            taken.iter().for_each(|(kind, key, _)| counts.of(*kind).not_stored(*key));
+        }
+        outcome
+    }
+
+    fn write(&self, taken: &[(Kind, Key, Option<Count>)]) -> Result<(), StoreError> {
+        let mut writes = Vec::new();
+        for (kind, key, count) in taken {
+            let name = name_of(*kind, key);
+            writes.push(match count {
+                Some(count) => put(COUNTS, name.as_bytes(), record::encode(count)?),
+                None => delete(COUNTS, name.as_bytes()),
+            });
+        }
+        self.platform.write(&[], &writes).map(|_| ())
+    }
+
+    /// Forgets what is over, and some of the networks nobody came from lately. To be called every
+    /// minute or so.
+    pub(super) fn sweep(&self, now_ms: TimeMs) -> Result<(), StoreError> {
+        let mut counts = self.lock();
+        KINDS.iter().for_each(|(kind, ..)| counts.of(*kind).sweep(now_ms));
+        drop(counts);
+        {
+            // Nothing is stored anew meanwhile, so that what is deleted is what was read.
+            let _alone = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut over = Vec::new();
+            for (name, bytes) in record::all(&*self.platform, COUNTS, b"")? {
+                if decode(&name, &bytes)?.is_over(now_ms) {
+                    over.push(delete(COUNTS, &name));
+                }
+            }
+            for some in over.chunks(STORED_AT_ONCE) {
+                self.platform.write(&[], some)?;
+            }
+        }
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        *swept = known::sweep(&*self.platform, swept.as_deref(), now_ms)?;
+        Ok(())
     }
 }
 
-/// Forgets whose window is over, else those who failed least and longest ago.
-fn make_room<K: Copy + Eq + Hash>(counts: &mut HashMap<K, Count>, now_ms: TimeMs) {
-    counts.retain(|_, count| !count.is_over(now_ms));
-    if counts.len() + FORGOTTEN_AT_ONCE <= COUNTED_MAX {
-        return;
-    }
-    let mut order: Vec<(u32, TimeMs, K)> =
-        counts.iter().map(|(key, count)| (count.failures, count.since_ms, *key)).collect();
-    order.sort_unstable_by_key(|(failures, since_ms, _)| (*failures, *since_ms));
-    for (.., key) in order.into_iter().take(FORGOTTEN_AT_ONCE) {
-        counts.remove(&key);
-    }
+/// The key of a client's address.
+fn key_of(address: IpAddr) -> Key {
+    key(&[&network(address).to_string()])
 }
 
-fn account_key(tenant: &str, email: &str) -> AccountKey {
-    let text = format!("{}\0{}", tenant.to_lowercase(), email.trim().to_lowercase());
-    let mut key = AccountKey::default();
-    key.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-    key
+fn name_of(kind: Kind, key: &Key) -> String {
+    format!("{}/{}", KINDS[kind as usize].1, key_text(key))
 }
 
-/// What one client has as its own: an address of version 4, or the 64 bits of a network of
-/// version 6 (RFC 4291 §2.5.4).
-pub fn network(address: IpAddr) -> IpAddr {
-    const NETWORK_MASK: u128 = !0 << 64;
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK_MASK).into(),
-        version_4 => version_4,
-    }
+fn read_name(name: &[u8]) -> Option<Counted> {
+    let (word, key) = std::str::from_utf8(name).ok()?.split_once('/')?;
+    let (kind, ..) = KINDS.iter().find(|(_, known, _)| *known == word)?;
+    Some((*kind, read_key(key)?))
+}
+
+fn decode(name: &[u8], bytes: &[u8]) -> Result<Count, StoreError> {
+    record::decode(&format!("{COUNTS}/{}", String::from_utf8_lossy(name)), bytes)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
-    }
-
-    fn fail(throttle: &Throttle, email: &str, address: Option<IpAddr>, now_ms: TimeMs) -> bool {
-        throttle.begin("acme", email, address, now_ms).is_ok()
-    }
-
-    #[test]
-    fn an_account_has_ten_failures_in_five_minutes_in_whatever_case_it_is_typed() {
-        let throttle = Throttle::default();
-        for n in 0..FAILURES_PER_ACCOUNT_MAX {
-            let email = if n % 2 == 0 { "you@example.org" } else { " YOU@example.org" };
-            assert!(fail(&throttle, email, None, 1_000), "{n}");
-        }
-        let refused = throttle.begin("acme", "you@example.org", from("::1"), 2_000).unwrap_err();
-        assert_eq!(refused.retry_after_s, 299);
-        assert!(fail(&throttle, "me@example.org", None, 2_000));
-        assert!(throttle.begin("other", "you@example.org", None, 2_000).is_ok());
-        assert!(!fail(&throttle, "you@example.org", None, 1_000 + WINDOW_MS - 1));
-        assert!(fail(&throttle, "you@example.org", None, 1_000 + WINDOW_MS));
-    }
-
-    #[test]
-    fn a_success_forgets_the_account_and_what_is_abandoned_does_not_count() {
-        let throttle = Throttle::default();
-        for _ in 0..3 {
-            for _ in 1..FAILURES_PER_ACCOUNT_MAX {
-                assert!(fail(&throttle, "you@example.org", None, 0));
-            }
-            let attempt = throttle.begin("acme", "you@example.org", None, 0).unwrap();
-            throttle.succeeded(&attempt);
-        }
-        for _ in 0..100 {
-            let attempt = throttle.begin("acme", "you@example.org", from("::1"), 0).unwrap();
-            throttle.abandoned(&attempt);
-        }
-    }
-
-    #[test]
-    fn a_network_has_fifty_failures_whatever_the_accounts() {
-        let throttle = Throttle::default();
-        for n in 0..FAILURES_PER_ADDRESS_MAX {
-            let address = from(&format!("2001:db8::{n:x}"));
-            assert!(fail(&throttle, &format!("{n}@example.org"), address, 0), "{n}");
-        }
-        assert!(!fail(&throttle, "x@example.org", from("2001:db8::ffff:1"), 0));
-        assert!(fail(&throttle, "x@example.org", from("2001:db8:0:1::1"), 0));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()).to_string(), "192.0.2.1");
-    }
-
-    #[test]
-    fn memory_is_bounded_and_whoever_failed_most_is_remembered() {
-        let throttle = Throttle::default();
-        for _ in 0..FAILURES_PER_ACCOUNT_MAX {
-            fail(&throttle, "you@example.org", None, 0);
-        }
-        for n in 0..2 * COUNTED_MAX {
-            assert!(fail(&throttle, &format!("{n}@example.org"), None, 1));
-        }
-        assert!(throttle.counts.lock().unwrap().accounts.len() <= COUNTED_MAX);
-        assert!(!fail(&throttle, "you@example.org", None, 2));
-    }
-}
+#[path = "throttle_tests.rs"]
+mod tests;

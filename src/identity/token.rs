@@ -6,8 +6,9 @@
 //! others. A token that was verified is remembered, for a signature costs more than a whole
 //! request may; what is remembered is still asked for its time, its session and its key.
 
+use super::client::{Binding, Client};
 use super::jws::{Parts, TYP};
-use super::revocation::Revocations;
+use super::revocation::{Presented, Revocations};
 use super::signing::{SigningError, SigningKeys};
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::{Permission, Role};
@@ -67,6 +68,9 @@ pub enum TokenError {
     /// Its session was ended.
     #[error("the session was ended: sign in again")]
     Revoked,
+    /// Another client than the one that it is bound to presents it.
+    #[error("the access token belongs to another client: sign in again")]
+    Elsewhere,
 }
 
 impl TokenError {
@@ -75,6 +79,7 @@ impl TokenError {
         match self {
             Self::Expired => "token_expired",
             Self::Revoked => "session_ended",
+            Self::Elsewhere => "client_changed",
             _ => "invalid_token",
         }
     }
@@ -102,6 +107,9 @@ struct Claims {
     exp: i64,
     jti: String,
     fam: String,
+    /// Whom it is bound to, where the installation's owner wants that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bnd: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -114,12 +122,18 @@ fn is_false(flag: &bool) -> bool {
 pub struct Access {
     /// Who it is: always [`Principal::User`].
     pub principal: Principal,
+    /// The user's id.
+    user_id: Arc<str>,
     /// The session, as its family of refresh tokens.
     pub family: Arc<str>,
     /// The token's own id.
     pub token_id: Arc<str>,
+    /// When it was made, Unix milliseconds.
+    issued_ms: TimeMs,
     /// Which key signed it.
     kid: Box<str>,
+    /// Whom it is bound to.
+    bound_to: Option<Box<str>>,
     /// From when on it is valid, Unix milliseconds.
     pub from_ms: TimeMs,
     /// Until when it is valid, Unix milliseconds; the leeway comes on top.
@@ -136,6 +150,7 @@ pub(super) struct Grant<'a> {
     pub(super) family: &'a str,
     /// When the session ends whatever is done; the token ends with it.
     pub(super) until_ms: TimeMs,
+    pub(super) client: Client<'a>,
 }
 
 /// The makers and judges of access tokens.
@@ -144,6 +159,7 @@ pub(super) struct AccessTokens {
     revocations: Arc<Revocations>,
     /// `iss` and `aud`: this installation.
     party: Box<str>,
+    binding: Binding,
     remembered: Cache<Arc<str>, Arc<Access>, BuildHasherDefault<TextHasher>>,
 }
 
@@ -159,6 +175,7 @@ impl AccessTokens {
         keys: Arc<SigningKeys>,
         revocations: Arc<Revocations>,
         installation_id: &str,
+        binding: Binding,
     ) -> Self {
         let lasts = Duration::from_millis((ACCESS_MS + LEEWAY_MS).unsigned_abs());
         let remembered = Cache::builder()
@@ -170,7 +187,8 @@ impl AccessTokens {
             })
             .time_to_live(lasts)
             .build_with_hasher(BuildHasherDefault::default());
-        Self { keys, revocations, party: format!("emx:{installation_id}").into(), remembered }
+        let party = format!("emx:{installation_id}").into();
+        Self { keys, revocations, party, binding, remembered }
     }
 
     /// Makes a token, and says for how many seconds it is valid.
@@ -179,7 +197,7 @@ impl AccessTokens {
         grant: &Grant<'_>,
         now_ms: TimeMs,
     ) -> Result<(String, i64), SigningError> {
-        let iat = now_ms.div_euclid(1000);
+        let iat = self.revocations.issue_s(grant.user_id, now_ms);
         let exp = now_ms.saturating_add(ACCESS_MS).min(grant.until_ms).div_euclid(1000);
         let claims = Claims {
             iss: self.party.to_string(),
@@ -194,6 +212,7 @@ impl AccessTokens {
             exp,
             jti: random_word(),
             fam: grant.family.into(),
+            bnd: self.binding.mark(grant.client),
         };
         let text = self.keys.sign(|kid, key| {
             let mut header = Header::new(Algorithm::RS256);
@@ -203,6 +222,18 @@ impl AccessTokens {
         });
         let text = text.map_err(|_| SigningError::Crypto { doing: "sign an access token" })?;
         Ok((text, exp - iat))
+    }
+
+    /// Fails if another than `client` may present the verified `access`.
+    pub(super) fn check_client(
+        &self,
+        access: &Access,
+        client: Client<'_>,
+    ) -> Result<(), TokenError> {
+        match self.binding.mark(client) {
+            Some(mark) if access.bound_to.as_deref() != Some(&*mark) => Err(TokenError::Elsewhere),
+            _ => Ok(()),
+        }
     }
 
     /// Who presents `text`, if it is to be believed at `now_ms`. Reads memory only: some 25 µs for
@@ -252,10 +283,22 @@ impl AccessTokens {
         if now_ms < access.from_ms.saturating_sub(LEEWAY_MS) {
             return Err(TokenError::NotYet);
         }
-        if self.revocations.is_denied(&access.family) {
-            return Err(TokenError::Revoked);
+        match self.revocations.is_denied(&access.presented(), now_ms) {
+            true => Err(TokenError::Revoked),
+            false => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl Access {
+    /// What the deny list may know it by.
+    fn presented(&self) -> Presented<'_> {
+        Presented {
+            token_id: &self.token_id,
+            family: &self.family,
+            user_id: &self.user_id,
+            issued_ms: self.issued_ms,
+        }
     }
 }
 
@@ -275,18 +318,25 @@ fn access(claims: Claims, kid: String) -> Result<Access, TokenError> {
     {
         return Err(TokenError::Claims);
     }
-    let family: Arc<str> = claims.fam.into();
+    let (user_id, family, token_id): (Arc<str>, Arc<str>, Arc<str>) =
+        (claims.sub.into(), claims.fam.into(), claims.jti.into());
+    let issued_ms = claims.iat.saturating_mul(1000);
     Ok(Access {
         principal: Principal::User {
-            user_id: claims.sub.into(),
+            user_id: user_id.clone(),
             tenant_id: claims.org,
             role: claims.role,
             platform: claims.platform,
             family: family.clone(),
+            token_id: token_id.clone(),
+            issued_ms,
         },
+        user_id,
         family,
-        token_id: claims.jti.into(),
+        token_id,
+        issued_ms,
         kid: kid.into(),
+        bound_to: claims.bnd.map(Into::into),
         from_ms: claims.nbf.saturating_mul(1000),
         until_ms: claims.exp.saturating_mul(1000),
     })

@@ -127,7 +127,7 @@ impl User {
     }
 
     /// What makes this user exist; it fails as a whole where the address is taken in the tenant.
-    pub fn creation(&self) -> Result<Completion, StoreError> {
+    pub(super) fn creation(&self) -> Result<Completion, StoreError> {
         let email = email_key(&self.tenant_id, &self.email);
         let id = self.id.as_bytes();
         Ok(Completion {

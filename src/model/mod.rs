@@ -2,5 +2,6 @@
 
 pub mod execution;
 pub mod limits;
+pub mod network;
 pub mod problem;
 pub mod time;

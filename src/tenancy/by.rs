@@ -29,10 +29,24 @@ impl By {
     pub fn told(&self, tenant_id: &TenantId, event: Event) -> Vec<Told> {
         let mut told = Vec::with_capacity(2);
         if self.principal.tenant_id() != Some(tenant_id) {
-            let target = format!("tenant:{tenant_id} {}", event.target).trim_end().to_owned();
+            let tenant = format!("tenant:{tenant_id}");
+            let target = match &*event.target {
+                "" => tenant,
+                target if target == tenant => tenant,
+                target => format!("{tenant} {target}"),
+            };
             told.push(Event { target, ..event.clone() }.in_chain(PLATFORM));
         }
         told.push(event.in_chain(tenant_id.as_str()));
         told
+    }
+
+    /// What tells that this one did `action` to the log `chain`.
+    pub fn told_of_chain(&self, chain: &str, action: &str) -> Vec<Told> {
+        let event = self.did(action, format!("audit:{chain}"));
+        match TenantId::parse(chain) {
+            Some(tenant_id) => self.told(&tenant_id, event),
+            None => vec![event.in_chain(chain)],
+        }
     }
 }

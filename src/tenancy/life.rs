@@ -44,16 +44,10 @@ impl Tenancy {
         Ok(tenants)
     }
 
-    /// Goes on with a deletion to its end: what others keep of the tenant goes by `forget`, which may be
-    /// called again after a crash, then its files, then its record. Fails with [`StoreError::InUse`]
-    /// while calls that began before are still under way: to be tried again then.
-    pub fn finish_deletion(
-        &self,
-        tenant: &Tenant,
-        forget: impl FnOnce(&Tenant) -> Result<(), StoreError>,
-        now_ms: TimeMs,
-    ) -> Result<(), TenancyError> {
-        forget(tenant)?;
+    /// Goes on with a deletion to its end: the files go, then the record. What others keep of the tenant
+    /// must be gone before, for nothing leads to it afterwards. Fails with [`StoreError::InUse`] while
+    /// calls that began before are still under way: to be tried again then.
+    pub fn finish_deletion(&self, tenant: &Tenant, now_ms: TimeMs) -> Result<(), TenancyError> {
         self.engine().delete(tenant.id.as_str())?;
         let id = tenant.id.as_str().as_bytes();
         let event = By::operator().did("tenant.delete", format!("tenant:{}", tenant.id));
@@ -63,10 +57,11 @@ impl Tenancy {
             writes: vec![delete(TENANTS, id), delete(SLUGS, tenant.slug.as_str().as_bytes())],
             told: vec![event.before(before).ended(Outcome::Done).in_chain(PLATFORM)],
         };
-        match done.commit(self.log(), now_ms)? {
-            true => Ok(()),
-            false => Err(TenancyError::Conflict { slug: tenant.slug.clone() }),
+        // Somebody else may have come to the end first.
+        if done.commit(self.log(), now_ms)? || self.platform().get(TENANTS, id)?.is_none() {
+            return Ok(());
         }
+        Err(TenancyError::Conflict { slug: tenant.slug.clone() })
     }
 
     /// Makes the tenant called `slug` into one in `state`, which it must be able to get into.
@@ -111,7 +106,10 @@ impl Tenancy {
         let outcome = change.commit(self.log(), now_ms);
         match outcome {
             Ok(true) => {}
-            Ok(false) => return Err(TenancyError::Conflict { slug: slug.clone() }),
+            Ok(false) => {
+                self.admit_record(&tenant);
+                return Err(TenancyError::Conflict { slug: slug.clone() });
+            }
             Err(error) => {
                 if !matches!(error, StoreError::OutcomeUnknown { .. }) {
                     self.admit_record(&tenant);

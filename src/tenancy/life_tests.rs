@@ -51,7 +51,7 @@ fn a_suspended_tenant_is_entered_by_nobody_until_it_is_resumed() {
 /// The whole of a deletion, as its caller does it.
 fn delete_tenant(tenancy: &Tenancy) -> Result<(), TenancyError> {
     let tenant = tenancy.begin_deletion(&slug(), &By::operator(), 1)?;
-    tenancy.finish_deletion(&tenant, |_| Ok(()), 2)
+    tenancy.finish_deletion(&tenant, 2)
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn killed_at_any_call_a_deletion_is_not_begun_or_is_finished_later() {
             let begun = tenancy.deletions().unwrap();
             for tenant in &begun {
                 assert!(!enters(&tenancy), "{death:?}");
-                tenancy.finish_deletion(tenant, |_| Ok(()), 3).unwrap();
+                tenancy.finish_deletion(tenant, 3).unwrap();
             }
             let left = tenancy.list().unwrap();
             assert_eq!(engine.keyspaces().len(), left.len(), "{death:?}");

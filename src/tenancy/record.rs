@@ -52,6 +52,11 @@ pub fn absent(table: &str, key: &[u8]) -> Expect {
     Expect { table: table.into(), key: key.into(), value: None }
 }
 
+/// `key` of `table` must be `value`.
+pub fn present(table: &str, key: &[u8], value: Vec<u8>) -> Expect {
+    Expect { table: table.into(), key: key.into(), value: Some(value) }
+}
+
 /// Writes like [`Tables::write`], and where the store cannot tell whether the commit took place,
 /// looks whether `writes[0]` is there. So the first write must set a value that nobody else
 /// writes, such as a record with a fresh random id.
@@ -62,10 +67,9 @@ pub fn write_surely(
 ) -> Result<bool, StoreError> {
     match (tables.write(expect, writes), writes.first()) {
         (Err(unknown @ StoreError::OutcomeUnknown { .. }), Some(first)) => {
-            if tables.get(&first.table, &first.key)? == first.value {
-                Ok(true)
-            } else {
-                Err(unknown)
+            match tables.get(&first.table, &first.key) {
+                Ok(found) if found == first.value => Ok(true),
+                _ => Err(unknown),
             }
         }
         (outcome, _) => outcome,
@@ -87,6 +91,19 @@ pub fn all(tables: &dyn Tables, table: &str, prefix: &[u8]) -> Result<Vec<Entry>
         if !full {
             return Ok(entries);
         }
+    }
+}
+
+/// Deletes every entry of `table`, page by page.
+pub fn clear(tables: &dyn Tables, table: &str) -> Result<(), StoreError> {
+    const PAGE: usize = 1000; // bounds one transaction
+    loop {
+        let entries = tables.list(table, b"", None, PAGE)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let writes: Vec<_> = entries.iter().map(|(key, _)| delete(table, key)).collect();
+        tables.write(&[], &writes)?;
     }
 }
 

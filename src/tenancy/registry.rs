@@ -18,7 +18,7 @@ use crate::audit::{AuditLog, Told};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use storage::engine::{Engine, Expect, KeyspaceSettings, TableWrite, Tables};
+use storage::engine::{Engine, Expect, Keyspace, KeyspaceSettings, TableWrite, Tables};
 use storage::error::{Corrupt, StoreError};
 use storage::row::TimeMs;
 
@@ -189,7 +189,9 @@ impl Tenancy {
         let complete = |active: &Tenant| {
             let event = by.did("tenant.create", format!("tenant:{}", active.id));
             let event = event.after(json!({ "slug": active.slug, "time_zone": active.time_zone }));
-            Ok(complete(active)?.telling(by.told(&active.id, event)))
+            let mut completion = complete(active)?;
+            completion.told.splice(0..0, by.told(&active.id, event)); // it is first
+            Ok(completion)
         };
         let made = self.make(&tenant, KeyspaceSettings { grain_minutes }, complete);
         match &made {
@@ -300,6 +302,11 @@ impl Tenancy {
         TenantScope::grant(tenant, principal, opened).ok().flatten()
     }
 
+    /// The keyspace of a tenant, whether or not anybody may enter: for whoever looks after the files.
+    pub fn keyspace_of(&self, tenant: &Tenant) -> Result<Arc<dyn Keyspace>, StoreError> {
+        self.engine.open(tenant.id.as_str())
+    }
+
     fn admit(
         &self,
         tenant: Arc<Tenant>,
@@ -316,6 +323,11 @@ impl Tenancy {
     /// What is known of the tenant with this id, if it can be entered. Reads no store.
     pub fn with_id(&self, id: &TenantId) -> Option<Arc<Tenant>> {
         self.directory.by_id(id)
+    }
+
+    /// Whether the tenant with this id is suspended. Reads no store.
+    pub fn is_suspended(&self, id: &TenantId) -> bool {
+        self.directory.is_suspended(id)
     }
 
     /// The log of who did what.

@@ -116,8 +116,15 @@ fn check_death(death: Death) {
 }
 
 fn user(tenant: &Tenant, platform: bool) -> Principal {
-    let (user_id, family) = ("someone".into(), "session".into());
-    Principal::User { user_id, tenant_id: tenant.id.clone(), role: Role::Owner, platform, family }
+    Principal::User {
+        user_id: "someone".into(),
+        tenant_id: tenant.id.clone(),
+        role: Role::Owner,
+        platform,
+        family: "session".into(),
+        token_id: "token".into(),
+        issued_ms: 0,
+    }
 }
 
 #[test]

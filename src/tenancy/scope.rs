@@ -10,6 +10,7 @@ use super::tenant::Tenant;
 use std::sync::Arc;
 use storage::ask::Predicate;
 use storage::engine::Keyspace;
+use storage::row::TimeMs;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub enum Principal {
         platform: bool,
         /// The session, as its family of refresh tokens.
         family: Arc<str>,
+        /// The access token it came in with.
+        token_id: Arc<str>,
+        /// When that was made, Unix milliseconds.
+        issued_ms: TimeMs,
     },
     /// A program with an API key.
     ApiKey {
@@ -180,8 +185,15 @@ mod tests {
     use super::*;
 
     fn user(role: Role, platform: bool) -> Principal {
-        let tenant_id = TenantId::random();
-        Principal::User { user_id: "u".into(), tenant_id, role, platform, family: "f".into() }
+        Principal::User {
+            user_id: "u".into(),
+            tenant_id: TenantId::random(),
+            role,
+            platform,
+            family: "f".into(),
+            token_id: "t".into(),
+            issued_ms: 0,
+        }
     }
 
     #[test]

@@ -42,6 +42,9 @@ fn a_tenant_is_suspended_resumed_and_deleted() {
     assert_eq!(emx.json(&["tenant", "suspend", "acme"])["state"], "suspended");
     assert_eq!(state().as_deref(), Some("suspended"));
     emx.fails(&["query", "--tenant", "acme", "--metric", "count"], 1, "tenant_suspended");
+    assert!(emx.ok(&["check"]).contains("acme: sound"));
+    emx.ok(&["doctor"]);
+    assert!(emx.ok(&["audit", "list", "--tenant", "acme"]).contains("tenant.suspend"));
     emx.json(&["tenant", "resume", "acme"]);
     emx.json(&["query", "--tenant", "acme", "--metric", "count"]);
 

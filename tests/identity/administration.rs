@@ -87,7 +87,7 @@ fn who_administers_the_platform_is_the_business_of_those_who_do() {
     let password = Password::choose(PASSWORD, &email, "acme").unwrap().hash().unwrap();
     let platform = Owner { email, password, platform: true };
     let platform = User::owner(tenant.clone(), platform, NOW_MS);
-    let creation = platform.creation().unwrap();
+    let creation = platform.creation_by(&By::operator()).unwrap();
     assert!(world.platform.write(&creation.expect, &creation.writes).unwrap());
     let platform = Account::from(platform);
     let signed_in = world.sign_in(NOW_MS);
@@ -162,7 +162,7 @@ fn another_role_counts_at_once_and_another_name_ends_nothing() {
     change(&world, &operator, &member, &role(Role::Viewer)).unwrap();
     let ended = world.identity.verify(&session.access_token, NOW_MS);
     assert_eq!(ended, Err(TokenError::Revoked));
-    assert!(world.identity.refresh(&session.refresh_token, &NOWHERE, NOW_MS).is_err());
+    assert!(world.refresh(&session.refresh_token, NOW_MS).is_err());
     let stale = world.identity.change_account(
         &world.acme.id,
         &member.id,
@@ -238,8 +238,15 @@ fn the_audit_log_tells_every_act_and_no_secret() {
     let entries = world.tenancy.log().page(tenant.as_str(), None, 9).unwrap();
     let told: Vec<&str> = entries.iter().rev().map(|entry| &*entry.event.action).collect();
     let expected = [
-        "user.invite", "user.accept", "user.reset", "user.change", "user.disable", "otp.reset",
-        "team.create", "team.remove", "user.remove",
+        "user.invite",
+        "user.accept",
+        "user.reset",
+        "user.change",
+        "user.disable",
+        "otp.reset",
+        "team.create",
+        "team.remove",
+        "user.remove",
     ];
     assert_eq!(told, expected);
     assert_eq!(entries[7].event.actor, format!("user:{user}"));

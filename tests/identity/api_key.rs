@@ -1,6 +1,6 @@
 //! API keys over the real store.
 
-use crate::world::{NOW_MS, World, by};
+use crate::world::{NOBODY, NOW_MS, World, by};
 use emx::identity::api_key::{ApiKeyError, NewApiKey};
 use emx::tenancy::by::By;
 use emx::tenancy::permission::{Permission, Role};
@@ -27,7 +27,7 @@ fn a_key_enters_its_tenant_alone_and_lies_nowhere() {
     assert!(world.tenancy.enter(&principal, "acme").is_ok());
     let there = world.tenancy.enter(&principal, "other").unwrap_err();
     assert_eq!(there.code(), "tenant_not_found");
-    assert!(world.identity.authenticate_token(&made.text, NOW_MS).is_err());
+    assert!(world.identity.authenticate_token(&made.text, NOBODY, NOW_MS).is_err());
     let (id, secret) = (id.to_owned(), secret.to_owned());
 
     let world = world.restarted();
@@ -49,7 +49,7 @@ fn a_key_enters_its_tenant_alone_and_lies_nowhere() {
 fn a_user_gives_away_no_more_than_its_role() {
     let world = World::new();
     let signed_in = world.sign_in(NOW_MS);
-    let owner = world.identity.authenticate_token(&signed_in.access_token, NOW_MS).unwrap();
+    let owner = world.identity.authenticate_token(&signed_in.access_token, NOBODY, NOW_MS).unwrap();
     let owner = by(&owner);
     let keys = world.identity.api_keys();
     keys.create(&world.acme.id, new(Role::Owner, None), &owner, NOW_MS).unwrap();

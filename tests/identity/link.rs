@@ -83,7 +83,7 @@ fn a_way_back_changes_nothing_until_it_is_taken_and_then_ends_every_session() {
     for session in sessions.iter().chain([&before]) {
         let ended = world.identity.verify(&session.access_token, NOW_MS);
         assert_eq!(ended, Err(TokenError::Revoked));
-        assert!(world.identity.refresh(&session.refresh_token, &NOWHERE, NOW_MS).is_err());
+        assert!(world.refresh(&session.refresh_token, NOW_MS).is_err());
     }
     assert!(world.try_sign_in(EMAIL, PASSWORD, None, NOW_MS).is_err());
     world.try_sign_in(EMAIL, CHOSEN, None, NOW_MS).unwrap();
@@ -139,13 +139,14 @@ fn it_is_for_one_tenant_and_one_purpose() {
 
     // It opens nothing else, and nothing else is one.
     let signed_in = world.sign_in(NOW_MS);
-    assert!(world.identity.refresh(&link.token, &NOWHERE, NOW_MS).is_err());
+    assert!(world.refresh(&link.token, NOW_MS).is_err());
     assert!(world.identity.verify(&link.token, NOW_MS).is_err());
     assert!(world.identity.authenticate_key(&link.token, NOW_MS).is_err());
     invalid(&world, &signed_in.refresh_token, NOW_MS);
     invalid(&world, &signed_in.access_token, NOW_MS);
     invalid(&world, &signed_in.refresh_token.replace("emr_", "eml_"), NOW_MS);
-    let named = world.identity.accept(&world.tenancy, &link.token, CHOSEN, Some("acme"), &NOWHERE, NOW_MS);
+    let named =
+        world.identity.accept(&world.tenancy, &link.token, CHOSEN, Some("acme"), &NOWHERE, NOW_MS);
     named.unwrap();
 }
 
@@ -226,7 +227,8 @@ fn of_many_at_once_one_takes_it() {
             let (world, token, together) = (&world, &token, &together);
             scope.spawn(move || {
                 together.wait();
-                let outcome = world.identity.accept(&world.tenancy, token, chosen, None, &NOWHERE, NOW_MS);
+                let outcome =
+                    world.identity.accept(&world.tenancy, token, chosen, None, &NOWHERE, NOW_MS);
                 outcome.is_ok().then_some(chosen)
             })
         });

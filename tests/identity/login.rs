@@ -1,16 +1,15 @@
 //! Signing in, and what an administrator does to users.
 
-use crate::world::{EMAIL, NOW_MS, NOWHERE, PASSWORD, World, by, credentials};
-use emx::audit::Source;
+use crate::world::{EMAIL, NOBODY, NOW_MS, PASSWORD, World, by, client, credentials};
 use emx::identity::account::AccountError;
 use emx::identity::email::Email;
 use emx::identity::login::{ChangePasswordError, Credentials, LoginError};
 use emx::identity::password::Password;
+use emx::identity::throttle::Refused;
 use emx::identity::token::TokenError;
 use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
 use emx::tenancy::scope::Principal;
-use std::net::IpAddr;
 
 fn attempt(world: &World, tenant: &str, email: &str, password: &str) -> Result<(), LoginError> {
     let credentials = credentials(tenant, email, password);
@@ -67,7 +66,10 @@ fn after_ten_failures_nothing_is_hashed_and_a_tenant_that_is_not_there_is_no_dif
         }
         let before = world.identity.password_hashes();
         let error = attempt(&world, tenant, EMAIL, PASSWORD).unwrap_err();
-        assert!(matches!(error, LoginError::TooManyAttempts { retry_after_s: 300 }), "{error}");
+        assert!(
+            matches!(error, LoginError::TooManyAttempts(Refused { limit: 10, retry_after_s: 300 })),
+            "{error}"
+        );
         assert_eq!(error.code(), "too_many_attempts");
         assert_eq!(world.identity.password_hashes(), before);
     }
@@ -90,29 +92,26 @@ fn parallel_attempts_are_no_more_than_others() {
 #[test]
 fn an_address_has_fifty_failures_whatever_it_tries() {
     let world = World::new();
-    let address: Option<IpAddr> = Some("2001:db8::1".parse().unwrap());
-    let near: Option<IpAddr> = Some("2001:db8::2:1".parse().unwrap());
+    let (here, near) = (client("2001:db8::1", "curl"), client("2001:db8::2:1", "curl"));
     for n in 0..50 {
         let email = format!("{n}@example.org");
-        let source = Source { address, request_id: None };
-        let guess = Credentials { source: &source, ..credentials("acme", &email, PASSWORD) };
+        let guess = Credentials { client: here, ..credentials("acme", &email, PASSWORD) };
         world.identity.login(&world.tenancy, &guess, NOW_MS).unwrap_err();
     }
-    let guess = |address| {
-        let source = Source { address, request_id: None };
-        let right = Credentials { source: &source, ..credentials("acme", EMAIL, PASSWORD) };
+    let guess = |client| {
+        let right = Credentials { client, ..credentials("acme", EMAIL, PASSWORD) };
         world.identity.login(&world.tenancy, &right, NOW_MS).map(|_| ())
     };
     assert_eq!(guess(near).unwrap_err().code(), "too_many_attempts");
-    guess(None).unwrap();
-    guess(Some("192.0.2.1".parse().unwrap())).unwrap();
+    guess(NOBODY).unwrap();
+    guess(client("192.0.2.1", "curl")).unwrap();
 }
 
 #[test]
 fn a_new_password_is_the_only_one_and_ends_the_other_sessions() {
     let world = World::new();
     let (mine, elsewhere) = (world.sign_in(NOW_MS), world.sign_in(NOW_MS));
-    let me = world.identity.authenticate_token(&mine.access_token, NOW_MS).unwrap();
+    let me = world.identity.authenticate_token(&mine.access_token, NOBODY, NOW_MS).unwrap();
     let change = |principal: &Principal, present: &str, chosen: &str| {
         world.identity.change_password(&world.tenancy, &by(principal), present, chosen, NOW_MS)
     };
@@ -134,8 +133,8 @@ fn a_new_password_is_the_only_one_and_ends_the_other_sessions() {
     world.identity.verify(&mine.access_token, NOW_MS).unwrap();
     let ended = world.identity.verify(&elsewhere.access_token, NOW_MS);
     assert_eq!(ended, Err(TokenError::Revoked));
-    assert!(world.identity.refresh(&elsewhere.refresh_token, &NOWHERE, NOW_MS).is_err());
-    world.identity.refresh(&mine.refresh_token, &NOWHERE, NOW_MS).unwrap();
+    assert!(world.refresh(&elsewhere.refresh_token, NOW_MS).is_err());
+    world.refresh(&mine.refresh_token, NOW_MS).unwrap();
 }
 
 #[test]
@@ -168,7 +167,7 @@ fn whoever_is_kept_out_is_out_at_once_and_can_come_back() {
     let chosen = Password::choose("another fine day", &again.user.email, "acme").unwrap();
     world.identity.set_password(tenant, &again.user.id, &chosen, &By::operator(), NOW_MS).unwrap();
     assert!(world.identity.verify(&again.access_token, NOW_MS).is_err());
-    assert!(world.identity.refresh(&again.refresh_token, &NOWHERE, NOW_MS).is_err());
+    assert!(world.refresh(&again.refresh_token, NOW_MS).is_err());
     let ingest = world.identity.create_user(
         tenant,
         &email,

@@ -5,8 +5,10 @@ mod administration;
 mod api_key;
 #[path = "../support/authenticator.rs"]
 mod authenticator;
+mod hostile;
 mod link;
 mod login;
+mod rotation;
 mod second_factor;
 mod session;
 mod team;

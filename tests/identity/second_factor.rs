@@ -1,7 +1,7 @@
 //! The second factor: set up, asked for, used once, lost, and demanded.
 
 use crate::authenticator::Authenticator;
-use crate::world::{EMAIL, NOW_MS, NOWHERE, PASSWORD, World, credentials};
+use crate::world::{EMAIL, NOW_MS, PASSWORD, World, credentials};
 use emx::identity::SignedIn;
 use emx::identity::enrolment::{FRESH_MS, OtpError, Proof};
 use emx::identity::login::{Credentials, LoginError};
@@ -112,7 +112,7 @@ fn a_recovery_code_is_used_once_and_lies_nowhere() {
         |world: &World, otp: &str| world.try_sign_in(EMAIL, PASSWORD, Some(otp), at_step(2));
     let signed_in = sign_in(&world, &typed).unwrap();
     let me = world.who(&signed_in, at_step(2));
-    assert_eq!(world.identity.otp_state(&me).unwrap().recovery_left, 9);
+    assert_eq!(world.identity.otp_state(&me.principal).unwrap().recovery_left, 9);
     let world = world.restarted();
     refused(sign_in(&world, &codes[3]), "invalid_otp");
     sign_in(&world, &codes[4]).unwrap();
@@ -168,16 +168,12 @@ fn setting_up_needs_a_fresh_session_or_the_password_and_a_code_in_time() {
     world.sign_in(until_ms - 1);
     confirm(&app.code(until_ms - 1), until_ms - 1).unwrap();
     refused(world.try_sign_in(EMAIL, PASSWORD, None, until_ms), "otp_required");
-    assert!(world.identity.refresh(&mine.refresh_token, &NOWHERE, until_ms).is_ok());
-    assert!(world.identity.refresh(&elsewhere.refresh_token, &NOWHERE, until_ms).is_err());
+    assert!(world.refresh(&mine.refresh_token, until_ms).is_ok());
+    assert!(world.refresh(&elsewhere.refresh_token, until_ms).is_err());
     assert!(!world.is_on_disk(&begun.secret));
 
-    let nobody = world.identity.begin_otp(
-        &world.tenancy,
-        &By::operator(),
-        &Proof::default(),
-        NOW_MS,
-    );
+    let nobody =
+        world.identity.begin_otp(&world.tenancy, &By::operator(), &Proof::default(), NOW_MS);
     assert!(matches!(nobody, Err(OtpError::NoUser)));
 }
 
@@ -255,7 +251,7 @@ fn where_it_is_demanded_nobody_is_in_without_it() {
     world.identity.verify(&foreign_session.access_token, at_step(1)).unwrap();
     let ended = world.identity.verify(&theirs.access_token, at_step(1));
     assert_eq!(ended, Err(TokenError::Revoked));
-    assert!(world.identity.refresh(&theirs.refresh_token, at_step(1)).is_err());
+    assert!(world.refresh(&theirs.refresh_token, at_step(1)).is_err());
     let sign_in =
         |password, otp| world.try_sign_in("member@example.org", password, otp, at_step(1));
     refused(sign_in(PASSWORD, None), "otp_enrolment_required");

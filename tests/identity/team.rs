@@ -8,7 +8,6 @@ use emx::identity::team::{Team, TeamChange, TeamError};
 use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
 
-
 fn create(world: &World, name: &str) -> Team {
     let names = ["plat".to_owned(), "platform".to_owned()];
     world.identity.create_team(&world.acme.id, name, &names, &By::operator(), NOW_MS).unwrap()
@@ -16,7 +15,8 @@ fn create(world: &World, name: &str) -> Team {
 
 fn set_member(world: &World, team: &Team, user: &str, is_member: bool) -> Result<(), TeamError> {
     let identity = &world.identity;
-    let set = identity.set_member(&world.acme.id, &team.id, user, is_member, &By::operator(), NOW_MS);
+    let set =
+        identity.set_member(&world.acme.id, &team.id, user, is_member, &By::operator(), NOW_MS);
     set.map(|_| ())
 }
 
@@ -55,7 +55,14 @@ fn a_name_is_taken_once_in_a_tenant_and_can_be_changed() {
     create(&world, "Platform");
     let foreign = identity.team(&world.other.id, &team.id);
     assert!(matches!(foreign, Err(TeamError::NotFound { .. })));
-    let stale = identity.change_team(acme, &team.id, &TeamChange::default(), &By::operator(), |_| false, NOW_MS);
+    let stale = identity.change_team(
+        acme,
+        &team.id,
+        &TeamChange::default(),
+        &By::operator(),
+        |_| false,
+        NOW_MS,
+    );
     assert!(matches!(stale, Err(TeamError::Stale)));
 }
 
@@ -98,7 +105,10 @@ fn members_come_and_go_with_their_team_and_themselves() {
 fn users_are_put_only_into_teams_that_are_there() {
     let world = World::new();
     let team = create(&world, "Platform");
-    let foreign = world.identity.create_team(&world.other.id, "Theirs", &[], &By::operator(), NOW_MS).unwrap();
+    let foreign = world
+        .identity
+        .create_team(&world.other.id, "Theirs", &[], &By::operator(), NOW_MS)
+        .unwrap();
     let new = |teams: &[&str]| NewUser {
         teams: teams.iter().map(ToString::to_string).collect(),
         ..NewUser::plain(Email::parse("new@example.org").unwrap(), Role::Member)

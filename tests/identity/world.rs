@@ -1,15 +1,18 @@
 //! An installation with two tenants and a user in each, on disk, and a hand that can forge.
+#![allow(dead_code, reason = "every test that includes it uses another part")]
 
 use aws_lc_rs::rsa::KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use emx::audit::Source;
 use emx::identity::account::Account;
+use emx::identity::client::Client;
 use emx::identity::email::Email;
 use emx::identity::login::{Credentials, LoginError};
 use emx::identity::password::Password;
 use emx::identity::secret::MasterKey;
-use emx::identity::{Identity, SignedIn};
+use emx::identity::settings::IdentitySettings;
+use emx::identity::{Identity, RefreshError, SignedIn};
 use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
 use emx::tenancy::registry::{Completion, NewTenant, Tenancy};
@@ -17,7 +20,7 @@ use emx::tenancy::scope::Principal;
 use emx::tenancy::slug::Slug;
 use emx::tenancy::tenant::Tenant;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Engine, Tables};
@@ -38,13 +41,30 @@ pub(crate) struct World {
     pub(crate) identity: Identity,
     pub(crate) acme: Arc<Tenant>,
     pub(crate) other: Arc<Tenant>,
+    settings: IdentitySettings,
+}
+
+/// Who calls unless a test says otherwise.
+pub(crate) const NOBODY: Client<'static> = Client { address: None, agent: None, request_id: None };
+
+/// Where an act comes from unless a test says otherwise.
+pub(crate) const NOWHERE: Source = Source { address: None, request_id: None };
+
+/// The client `agent` at `address`.
+pub(crate) fn client<'a>(address: &str, agent: &'a str) -> Client<'a> {
+    Client { address: Some(address.parse().unwrap()), agent: Some(agent), request_id: None }
 }
 
 impl World {
     /// Tenants `acme` and `other`, in each an owner with the same address and password.
     pub(crate) fn new() -> Self {
+        Self::with(IdentitySettings::default())
+    }
+
+    /// The same under these settings.
+    pub(crate) fn with(settings: IdentitySettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (platform, tenancy, identity) = open(dir.path());
+        let (platform, tenancy, identity) = open(dir.path(), &settings, NOW_MS);
         for name in ["acme", "other"] {
             let new = NewTenant { slug: Slug::parse(name).unwrap(), time_zone: "UTC".into() };
             let tenant = tenancy
@@ -57,19 +77,73 @@ impl World {
                 .unwrap();
         }
         let [acme, other] = ["acme", "other"].map(|name| tenancy.named(name).unwrap());
-        Self { dir, platform, tenancy, identity, acme, other }
+        Self { dir, platform, tenancy, identity, acme, other, settings }
     }
 
     /// The same after the process ended and another began.
     pub(crate) fn restarted(self) -> Self {
-        let Self { dir, platform, tenancy, identity, acme, other } = self;
+        self.restarted_at(NOW_MS)
+    }
+
+    /// The same at another time.
+    pub(crate) fn restarted_at(self, now_ms: TimeMs) -> Self {
+        self.reopened(None, None, now_ms, || {})
+    }
+
+    /// The same under other settings.
+    pub(crate) fn under(self, settings: IdentitySettings) -> Self {
+        self.reopened(None, Some(settings), NOW_MS, || {})
+    }
+
+    /// The same; between the two processes `act` has the data to itself.
+    pub(crate) fn between(self, act: impl FnOnce()) -> Self {
+        self.reopened(None, None, NOW_MS, act)
+    }
+
+    /// The installation in `data_dir`, which lies in `dir` and was made of this one.
+    pub(crate) fn moved_to(self, dir: TempDir, data_dir: &Path) -> Self {
+        self.reopened(Some((dir, data_dir)), None, NOW_MS, || {})
+    }
+
+    /// The data directory that nobody has open any more, and what it lies in.
+    pub(crate) fn closed(self) -> (TempDir, PathBuf) {
+        let Self { dir, platform, tenancy, identity, .. } = self;
         drop((platform, tenancy, identity));
-        let (platform, tenancy, identity) = open(dir.path());
-        Self { dir, platform, tenancy, identity, acme, other }
+        let data_dir = dir.path().to_owned();
+        (dir, data_dir)
+    }
+
+    fn reopened(
+        self,
+        moved_to: Option<(TempDir, &Path)>,
+        settings: Option<IdentitySettings>,
+        now_ms: TimeMs,
+        act: impl FnOnce(),
+    ) -> Self {
+        let Self { dir, platform, tenancy, identity, acme, other, settings: before } = self;
+        drop((platform, tenancy, identity));
+        act();
+        let settings = settings.unwrap_or(before);
+        let here = dir.path().to_owned();
+        let (dir, data_dir) = match moved_to {
+            Some((dir, data_dir)) => (dir, data_dir.to_owned()),
+            None => (dir, here),
+        };
+        let (platform, tenancy, identity) = open(&data_dir, &settings, now_ms);
+        Self { dir, platform, tenancy, identity, acme, other, settings }
     }
 
     pub(crate) fn sign_in(&self, now_ms: TimeMs) -> SignedIn {
-        self.identity.login(&self.tenancy, &credentials("acme", EMAIL, PASSWORD), now_ms).unwrap()
+        self.sign_in_as(NOBODY, now_ms)
+    }
+
+    pub(crate) fn sign_in_as(&self, client: Client<'_>, now_ms: TimeMs) -> SignedIn {
+        let credentials = Credentials { client, ..credentials("acme", EMAIL, PASSWORD) };
+        self.identity.login(&self.tenancy, &credentials, now_ms).unwrap()
+    }
+
+    pub(crate) fn refresh(&self, text: &str, now_ms: TimeMs) -> Result<SignedIn, RefreshError> {
+        self.identity.refresh(&self.tenancy, text, NOBODY, now_ms)
     }
 
     /// A user of `acme` with the usual password.
@@ -94,7 +168,8 @@ impl World {
 
     /// Whoever signed in.
     pub(crate) fn who(&self, signed_in: &SignedIn, now_ms: TimeMs) -> By {
-        let principal = self.identity.authenticate_token(&signed_in.access_token, now_ms).unwrap();
+        let token = &signed_in.access_token;
+        let principal = self.identity.authenticate_token(token, NOBODY, now_ms).unwrap();
         By { principal, source: NOWHERE }
     }
 
@@ -117,28 +192,30 @@ impl World {
 
 /// Somebody who acts, from nowhere.
 pub(crate) fn by(principal: &Principal) -> By {
-    By { principal: principal.clone(), source: NOWHERE }
+    By { principal: principal.clone(), source: Source::default() }
 }
-
-/// Where nobody says from where a call comes.
-pub(crate) const NOWHERE: Source = Source { address: None, request_id: None };
 
 pub(crate) fn credentials<'a>(
     tenant: &'a str,
     email: &'a str,
     password: &'a str,
 ) -> Credentials<'a> {
-    Credentials { tenant, email, password, otp: None, source: &NOWHERE }
+    Credentials { tenant, email, password, otp: None, client: NOBODY }
 }
 
-fn open(dir: &Path) -> (Arc<dyn Tables>, Tenancy, Identity) {
+fn open(
+    dir: &Path,
+    identity: &IdentitySettings,
+    now_ms: TimeMs,
+) -> (Arc<dyn Tables>, Tenancy, Identity) {
     let settings = EngineSettings { cache_bytes: 8 << 20, ..EngineSettings::default() };
     let engine: Arc<dyn Engine> =
         Arc::new(EmbeddedEngine::open(OsVolume::shared(dir), settings).unwrap());
     let platform = engine.platform().unwrap();
     let master = MasterKey::load_or_make(dir).unwrap();
     let tenancy = Tenancy::start(engine).unwrap();
-    let identity = Identity::start(Arc::clone(tenancy.log()), master, NOW_MS).unwrap();
+    let log = Arc::clone(tenancy.log());
+    let identity = Identity::start(log, master, identity, now_ms).unwrap();
     (platform, tenancy, identity)
 }
 
@@ -160,6 +237,14 @@ impl Forger {
         let sealed = STANDARD.decode(record["sealed"].as_str().unwrap()).unwrap();
         let private = world.identity.master_key().open(&format!("signing_key/{kid}"), &sealed);
         Self { pair: KeyPair::from_pkcs8(&private.unwrap()).unwrap(), kid, claims }
+    }
+
+    /// The same, with the claims of another token by the same key.
+    pub(crate) fn imitating(self, token: &str) -> Self {
+        let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap());
+        let header: Value = serde_json::from_slice(&parts.next().unwrap()).unwrap();
+        assert_eq!(header["kid"], self.kid);
+        Self { claims: serde_json::from_slice(&parts.next().unwrap()).unwrap(), ..self }
     }
 
     pub(crate) fn header(&self) -> String {

@@ -80,9 +80,13 @@ impl Server {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let (alive, life) = channel();
         std::thread::spawn(move || {
-            // The first line comes after the ready file, the end with the process.
-            if output.read_line(&mut String::new()).is_ok_and(|bytes| bytes > 0) {
-                let _nobody_waits = alive.send(());
+            // This line comes after the ready file, the end with the process.
+            let mut line = String::new();
+            while output.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                if std::mem::take(&mut line).starts_with("serving at") {
+                    let _nobody_waits = alive.send(());
+                    break;
+                }
             }
             let _ended = output.read_to_end(&mut Vec::new());
             let _ended = logging.join();

@@ -7,7 +7,9 @@ use crate::app::problem::Failure;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable, instant};
 use crate::audit::{self, Anchor, Entry, Filter, Finding, PAGE_MAX, PLATFORM, Verdict};
-use crate::tenancy::registry::Tenancy;
+use crate::tenancy::by::By;
+use crate::tenancy::id::TenantId;
+use crate::tenancy::registry::{Tenancy, TenancyError};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -15,11 +17,12 @@ use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
+use storage::row::TimeMs;
 
 /// What to do with the audit log.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  \
-    emx audit list --tenant demo --text 'api_key refused'\n  \
+    emx audit list --tenant demo --text 'api-keys refused'\n  \
     emx audit anchor --tenant demo >> /somewhere/else/anchors.txt\n  \
     emx audit verify --anchors /somewhere/else/anchors.txt")]
 pub(in crate::app) enum Command {
@@ -36,7 +39,7 @@ pub(in crate::app) enum Command {
 /// Whose log.
 #[derive(Clone, Debug, Args)]
 pub(in crate::app) struct ChainFlags {
-    /// The tenant; of what concerns none, or all, if not given
+    /// The tenant, by its id where it was deleted; the log of what concerns none, or all, if not given
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
 }
@@ -58,6 +61,9 @@ pub(in crate::app) struct ListFlags {
     /// How many entries at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
+    /// Only entries before the one with this number
+    #[arg(long, value_name = "SEQ")]
+    before: Option<u64>,
 }
 
 /// What to verify.
@@ -87,6 +93,7 @@ pub(in crate::app) enum AuditAct {
         actor: Option<String>,
         action: Option<String>,
         text: Option<String>,
+        before: Option<u64>,
         limit: usize,
     },
     /// A page of entries as they are stored.
@@ -99,17 +106,27 @@ pub(in crate::app) enum AuditAct {
 
 impl AuditAct {
     /// Takes the look, and gives what was seen.
-    pub(in crate::app) fn perform(&self, tenancy: &Tenancy) -> Result<Value> {
+    pub(in crate::app) fn perform(
+        &self,
+        tenancy: &Tenancy,
+        by: &By,
+        now_ms: TimeMs,
+    ) -> Result<Value> {
         let log = tenancy.log();
         match self {
-            Self::List { tenant, actor, action, text, limit } => {
+            Self::List { tenant, actor, action, text, before, limit } => {
                 let (actor, action, text) = (actor.clone(), action.clone(), text.clone());
                 let filter = Filter { actor, action, text, ..Filter::default() };
-                let found = log.find(&chain_of(tenancy, tenant)?, &filter, None, *limit)?;
-                Ok(json!({ "items": found.entries.iter().map(as_json).collect::<Vec<_>>() }))
+                let found = log.find(&chain_of(tenancy, tenant)?, &filter, *before, *limit)?;
+                let items: Vec<Value> = found.entries.iter().map(as_json).collect();
+                Ok(json!({ "items": items, "next": found.next }))
             }
             Self::Export { tenant, before } => {
-                let page = log.page_as_stored(&chain_of(tenancy, tenant)?, *before, PAGE_MAX)?;
+                let chain = chain_of(tenancy, tenant)?;
+                if before.is_none() {
+                    log.tell_now_or_later(by.told_of_chain(&chain, "audit.export"), now_ms)?;
+                }
+                let page = log.page_as_stored(&chain, *before, PAGE_MAX)?;
                 let next = page.last().filter(|_| page.len() == PAGE_MAX).map(|(seq, _)| *seq);
                 let lines = page.into_iter().map(|(_, line)| String::from_utf8_lossy(&line).into());
                 Ok(json!({ "lines": lines.collect::<Vec<String>>(), "next": next }))
@@ -120,12 +137,16 @@ impl AuditAct {
             Self::Verify { tenant, anchors } => {
                 let anchors = anchors_of(anchors)?;
                 let chains = match tenant {
-                    Some(_) => vec![chain_of(tenancy, tenant)?],
+                    Some(_) => {
+                        let chain = chain_of(tenancy, tenant)?;
+                        demand_one_of(&anchors, &chain)?;
+                        vec![chain]
+                    }
                     None => all_chains(tenancy, &anchors)?,
                 };
                 let mut items = Vec::new();
                 for chain in chains {
-                    let verdict = audit::verify(&**log.platform(), &chain, &anchors)?;
+                    let verdict = log.verify(&chain, &anchors)?;
                     items.push(verdict_as_json(&chain, &verdict));
                 }
                 Ok(json!({ "items": items }))
@@ -143,9 +164,18 @@ fn all_chains(tenancy: &Tenancy, anchors: &[Anchor]) -> Result<Vec<String>> {
     Ok(chains)
 }
 
+/// The log of a tenant by its name, whatever its state, or by its id: of one that is gone its log stays.
 fn chain_of(tenancy: &Tenancy, tenant: &Option<String>) -> Result<String> {
-    let Some(slug) = tenant else { return Ok(PLATFORM.to_owned()) };
-    Ok(tenant_named(tenancy, slug)?.id.as_str().to_owned())
+    let Some(name) = tenant else { return Ok(PLATFORM.to_owned()) };
+    match tenant_named(tenancy, name) {
+        Ok(known) => Ok(known.id.as_str().to_owned()),
+        Err(TenancyError::NotFound { .. })
+            if TenantId::parse(name).is_some() && tenancy.log().anchor(name)?.seq > 0 =>
+        {
+            Ok(name.clone())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn anchors_of(lines: &[String]) -> Result<Vec<Anchor>> {
@@ -157,6 +187,16 @@ fn anchors_of(lines: &[String]) -> Result<Vec<Anchor>> {
         Ok(line.parse().map_err(|()| unreadable())?)
     };
     lines.iter().map(anchor).collect()
+}
+
+/// Fails where anchors were given and none is of `chain`: they would prove nothing.
+fn demand_one_of(anchors: &[Anchor], chain: &str) -> Result<()> {
+    if anchors.is_empty() || anchors.iter().any(|anchor| &*anchor.chain == chain) {
+        return Ok(());
+    }
+    let detail = format!("none of the anchors is of the log `{chain}`");
+    let help = "an anchor's second word says of which log it is";
+    Err(Failure::usage(detail).help(help).into())
 }
 
 fn as_json(entry: &Entry) -> Value {
@@ -186,17 +226,33 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
 }
 
 fn list(flags: &ListFlags, session: &Session) -> Result<()> {
-    let (tenant, limit) = (flags.chain.tenant.clone(), flags.limit.into());
+    let tenant = flags.chain.tenant.clone();
     let (actor, action, text_wanted) =
         (flags.actor.clone(), flags.action.clone(), flags.text.clone());
-    let act = AuditAct::List { tenant, actor, action, text: text_wanted, limit };
-    let entries = session.perform(Act::Audit(act))?;
+    // One look ends after so many entries that do not pass: it is gone on with until there are enough.
+    let (mut items, mut next, limit) = (Vec::new(), flags.before, usize::from(flags.limit));
+    loop {
+        let act = AuditAct::List {
+            tenant: tenant.clone(),
+            actor: actor.clone(),
+            action: action.clone(),
+            text: text_wanted.clone(),
+            before: next,
+            limit: limit - items.len(),
+        };
+        let found = session.perform(Act::Audit(act))?;
+        items.extend(found["items"].as_array().into_iter().flatten().cloned());
+        next = found["next"].as_u64();
+        if next.is_none() || items.len() >= limit {
+            break;
+        }
+    }
     if session.json {
-        return output::json(&entries);
+        return output::json(&json!({ "items": items, "next": next }));
     }
     let headings = ["when", "who", "what", "to", "outcome", "times", "from"];
     let mut table = TextTable::new(&headings.map(|heading| (heading, Side::Left)));
-    for entry in entries["items"].as_array().into_iter().flatten() {
+    for entry in &items {
         let count = entry["count"].as_u64().unwrap_or(1).to_string();
         table.push([
             text(entry, "at"),
@@ -208,7 +264,11 @@ fn list(flags: &ListFlags, session: &Session) -> Result<()> {
             text(entry, "address"),
         ]);
     }
-    Ok(output::text(&table.render())?)
+    output::text(&table.render())?;
+    if let Some(next) = next {
+        eprintln!("there are earlier entries: go on with `--before {next}`");
+    }
+    Ok(())
 }
 
 fn export(flags: &ChainFlags, session: &Session) -> Result<()> {
@@ -241,7 +301,13 @@ fn verify(flags: &VerifyFlags, session: &Session) -> Result<()> {
         Some(file) => {
             let lines = fs::read_to_string(file)
                 .with_context(|| format!("cannot read `{}`", file.display()))?;
-            lines.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+            let lines = lines.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned);
+            let lines: Vec<String> = lines.collect();
+            if lines.is_empty() {
+                let detail = format!("there is no anchor in `{}`", file.display());
+                return Err(Failure::usage(detail).into());
+            }
+            lines
         }
     };
     let verdicts = match (&flags.file, &flags.chain) {
@@ -254,8 +320,10 @@ fn verify(flags: &VerifyFlags, session: &Session) -> Result<()> {
 
 fn verify_file(file: &PathBuf, chain: &str, anchors: &[String]) -> Result<Value> {
     let cannot = || format!("cannot read `{}`", file.display());
+    let anchors = anchors_of(anchors)?;
+    demand_one_of(&anchors, chain)?;
     let lines = BufReader::new(File::open(file).with_context(cannot)?).split(b'\n');
-    let verdict = audit::verify_lines(lines, chain, &anchors_of(anchors)?).with_context(cannot)?;
+    let verdict = audit::verify_lines(lines, chain, &anchors).with_context(cannot)?;
     Ok(json!({ "items": [verdict_as_json(chain, &verdict)] }))
 }
 

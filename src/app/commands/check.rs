@@ -4,6 +4,7 @@ use crate::app::output;
 use crate::app::problem::{Failure, sentence};
 use crate::app::session::{Data, Session};
 use crate::app::table::printable;
+use crate::tenancy::tenant::{Tenant, TenantState};
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -40,6 +41,7 @@ struct Finding {
 pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let data = session.open()?;
     let mut tenants = data.tenancy.list()?;
+    tenants.retain(|tenant| tenant.state != TenantState::Deleting); // whose file may be gone
     let mut orphans = Vec::new();
     if let Some(slug) = &flags.tenant {
         tenants.retain(|tenant| slug == tenant.slug.as_str());
@@ -53,7 +55,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let mut report = Report { ok: true, tenants: Vec::new(), orphans };
     for tenant in &tenants {
         bar.set_message(tenant.slug.to_string());
-        let (rows, findings) = look_into(&data, tenant.slug.as_str());
+        let (rows, findings) = look_into(&data, tenant);
         let (tenant, id) = (tenant.slug.to_string(), tenant.id.to_string());
         report.tenants.push(Finding { tenant, id, rows, findings });
         bar.inc(1);
@@ -73,11 +75,11 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         .into())
 }
 
-fn look_into(data: &Data, slug: &str) -> (Option<u64>, Vec<String>) {
+fn look_into(data: &Data, tenant: &Tenant) -> (Option<u64>, Vec<String>) {
     let look = || -> Result<(u64, Vec<String>)> {
-        let scope = data.enter(slug)?;
-        let findings = scope.keyspace().check()?;
-        Ok((scope.keyspace().stats()?.rows, findings))
+        let keyspace = data.tenancy.keyspace_of(tenant)?;
+        let findings = keyspace.check()?;
+        Ok((keyspace.stats()?.rows, findings))
     };
     match look() {
         Ok((rows, findings)) => (Some(rows), findings),

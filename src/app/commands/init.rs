@@ -60,7 +60,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let new = NewTenant { slug, time_zone: flags.time_zone.clone() };
     let tenant = tenancy.create(new, &By::operator(), now_ms, |tenant| {
         let owner = Owner { email: email.clone(), password: hash, platform: true };
-        User::owner(tenant.id.clone(), owner, now_ms).creation()
+        User::owner(tenant.id.clone(), owner, now_ms).creation_by(&By::operator())
     });
     if let (Err(_), Some(file)) = (&tenant, &file) {
         let _may_stay = fs::remove_file(file); // it opens nothing

@@ -3,7 +3,7 @@
 pub(super) use self::audit::AuditAct;
 pub(super) use self::key::KeyAct;
 pub(super) use self::team::TeamAct;
-pub(super) use self::user::UserAct;
+pub(super) use self::user::{UserAct, tenant_named};
 
 use super::session::Session;
 use anyhow::Result;
@@ -34,10 +34,10 @@ pub(super) enum Command {
     Serve(serve::Flags),
     /// Begin: make the data directory, the first tenant and its administrator
     Init(init::Flags),
-    /// Make and list tenants, and say how their people sign in
+    /// Make, list, suspend, resume and delete tenants, and say how their people sign in
     #[command(subcommand)]
     Tenant(tenant::Command),
-    /// Make, invite, list and keep out users
+    /// Make, invite, list and keep out users, and let them in again
     #[command(subcommand)]
     User(user::Command),
     /// Make and list teams, and say who is in them

@@ -22,7 +22,6 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
-use std::sync::Arc;
 use storage::row::TimeMs;
 
 /// What to do with users.
@@ -189,15 +188,16 @@ pub(super) fn user_named(
     tenancy: &Tenancy,
     slug: &str,
     email: &str,
-) -> Result<(Arc<Tenant>, Account)> {
+) -> Result<(Tenant, Account)> {
     let (tenant, email) = (tenant_named(tenancy, slug)?, Email::parse(email)?);
     let user = identity.user_by_email(&tenant.id, &email)?;
     Ok((tenant, user))
 }
 
-/// The tenant called `slug`.
-pub(super) fn tenant_named(tenancy: &Tenancy, slug: &str) -> Result<Arc<Tenant>, TenancyError> {
-    tenancy.named(slug).ok_or_else(|| TenancyError::NotFound { slug: slug.into() })
+/// The tenant called `slug`, also while it is suspended: its people and keys can be looked after.
+pub(in crate::app) fn tenant_named(tenancy: &Tenancy, slug: &str) -> Result<Tenant, TenancyError> {
+    let known = tenancy.list()?.into_iter().find(|tenant| tenant.slug.as_str() == slug);
+    known.ok_or_else(|| TenancyError::NotFound { slug: slug.into() })
 }
 
 /// The role called `word`.

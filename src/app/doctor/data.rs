@@ -5,6 +5,7 @@ use crate::app::problem::sentence;
 use crate::app::session::{Data, Session, is_in_use};
 use crate::app::table::instant;
 use crate::model::limits::AHEAD_MS_MAX;
+use crate::tenancy::tenant::TenantState;
 use std::path::Path;
 use storage::embedded::suspect_path;
 use storage::row::TimeMs;
@@ -54,19 +55,20 @@ pub(super) fn examine(session: &Session, server: Server, findings: &mut Findings
 }
 
 fn tenants(data: &Data, now_ms: TimeMs, dir: &Path, findings: &mut Findings) {
-    let tenants = match data.tenancy.list() {
+    let mut tenants = match data.tenancy.list() {
         Ok(tenants) => tenants,
         Err(error) => return findings.fail("platform", error, RESTORE),
     };
+    tenants.retain(|tenant| tenant.state != TenantState::Deleting); // whose file may be gone
     findings.ok("platform", format!("the platform's tables open; tenants: {}", tenants.len()));
     let mut opened = 0;
     for tenant in &tenants {
         let slug = &tenant.slug;
-        let looked =
-            data.enter(slug.as_str()).and_then(|scope| Ok(scope.keyspace().stats()?.time_range));
-        match looked {
+        let looked = data.tenancy.keyspace_of(tenant).and_then(|keyspace| keyspace.stats());
+        match looked.map(|stats| stats.time_range) {
             Err(error) => {
-                findings.fail("tenant", format!("`{slug}`: {}", sentence(&error)), RESTORE);
+                let told = sentence(&error.into());
+                findings.fail("tenant", format!("`{slug}`: {told}"), RESTORE);
             }
             Ok(Some((_, last_ms))) if last_ms > now_ms + AHEAD_MS_MAX => {
                 let detail = format!("the last execution of `{slug}` is of {}", instant(last_ms));

@@ -132,7 +132,9 @@ impl Remote {
         // Driven here, beside what is waited for: no task outlives the command.
         let connection = async { connection.await.map_err(anyhow::Error::from) };
         let answer = async {
-            let answer = sender.send_request(request).await?;
+            let answer = sender.send_request(request).await.context(
+                "the server went away before it answered, so whether it was done is not known",
+            )?;
             let status = answer.status();
             let mut body = answer.into_body();
             if !status.is_success() {

@@ -6,6 +6,7 @@ use crate::intake::batch::prepare;
 use crate::intake::decode::{Body, DecodeLimits, Encoding, Format, Shape, decode};
 use crate::process::admit::Arrival;
 use crate::sample::demo::{self, Live};
+use crate::tenancy::registry::TenancyError;
 use crate::tenancy::scope::{Principal, TenantScope};
 use anyhow::{Context, Result};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +27,7 @@ const ORIGIN: &str = "demo";
 
 /// Gives the tenant its history, unless it has rows already. Gives how many were stored.
 pub(super) fn begin(server: &Server) -> Result<u64> {
-    let scope = server.tenancy.enter(&Principal::LocalOperator, DEMO_TENANT)?;
+    let Some(scope) = enter(server)? else { return Ok(0) };
     if scope.keyspace().stats()?.rows > 0 {
         return Ok(0);
     }
@@ -79,9 +80,19 @@ fn happen(server: &Server, work: &mut Live) -> Result<()> {
     if work.append_until(now_ms, &mut lines) == 0 {
         return Ok(());
     }
-    let scope = server.tenancy.enter(&Principal::LocalOperator, DEMO_TENANT)?;
-    store(server, &scope, &lines, now_ms)?;
+    if let Some(scope) = enter(server)? {
+        store(server, &scope, &lines, now_ms)?;
+    }
     Ok(())
+}
+
+/// The demo's tenant, unless it is suspended.
+fn enter(server: &Server) -> Result<Option<TenantScope>, TenancyError> {
+    match server.tenancy.enter(&Principal::LocalOperator, DEMO_TENANT) {
+        Ok(scope) => Ok(Some(scope)),
+        Err(TenancyError::Suspended) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn store(server: &Server, scope: &TenantScope, lines: &[u8], now_ms: TimeMs) -> Result<u64> {

@@ -1,5 +1,6 @@
 //! The first start: what must be there before anybody can sign in.
 
+use crate::app::output;
 use crate::app::password;
 use crate::app::session::Session;
 use crate::identity::email::Email;
@@ -22,7 +23,7 @@ pub(super) const DEMO_TENANT: &str = "demo";
 const ADMINISTRATOR: &str = "admin@localhost";
 
 /// What a first start made.
-pub(super) struct Made {
+struct Made {
     tenant: Slug,
     email: Email,
     shown: Shown,
@@ -38,7 +39,7 @@ enum Shown {
 
 impl Made {
     /// What the administrator is told.
-    pub(super) fn told(&self) -> String {
+    fn told(&self) -> String {
         let Self { tenant, email, shown } = self;
         let mut text = format!("made tenant `{tenant}`\n  sign in as: {email}\n");
         text += &match shown {
@@ -62,13 +63,18 @@ pub(super) fn make_directory(dir: &Path) -> Result<()> {
         .with_context(|| format!("cannot make the directory `{}`", dir.display()))
 }
 
-/// Makes the first tenant with its administrator, and the demo's, where they are missing.
-pub(super) fn run(tenancy: &Tenancy, demo: bool, session: &Session) -> Result<Option<Made>> {
+/// Makes the first tenant with its administrator, and the demo's, where they are missing, and says at once
+/// how to sign in: whatever comes next may fail.
+pub(super) fn run(tenancy: &Tenancy, demo: bool, session: &Session) -> Result<()> {
     let name = if demo { DEMO_TENANT } else { DEFAULT_TENANT };
     let tenants = tenancy.list()?;
-    let wanted = if demo { tenancy.named(name).is_none() } else { tenants.is_empty() };
-    if !wanted {
-        return Ok(None);
+    let is_there = if demo {
+        tenants.iter().any(|tenant| tenant.slug.as_str() == name)
+    } else {
+        !tenants.is_empty()
+    };
+    if is_there {
+        return Ok(());
     }
     let (slug, email) = (Slug::parse(name)?, Email::parse(ADMINISTRATOR)?);
     let password = Password::random();
@@ -84,11 +90,14 @@ pub(super) fn run(tenancy: &Tenancy, demo: bool, session: &Session) -> Result<Op
     let platform = tenants.is_empty();
     let made = tenancy.create(new, &By::operator(), now_ms, |tenant| {
         let owner = Owner { email: email.clone(), password: hash, platform };
-        User::owner(tenant.id.clone(), owner, now_ms).creation()
+        User::owner(tenant.id.clone(), owner, now_ms).creation_by(&By::operator())
     });
     if let (Err(_), Shown::File(file)) = (&made, &shown) {
         let _may_stay = fs::remove_file(file); // it opens nothing
     }
     made?;
-    Ok(Some(Made { tenant: slug, email, shown }))
+    if !session.json {
+        output::text(&Made { tenant: slug, email, shown }.told())?;
+    }
+    Ok(())
 }

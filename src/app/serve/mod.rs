@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::Engine;
+use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,20 +63,25 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     let runtime = start_threads("emx-io", io_threads(processors))?;
     // One for each processor: a message to thousands who watch is work for all of them at once.
     let watching = start_threads("emx-live", processors)?;
-    let (server, greeting) = open(plan, session, processors, watching.handle())?;
+    // Before anything is made: a start that cannot serve leaves nothing behind.
+    let listener = runtime
+        .block_on(TcpListener::bind(plan.listen))
+        .with_context(|| format!("cannot listen at `{}`", plan.listen))?;
+    let server = open(plan, session, processors, watching.handle())?;
     if plan.demo {
         if !session.json {
             eprintln!("making up three months of executions");
         }
         demo::begin(&server)?;
     }
-    let outcome = runtime.block_on(serve(plan, session, &server, &greeting));
+    let outcome = runtime.block_on(serve(plan, session, &server, listener));
     let settings = &session.settings().server;
     runtime.block_on(server.tasks.end(settings.stop_time_max.0));
     // After the last request, so that whatever was taken is stored and answered.
     if !server.writers.stop(WRITERS_TIME_MAX) {
         tracing::error!("the writers did not end in time");
     }
+    http::run::store_counted(&server);
     watching.shutdown_timeout(WRITERS_TIME_MAX);
     runtime.shutdown_timeout(WRITERS_TIME_MAX);
     if let Some(file) = &plan.ready_file {
@@ -89,11 +95,6 @@ fn install_cryptography() {
     // A second call in one process is refused; the first goes on.
     let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _already = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-}
-
-/// What is said once the server answers.
-struct Greeting {
-    first: Option<first_start::Made>,
 }
 
 /// So many threads for async tasks.
@@ -118,7 +119,7 @@ fn open(
     session: &Session,
     processors: usize,
     watching: &Handle,
-) -> Result<(Arc<Server>, Greeting)> {
+) -> Result<Arc<Server>> {
     let (settings, clock) = (session.settings(), session.clock.clone());
     first_start::make_directory(session.data_dir())?;
     let data = session.open_or_make()?;
@@ -126,7 +127,7 @@ fn open(
     let acts = session.acts(data)?;
     let (tenancy, identity) = (Arc::clone(&acts.tenancy), Arc::clone(&acts.identity));
     identity.finish_deletions(&tenancy, now_ms);
-    let first = first_start::run(&tenancy, plan.demo, session)?;
+    first_start::run(&tenancy, plan.demo, session)?;
     let source = match (&*settings.server.certificate.0, &*settings.server.key.0) {
         ("", _) => CertificateSource::LocalAuthority,
         (certificate, key) => {
@@ -166,7 +167,7 @@ fn open(
             per_address_max: settings.server.connections_per_address_max,
         },
     });
-    Ok((Arc::new(server), Greeting { first }))
+    Ok(Arc::new(server))
 }
 
 fn writer_settings(settings: &Settings) -> WriterSettings {
@@ -189,20 +190,19 @@ async fn serve(
     plan: &Plan,
     session: &Session,
     server: &Arc<Server>,
-    greeting: &Greeting,
+    listener: TcpListener,
 ) -> Result<()> {
     let socket = SocketPath::of(session.data_dir(), CONTROL_SOCKET)
         .with_context(|| format!("cannot open `{}`", session.data_dir().display()))?;
-    let endpoint = Endpoint::bind(plan.listen, socket)
-        .await
-        .with_context(|| format!("cannot listen at `{}`", plan.listen))?;
+    let endpoint = Endpoint::new(listener, socket)
+        .with_context(|| format!("cannot listen in `{}`", session.data_dir().display()))?;
     let address = endpoint.address;
     stop_when_told(server)?;
     let accepting = http::serve(Arc::clone(server), endpoint);
     if plan.demo {
         demo::go_on(server);
     }
-    say_ready(plan, session, server, address, greeting)?;
+    say_ready(plan, session, server, address)?;
     accepting.await?;
     if !session.json {
         eprintln!("stopping: ending what is under way");
@@ -233,13 +233,7 @@ fn stop_when_told(server: &Arc<Server>) -> Result<()> {
     Ok(())
 }
 
-fn say_ready(
-    plan: &Plan,
-    session: &Session,
-    server: &Server,
-    address: SocketAddr,
-    greeting: &Greeting,
-) -> Result<()> {
+fn say_ready(plan: &Plan, session: &Session, server: &Server, address: SocketAddr) -> Result<()> {
     let url = url_of(address);
     let info = server.certificates.info();
     let ca_file = info.authority.as_ref().map(|_| session.data_dir().join(CA_FILE));
@@ -255,11 +249,10 @@ fn say_ready(
     if session.json {
         return output::json(&ready);
     }
-    let mut text = String::new();
-    if let Some(made) = &greeting.first {
-        text += &made.told();
+    let mut text = format!("serving at {url}\n");
+    if plan.demo {
+        text += &format!("the demo: {url}/?tenant={}\n", first_start::DEMO_TENANT);
     }
-    text += &format!("serving at {url}\n");
     if let Some(file) = ca_file {
         text += &format!("certificate authority: {}\n", file.display());
         if let Some(authority) = &info.authority {

@@ -1,8 +1,8 @@
 //! Who did what (contract §5).
 
-use super::PageParams;
 use super::export::{Ended, file_reply, streamed};
-use crate::audit::{Anchor, AuditLog, Entry, Filter, Finding, Outcome, PAGE_MAX, PLATFORM, verify};
+use super::{PageParams, demand_once};
+use crate::audit::{Anchor, AuditLog, Entry, Filter, Finding, Outcome, PAGE_MAX, PLATFORM};
 use crate::http::call::Call;
 use crate::http::openapi::{Operation, schema};
 use crate::http::problem::Problem;
@@ -101,6 +101,7 @@ struct Asked {
 impl Asked {
     async fn of(call: &Call) -> Result<Self, Problem> {
         let mut others = call.request.params()?;
+        demand_once(&others)?;
         let chain = others.iter().position(|(name, _)| name == "chain");
         let chain = chain.map(|at| others.remove(at).1);
         let chain = match chain.as_deref() {
@@ -186,23 +187,27 @@ fn outcome_of(word: &str) -> Result<Outcome, Problem> {
 struct Names<'a> {
     identity: &'a Identity,
     chain: &'a str,
-    known: HashMap<String, String>,
+    known: HashMap<String, Option<String>>,
 }
 
 impl Names<'_> {
     /// A user's address or a key's name; none of who is gone, or belongs elsewhere.
     fn of(&mut self, actor: &str) -> Option<String> {
         if let Some(known) = self.known.get(actor) {
-            return Some(known.clone());
+            return known.clone();
         }
-        let tenant_id = TenantId::parse(self.chain)?;
-        let name = match actor.split_once(':')? {
-            ("user", id) => self.identity.user(&tenant_id, id).ok()?.email.to_string(),
-            ("key", id) => self.identity.api_keys().get(&tenant_id, id).ok()?.name,
-            _ => return None,
-        };
+        let name = self.look_up(actor);
         self.known.insert(actor.to_owned(), name.clone());
-        Some(name)
+        name
+    }
+
+    fn look_up(&self, actor: &str) -> Option<String> {
+        let tenant_id = TenantId::parse(self.chain)?;
+        match actor.split_once(':')? {
+            ("user", id) => Some(self.identity.user(&tenant_id, id).ok()?.email.to_string()),
+            ("key", id) => Some(self.identity.api_keys().get(&tenant_id, id).ok()?.name),
+            _ => None,
+        }
     }
 }
 
@@ -245,7 +250,10 @@ async fn verified(call: Call) -> Answer {
             name => return Err(Problem::unknown_param(name)),
         }
     }
-    let verdict = on_log(&call, move |log| verify(&**log.platform(), &chain, &anchors)).await?;
+    // As long as an export, and no more of them at a time.
+    let log = Arc::clone(call.server.tenancy.log());
+    let verdict = call.server.exports.run(move || log.verify(&chain, &anchors));
+    let verdict = verdict.await?.map_err(|error| Problem::of_store(&error))?;
     let findings = verdict.findings.iter().map(|Finding { seq, harm }| {
         json!({ "seq": seq, "harm": harm, "detail": format!("entry {seq} {harm}") })
     });
@@ -270,9 +278,7 @@ fn anchor_of(line: &str, chain: &str) -> Result<Anchor, Problem> {
 
 async fn export(call: Call) -> Answer {
     let chain = Asked::alone(&call).await?;
-    let by = call.by()?;
-    let event = by.did("audit.export", format!("audit:{chain}"));
-    call.tell_or_count(vec![event.in_chain(&chain)]).await?;
+    call.tell_now_or_later(call.by()?.told_of_chain(&chain, "audit.export")).await?;
     let log = Arc::clone(call.server.tenancy.log());
     let body = streamed(&call, Default::default(), move |out| {
         let mut before = None;

@@ -15,13 +15,14 @@ use crate::identity::account::{Account, AccountError};
 use crate::identity::api_key::ApiKeyError;
 use crate::identity::login::{Credentials, LoginError};
 use crate::identity::session::SessionError;
+use crate::identity::signing::JWKS_CACHE_MS;
 use crate::identity::token::TokenError;
 use crate::identity::{RefreshError, SignedIn};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::{Permission, Role};
 use crate::tenancy::scope::Principal;
 use crate::tenancy::tenant::Tenant;
-use hyper::header::{COOKIE, HeaderValue, ORIGIN, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, COOKIE, HeaderValue, ORIGIN, SET_COOKIE};
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -66,7 +67,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
             operation
                 .body(&["application/json"], body)
                 .answer(200, "Goes on", schema::session())
-                .refuses(&[401, 403, 413, 415, 422, 507])
+                .refuses(&[401, 403, 413, 415, 422, 429, 507])
         },
     },
     Route {
@@ -131,14 +132,14 @@ async fn login(mut call: Call) -> Answer {
         own_origin(&call.request)?;
     }
     let server = Arc::clone(&call.server);
-    let (source, now_ms) = (call.source(), server.clock.now_ms());
+    let (calling, now_ms) = (call.request.calling(), server.clock.now_ms());
     let signed_in = call.server.passwords.run(move || {
         let credentials = Credentials {
             tenant: &tenant,
             email: &email,
             password: &password,
             otp: otp.as_deref(),
-            source: &source,
+            client: calling.client(),
         };
         server.identity.login(&server.tenancy, &credentials, now_ms)
     });
@@ -163,10 +164,11 @@ async fn refresh(mut call: Call) -> Answer {
         }
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let source = call.source();
-    let refresh = move || server.identity.refresh(&token, &source, now_ms);
-    let refreshed = call.server.threads.run(refresh);
-    told(&call, refreshed.await?.map_err(refresh_problem)?, cookie, json!({}))
+    let calling = call.request.calling();
+    let refresh =
+        move || server.identity.refresh(&server.tenancy, &token, calling.client(), now_ms);
+    let refreshed = call.server.threads.run(refresh).await?;
+    told(&call, refreshed.map_err(refresh_problem)?, cookie, json!({}))
 }
 
 /// What somebody gets who signed in, added to `answer`.
@@ -259,7 +261,12 @@ fn user_of(user: &Account) -> Value {
 
 async fn jwks(call: Call) -> Answer {
     let keys = call.server.identity.jwks(call.server.clock.now_ms());
-    Ok(reply::json(StatusCode::OK, &keys))
+    let mut reply = reply::json(StatusCode::OK, &keys);
+    let kept = format!("public, max-age={}", JWKS_CACHE_MS / 1000);
+    if let Ok(kept) = HeaderValue::from_str(&kept) {
+        reply.headers_mut().insert(CACHE_CONTROL, kept);
+    }
+    Ok(reply)
 }
 
 /// Fails where a browser says that the page of another site asks.
@@ -303,9 +310,7 @@ pub(super) fn login_problem(error: LoginError) -> Problem {
         | LoginError::OtpLocked
         | LoginError::EnrolmentRequired => Problem::unauthorized(code, detail),
         LoginError::Factor(factor) => factor.into(),
-        LoginError::TooManyAttempts { retry_after_s } => {
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(retry_after_s)
-        }
+        LoginError::TooManyAttempts(refused) => Problem::limited(refused),
         LoginError::Store(store) => Problem::of_store(&store),
         LoginError::Session(session) => session_problem(session),
         LoginError::Signing(signing) => Problem::internal(&signing),
@@ -322,12 +327,15 @@ fn refresh_problem(error: RefreshError) -> Problem {
 pub(super) fn session_problem(error: SessionError) -> Problem {
     let (code, detail) = (error.code(), error.to_string());
     match error {
-        SessionError::Unknown | SessionError::Expired | SessionError::Reused => {
-            Problem::unauthorized(code, detail)
-        }
+        SessionError::Unknown
+        | SessionError::Expired
+        | SessionError::Reused
+        | SessionError::Closed
+        | SessionError::Elsewhere => Problem::unauthorized(code, detail),
+        SessionError::TooMany(refused) => Problem::limited(refused),
         SessionError::Contended => Problem::unavailable(code, detail),
         SessionError::Store(store) => Problem::of_store(&store),
-        SessionError::NoRandomness(_) => Problem::internal(&detail),
+        SessionError::NoRandomness(_) | SessionError::Secret(_) => Problem::internal(&detail),
     }
 }
 
@@ -335,7 +343,7 @@ impl From<TokenError> for Problem {
     fn from(error: TokenError) -> Self {
         tracing::debug!(%error, "a token is not believed");
         let detail = match error {
-            TokenError::Expired | TokenError::Revoked => error.to_string(),
+            TokenError::Expired | TokenError::Revoked | TokenError::Elsewhere => error.to_string(),
             // What exactly is wrong with it helps only those who make tokens up.
             _ => "the access token is not valid: sign in again".to_owned(),
         };

@@ -12,7 +12,9 @@ pub(super) mod auth;
 pub(super) mod keys;
 pub(super) mod otp;
 mod people;
+pub(super) mod sessions;
 pub(super) mod sign_in_rules;
+pub(super) mod signing_keys;
 pub(super) mod teams;
 pub(super) mod users;
 
@@ -43,6 +45,7 @@ impl PageParams {
     }
 
     fn from_pairs(params: Vec<(String, String)>, limit_max: usize) -> Result<Self, Problem> {
+        demand_once(&params)?;
         let mut page = Self { limit: PAGE_DEFAULT.min(limit_max), cursor: None };
         for (name, value) in params {
             match name.as_str() {
@@ -78,6 +81,20 @@ impl PageParams {
         let next_cursor = last.map(|item| URL_SAFE_NO_PAD.encode(key(item)));
         let items: Vec<Value> = page.iter().map(show).collect();
         json!({ "items": items, "next_cursor": next_cursor })
+    }
+}
+
+/// Fails where a parameter is there more than once: nobody could say which is meant.
+fn demand_once(params: &[(String, String)]) -> Result<(), Problem> {
+    let twice = params.iter().enumerate().find(|(at, (name, _))| {
+        params[..*at].iter().any(|(earlier, _)| earlier == name) // at most `PARAMS_MAX`
+    });
+    match twice {
+        None => Ok(()),
+        Some((_, (name, _))) => {
+            let detail = "is there more than once: send it once";
+            Err(Problem::invalid(&format!("/{name}"), "duplicate_parameter", detail))
+        }
     }
 }
 

@@ -204,11 +204,11 @@ async fn enrol(mut call: Call) -> Answer {
         own_origin(&call.request)?;
     }
     let server = Arc::clone(&call.server);
-    let (source, now_ms) = (call.source(), server.clock.now_ms());
+    let (calling, now_ms) = (call.request.calling(), server.clock.now_ms());
     let enrolled = call.server.passwords.run(move || {
         let (tenant, email, password) = (&*tenant, &*email, &*password);
-        let (otp, source) = (code.as_deref(), &source);
-        let credentials = Credentials { tenant, email, password, otp, source };
+        let (otp, client) = (code.as_deref(), calling.client());
+        let credentials = Credentials { tenant, email, password, otp, client };
         let (identity, tenancy) = (&server.identity, &server.tenancy);
         match code {
             None => identity.begin_enrolment(tenancy, &credentials, now_ms).map(Enrolled::Begun),

@@ -101,39 +101,36 @@ fn target(id: EntryId) -> String {
 async fn retry(call: Call) -> Answer {
     let (id, scope) = (id_of(&call)?, call.scope().await?);
     let (keyspace, received_ms) = (Arc::clone(scope.keyspace()), call.server.clock.now_ms());
-    let retried = call.server.threads.run(move || {
+    let retry = move || {
         let arrival = Arrival { received_ms, origin: "quarantine", retention_ms: None };
-        quarantine::retry(&*keyspace, id, arrival)
-    });
-    let act = ("quarantine.retry", target(id));
-    match call.told_around(&scope, act, async { Ok(retried.await??) }).await? {
-        Retried::Missing => Err(Problem::not_found("an entry with this id")),
-        Retried::NotAnExecution => {
-            let detail =
-                "the entry is text that could not be read: correct it, send it, delete this";
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_an_execution", detail))
+        match quarantine::retry(&*keyspace, id, arrival)? {
+            Retried::Missing => Err(Problem::not_found("an entry with this id")),
+            Retried::NotAnExecution => {
+                let detail =
+                    "the entry is text that could not be read: correct it, send it, delete this";
+                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_an_execution", detail))
+            }
+            Retried::Refused(refusals) => {
+                let errors = refusals.into_iter().map(|refusal| RowError::of(0, refusal)).collect();
+                Err(Problem::row_refused(errors))
+            }
+            Retried::Stored(outcome) => Ok(outcome),
         }
-        Retried::Refused(refusals) => {
-            let errors = refusals.into_iter().map(|refusal| RowError::of(0, refusal)).collect();
-            Err(Problem::row_refused(errors))
-        }
-        Retried::Stored(outcome) => {
-            let outcome = match outcome {
-                RowOutcome::Duplicate => "duplicate",
-                _ => "accepted",
-            };
-            Ok(reply::json(StatusCode::OK, &json!({ "id": id.to_string(), "outcome": outcome })))
-        }
-    }
+    };
+    let outcome = match call.told_around(&scope, ("quarantine.retry", target(id)), retry).await? {
+        RowOutcome::Duplicate => "duplicate",
+        _ => "accepted",
+    };
+    Ok(reply::json(StatusCode::OK, &json!({ "id": id.to_string(), "outcome": outcome })))
 }
 
 async fn delete(call: Call) -> Answer {
     let (id, scope) = (id_of(&call)?, call.scope().await?);
     let keyspace = Arc::clone(scope.keyspace());
-    let deleted = call.server.threads.run(move || quarantine::delete(&*keyspace, id));
-    let act = ("quarantine.delete", target(id));
-    match call.told_around(&scope, act, async { Ok(deleted.await??) }).await? {
-        true => Ok(reply::no_content()),
+    let delete = move || match quarantine::delete(&*keyspace, id)? {
+        true => Ok(()),
         false => Err(Problem::not_found("an entry with this id")),
-    }
+    };
+    call.told_around(&scope, ("quarantine.delete", target(id)), delete).await?;
+    Ok(reply::no_content())
 }

@@ -53,19 +53,26 @@ struct Watched {
 pub enum Credential {
     /// A session, as its family of refresh tokens.
     Session(Arc<str>),
+    /// An access token, by its id.
+    Token(Arc<str>),
+    /// A user, by its id.
+    User(Arc<str>),
     /// An API key, by its id.
     Key(Arc<str>),
-    /// The machine's operator, whom nobody revokes.
-    Operator,
 }
 
 impl Credential {
-    /// What `principal` came in with.
-    pub(super) fn of(principal: &Principal) -> Self {
+    /// All that `principal` came in with, first what is most its own. Nobody revokes what the machine's
+    /// operator has.
+    pub(super) fn of(principal: &Principal) -> Vec<Self> {
         match principal {
-            Principal::User { family, .. } => Self::Session(Arc::clone(family)),
-            Principal::ApiKey { key_id, .. } => Self::Key(Arc::clone(key_id)),
-            Principal::LocalOperator => Self::Operator,
+            Principal::User { user_id, family, token_id, .. } => vec![
+                Self::Session(Arc::clone(family)),
+                Self::Token(Arc::clone(token_id)),
+                Self::User(Arc::clone(user_id)),
+            ],
+            Principal::ApiKey { key_id, .. } => vec![Self::Key(Arc::clone(key_id))],
+            Principal::LocalOperator => Vec::new(),
         }
     }
 }
@@ -120,7 +127,10 @@ impl Hub {
         Arc::new(move |revoked| {
             hub.revoke(&match revoked {
                 Revoked::Session { family } => Credential::Session(Arc::clone(family)),
+                Revoked::Token { token_id } => Credential::Token(Arc::clone(token_id)),
+                Revoked::User { user_id } => Credential::User(Arc::clone(user_id)),
                 Revoked::ApiKey { key_id } => Credential::Key(Arc::clone(key_id)),
+                Revoked::AllTokens => return hub.revoke_tokens(),
             });
         })
     }
@@ -144,6 +154,15 @@ impl Hub {
         }
     }
 
+    /// The same for whoever came in with an access token.
+    fn revoke_tokens(&self) {
+        let is_token = |credential: &Credential| matches!(credential, Credential::Session(_));
+        self.tickets.revoke_where(is_token);
+        let inner = self.lock();
+        let closed = inner.by_credential.iter().filter(|(credential, _)| is_token(credential));
+        closed.flat_map(|(_, outboxes)| outboxes).for_each(|o| o.close(Closing::Revoked));
+    }
+
     /// A number for a subscription that goes live.
     pub(super) fn next_registration(&self) -> Registration {
         self.next_registration.fetch_add(1, Ordering::Relaxed)
@@ -155,7 +174,7 @@ impl Hub {
         scope: &TenantScope,
         means: &Means,
     ) -> Result<Watcher, TooManyWatchers> {
-        let credential = Credential::of(scope.principal());
+        let credentials = Credential::of(scope.principal());
         let outbox = Arc::new(Outbox::default());
         let mut inner = self.lock();
         let watched = match inner.watched.get_mut(scope.id()) {
@@ -172,8 +191,11 @@ impl Hub {
         watched.watchers += 1;
         let channel = Arc::clone(&watched.channel);
         inner.count += 1;
-        inner.by_credential.entry(credential.clone()).or_default().push(Arc::clone(&outbox));
-        Ok(Watcher { hub: Arc::clone(self), channel, outbox, credential })
+        for credential in &credentials {
+            let outboxes = inner.by_credential.entry(credential.clone()).or_default();
+            outboxes.push(Arc::clone(&outbox));
+        }
+        Ok(Watcher { hub: Arc::clone(self), channel, outbox, credentials })
     }
 
     /// Begins to follow a tenant's feed.
@@ -226,17 +248,19 @@ pub(super) struct Watcher {
     pub(super) hub: Arc<Hub>,
     pub(super) channel: Arc<Channel>,
     pub(super) outbox: Arc<Outbox>,
-    credential: Credential,
+    credentials: Vec<Credential>,
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         let mut inner = self.hub.lock();
         inner.count -= 1;
-        if let Some(outboxes) = inner.by_credential.get_mut(&self.credential) {
-            outboxes.retain(|outbox| !Arc::ptr_eq(outbox, &self.outbox));
-            if outboxes.is_empty() {
-                inner.by_credential.remove(&self.credential);
+        for credential in &self.credentials {
+            if let Some(outboxes) = inner.by_credential.get_mut(credential) {
+                outboxes.retain(|outbox| !Arc::ptr_eq(outbox, &self.outbox));
+                if outboxes.is_empty() {
+                    inner.by_credential.remove(credential);
+                }
             }
         }
         let known = inner.watched.get_mut(&self.channel.tenant_id);

@@ -40,12 +40,14 @@ pub(super) struct Admitted {
     pub(super) caller: Caller,
     /// When what the ticket was asked for with ends, Unix milliseconds, if it does.
     pub(super) until_ms: Option<TimeMs>,
+    /// Which client it was made for, where that matters.
+    pub(super) mark: Option<String>,
 }
 
 #[derive(Debug)]
 struct Ticket {
     admitted: Admitted,
-    credential: Credential,
+    credentials: Vec<Credential>,
     until: Instant,
 }
 
@@ -65,15 +67,16 @@ impl Tickets {
         let mut bytes = [0; TICKET_BYTES];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| TicketError::NoRandomness)?;
         let text = URL_SAFE_NO_PAD.encode(bytes);
-        let credential = Credential::of(&admitted.caller.principal);
+        let credentials = Credential::of(&admitted.caller.principal);
         let mut tickets = self.lock();
         tickets.retain(|_, ticket| ticket.until > now);
-        let owned = tickets.values().filter(|ticket| ticket.credential == credential).count();
+        let owner = credentials.first();
+        let owned = tickets.values().filter(|ticket| ticket.credentials.first() == owner).count();
         if tickets.len() >= TICKETS_MAX || owned >= TICKETS_PER_OWNER_MAX {
             return Err(TicketError::TooMany);
         }
         let until = now + Duration::from_secs(TICKET_S);
-        tickets.insert(hash(&text), Ticket { admitted, credential, until });
+        tickets.insert(hash(&text), Ticket { admitted, credentials, until });
         Ok(text)
     }
 
@@ -85,7 +88,12 @@ impl Tickets {
 
     /// Takes back the tickets of whoever came in with `credential`.
     pub(super) fn revoke(&self, credential: &Credential) {
-        self.lock().retain(|_, ticket| ticket.credential != *credential);
+        self.revoke_where(|known| known == credential);
+    }
+
+    /// The same for every credential that `is_revoked`.
+    pub(super) fn revoke_where(&self, is_revoked: impl Fn(&Credential) -> bool) {
+        self.lock().retain(|_, ticket| !ticket.credentials.iter().any(&is_revoked));
     }
 }
 
@@ -109,7 +117,7 @@ mod tests {
         let key_id: Arc<str> = key.into();
         let principal =
             Principal::ApiKey { key_id, tenant_id: TenantId::random(), role: Role::Viewer };
-        Admitted { caller: Caller { principal, tenant: None }, until_ms: None }
+        Admitted { caller: Caller { principal, tenant: None }, until_ms: None, mark: None }
     }
 
     #[test]
@@ -128,7 +136,7 @@ mod tests {
         let (a, b) = (admitted("a"), admitted("b"));
         let taken = tickets.issue(a.clone(), clock.instant()).unwrap();
         let left = tickets.issue(b, clock.instant()).unwrap();
-        tickets.revoke(&Credential::of(&a.caller.principal));
+        tickets.revoke(&Credential::of(&a.caller.principal)[0]);
         assert!(tickets.redeem(&taken, clock.instant()).is_none());
         assert!(tickets.redeem(&left, clock.instant()).is_some());
     }

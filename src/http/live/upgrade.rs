@@ -17,7 +17,7 @@ use super::session::{Pass, Session};
 use super::tickets::{Admitted, TICKET_S, TicketError};
 use crate::http::openapi;
 use crate::tenancy::permission::Permission;
-use crate::tenancy::scope::TenantScope;
+use crate::tenancy::scope::{Principal, TenantScope};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{
@@ -92,6 +92,7 @@ async fn ticket(call: Call) -> Answer {
     let admitted = Admitted {
         caller,
         until_ms: guard::until_ms(server, &call.request, server.clock.now_ms())?,
+        mark: server.identity.mark_of(call.request.client()),
     };
     let ticket = server.live.tickets.issue(admitted, server.clock.instant());
     let ticket = ticket.map_err(|error| match error {
@@ -223,7 +224,8 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
         let caller = guard::admit(server, request, Access::With(Permission::Live), now_ms)?;
         let nobody = || Problem::unauthorized("unauthorized", "sign in, or send an API key");
         let caller = caller.ok_or_else(nobody)?;
-        return Ok(Admitted { caller, until_ms: guard::until_ms(server, request, now_ms)? });
+        let until_ms = guard::until_ms(server, request, now_ms)?;
+        return Ok(Admitted { caller, until_ms, mark: None });
     };
     if request.headers().contains_key("authorization")
         || request.headers().contains_key("x-api-key")
@@ -239,6 +241,11 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
             )
         })?;
     let Caller { principal, tenant } = &admitted.caller;
+    let is_user = matches!(principal, Principal::User { .. });
+    if is_user && admitted.mark != server.identity.mark_of(request.client()) {
+        let detail = "the ticket belongs to another client: get another";
+        return Err(Problem::unauthorized("client_changed", detail));
+    }
     // Where the request names a tenant, it is the ticket's.
     let named = guard::named_tenant(server, request, principal)?;
     if named.is_some() && named != *tenant {

@@ -48,9 +48,9 @@ export function listAudit(filter: AuditFilter, signal?: AbortSignal, cursor?: st
   return request(`/audit?${params}`, { signal });
 }
 
-/** Reads the whole log and says whether it is what was written. */
-export function verifyAudit(): Promise<AuditVerdict> {
-  return request('/audit/verify');
+/** Reads the whole log and says whether it is what was written, and what the anchor was made of. */
+export function verifyAudit(anchor: string): Promise<AuditVerdict> {
+  return request(`/audit/verify?${new URLSearchParams({ anchor })}`);
 }
 
 /** The line that shows later, kept elsewhere, whether the log was cut or written anew. */

@@ -1,9 +1,9 @@
 //! A connection keeps to the protocol and ends as it says, whatever the other end does.
 
 use super::super::desk::SUBSCRIPTIONS_MAX;
-use super::super::hub::Credential;
 use super::super::wire::MESSAGE_BYTES_MAX;
 use super::support::{Client, House, ROOMY};
+use crate::identity::revocation::Revoked;
 use futures_util::SinkExt;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -153,11 +153,23 @@ async fn a_close_is_answered_and_a_stop_says_so() {
 #[tokio::test]
 async fn what_is_revoked_ends_at_once_and_what_does_not_stand_any_more_soon() {
     let mut house = House::new();
-    let mut client = house.connect(ROOMY);
-    client.subscribe("x", json!([]), None).await;
-    house.hub.revoke(&Credential::Session("other".into()));
-    house.hub.revoke(&Credential::Operator);
-    assert_eq!(client.hear_close().await, 4401);
+    let revoke = house.hub.revoker();
+    for revoked in [
+        Revoked::Session { family: "session".into() },
+        Revoked::Token { token_id: "token".into() },
+        Revoked::User { user_id: "user".into() },
+        Revoked::AllTokens,
+    ] {
+        let mut client = house.connect(ROOMY);
+        client.subscribe("x", json!([]), None).await;
+        revoke(&Revoked::Session { family: "user".into() });
+        revoke(&Revoked::User { user_id: "token".into() });
+        revoke(&Revoked::ApiKey { key_id: "session".into() });
+        client.say(json!({ "type": "ping" })).await;
+        assert_eq!(client.hear().await["type"], "pong");
+        revoke(&revoked);
+        assert_eq!(client.hear_close().await, 4401, "{revoked:?}");
+    }
 
     let mut client = house.connect(ROOMY);
     client.subscribe("x", json!([]), None).await;

@@ -58,8 +58,18 @@ impl House {
         let tenancy = Tenancy::start(engine).unwrap();
         let slug = Slug::parse("acme").unwrap();
         let new = NewTenant { slug, time_zone: "UTC".into() };
-        tenancy.create(new, &By::operator(), 0, |_| Ok(Completion::default())).unwrap();
-        let scope = tenancy.enter(&Principal::LocalOperator, "acme").unwrap();
+        let tenant = tenancy.create(new, &By::operator(), 0, |_| Ok(Completion::default()));
+        let tenant = tenant.unwrap();
+        let watcher = Principal::User {
+            user_id: "user".into(),
+            tenant_id: tenant.id,
+            role: crate::tenancy::permission::Role::Viewer,
+            platform: false,
+            family: "session".into(),
+            token_id: "token".into(),
+            issued_ms: 0,
+        };
+        let scope = tenancy.enter_own(&watcher).unwrap();
         let means = Means {
             clock: Clock::system(),
             threads: Pool::of_threads(8, 1024),
