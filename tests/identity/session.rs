@@ -107,7 +107,12 @@ fn of_an_owner_and_a_thief_at_once_one_at_most_goes_on_and_then_nobody() {
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
         for (outcome, client) in outcomes.into_iter().zip(clients) {
             let Ok(next) = outcome else { continue };
-            assert!(world.identity.refresh(&world.tenancy, &next.refresh_token, client, NOW_MS + 2).is_err());
+            assert!(
+                world
+                    .identity
+                    .refresh(&world.tenancy, &next.refresh_token, client, NOW_MS + 2)
+                    .is_err()
+            );
             let access = world.identity.verify(&next.access_token, NOW_MS + 2);
             assert_eq!(access, Err(TokenError::Revoked));
         }
@@ -214,7 +219,10 @@ fn a_session_says_where_it_was_used_last_and_by_what() {
         ("192.0.2.1".parse().ok(), Some("curl/8"))
     );
     let elsewhere = client("2001:db8::1", &long);
-    world.identity.refresh(&world.tenancy, &signed_in.refresh_token, elsewhere, NOW_MS + 1).unwrap();
+    world
+        .identity
+        .refresh(&world.tenancy, &signed_in.refresh_token, elsewhere, NOW_MS + 1)
+        .unwrap();
     assert_eq!((mine().address, mine().used_ms), ("2001:db8::1".parse().ok(), NOW_MS + 1));
     assert_eq!(mine().agent.unwrap().len(), 256);
 }
@@ -327,7 +335,8 @@ fn tokens_from_before_the_binding_was_wanted_are_refreshed_once() {
     let world = world.under(IdentitySettings { session, ..IdentitySettings::default() });
     let present = |text: &str| world.identity.authenticate_token(text, here, NOW_MS).map(|_| ());
     assert_eq!(present(&signed_in.access_token), Err(TokenError::Elsewhere));
-    let next = world.identity.refresh(&world.tenancy, &signed_in.refresh_token, here, NOW_MS).unwrap();
+    let next =
+        world.identity.refresh(&world.tenancy, &signed_in.refresh_token, here, NOW_MS).unwrap();
     assert_eq!(present(&next.access_token), Ok(()));
 }
 

@@ -172,7 +172,7 @@ pub(crate) fn credentials<'a>(
     Credentials { tenant, email, password, client: NOBODY }
 }
 
-fn open(
+pub(crate) fn open(
     dir: &Path,
     identity: &IdentitySettings,
     now_ms: TimeMs,

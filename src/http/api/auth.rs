@@ -162,7 +162,8 @@ async fn refresh(mut call: Call) -> Answer {
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let calling = call.request.calling();
-    let refresh = move || server.identity.refresh(&server.tenancy, &token, calling.client(), now_ms);
+    let refresh =
+        move || server.identity.refresh(&server.tenancy, &token, calling.client(), now_ms);
     let refreshed = call.server.threads.run(refresh).await?;
     told(&call, refreshed.map_err(refresh_problem)?, cookie)
 }
