@@ -1,6 +1,6 @@
 //! Measures the server as its clients see it, over TLS, with everything on.
 //!
-//! `cargo bench --bench server -- <load|latency|requests|questions|page|live|slow|fan-out|all> [--rows N]
+//! `cargo bench --bench server -- <load|latency|requests|questions|page|live|slow|fan-out|walls|all> [--rows N]
 //! [--repeats N]`. The server is the real binary in a process of its own, whose processor time and
 //! memory are read from `/proc`; the clients live in this one.
 
@@ -30,6 +30,7 @@ mod running;
 mod slow;
 mod socket;
 mod told;
+mod walls;
 
 use anyhow::{Context, Result, bail};
 
@@ -43,11 +44,11 @@ struct Options {
 }
 
 const USAGE: &str = "usage: cargo bench --bench server -- \
-     <load|latency|requests|questions|page|live|slow|fan-out|all> [--rows N] [--repeats N]";
+     <load|latency|requests|questions|page|live|slow|fan-out|walls|all> [--rows N] [--repeats N]";
 
 type Measurement = fn(Options) -> Result<()>;
 
-const MEASUREMENTS: [(&str, Measurement); 8] = [
+const MEASUREMENTS: [(&str, Measurement); 9] = [
     ("load", load::print),
     ("latency", latency::print),
     ("requests", requests::print),
@@ -56,6 +57,7 @@ const MEASUREMENTS: [(&str, Measurement); 8] = [
     ("live", live::print),
     ("slow", slow::print),
     ("fan-out", fan_out::print),
+    ("walls", walls::print),
 ];
 
 fn main() -> Result<()> {

@@ -6,15 +6,15 @@ use super::listing::Backup;
 use super::problem::{BackupError, cannot};
 use super::scratch::{Scratch, make_dir, parent};
 use super::verify::Verified;
-use crate::identity::family;
+use crate::identity::{family, link};
 use std::fs;
 use std::io;
 use std::path::Path;
 use storage::engine::Engine;
 
 /// Makes the data directory `data_dir`, which must be empty or not there, of the backup `path`.
-/// Whatever fails, nothing of it stays. Nobody is signed in there: sessions that were ended since the
-/// backup was made do not come back.
+/// Whatever fails, nothing of it stays. Nobody is signed in there, and no link is good: neither sessions
+/// that were ended nor links that were used since the backup was made come back.
 pub fn restore(
     path: &Path,
     data_dir: &Path,
@@ -30,9 +30,16 @@ pub fn restore(
     if let Some(finding) = findings.into_iter().next() {
         return Err(BackupError::Altered { path: path.to_owned(), what: finding });
     }
-    family::remove_all(&*engine_at(scratch.path())?.platform()?)?;
+    forget_what_may_be_over(scratch.path())?;
     scratch.rename(&data_dir)?;
     Ok(Verified { manifest: backup.manifest, tenants, findings: Vec::new() })
+}
+
+fn forget_what_may_be_over(dir: &Path) -> Result<(), BackupError> {
+    let platform = engine_at(dir)?.platform()?;
+    family::remove_all(&*platform)?;
+    link::remove_all(&*platform)?;
+    Ok(())
 }
 
 fn demand_empty(dir: &Path) -> Result<(), BackupError> {

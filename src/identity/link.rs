@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt;
 use std::sync::Arc;
-use storage::engine::{Expect, TableWrite};
+use storage::engine::{Expect, TableWrite, Tables};
 use storage::error::StoreError;
 use storage::row::TimeMs;
 
@@ -163,6 +163,11 @@ struct Record {
 /// What ends the link of a user, be there one or not.
 pub(super) fn removal(user_id: &str) -> TableWrite {
     delete(LINKS, user_id.as_bytes())
+}
+
+/// Removes every link, for one that was used since the tables were copied must not be one again.
+pub fn remove_all(platform: &dyn Tables) -> Result<(), StoreError> {
+    record::clear(platform, LINKS)
 }
 
 /// Somebody who presents a link that is valid.

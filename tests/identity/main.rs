@@ -5,6 +5,7 @@ mod administration;
 mod api_key;
 #[path = "../support/authenticator.rs"]
 mod authenticator;
+mod forget;
 mod hostile;
 mod link;
 mod login;

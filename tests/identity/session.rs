@@ -1,12 +1,13 @@
 //! Refresh tokens over the real store: races, restarts, and what lies on disk.
 
-use crate::world::{EMAIL, NOBODY, NOW_MS, PASSWORD, World, client, credentials};
+use crate::world::{EMAIL, NOBODY, NOW_MS, NOWHERE, PASSWORD, World, client, credentials};
 use emx::backup;
 use emx::identity::RefreshError;
 use emx::identity::account::AccountError;
 use emx::identity::client::{Binding, Client};
 use emx::identity::family::{ABSOLUTE_MS, IDLE_MS};
 use emx::identity::grace::GRACE_MS;
+use emx::identity::link::LinkError;
 use emx::identity::revocation::Revoked;
 use emx::identity::session::SessionError;
 use emx::identity::settings::{IdentitySettings, SessionSettings};
@@ -141,6 +142,8 @@ fn nobody_is_signed_in_after_a_backup_was_put_back() {
     let world = World::new();
     let (ended, kept) = (world.sign_in(NOW_MS), world.sign_in(NOW_MS));
     world.refresh(&kept.refresh_token, NOW_MS).unwrap();
+    let user_id = &kept.user.id;
+    let link = world.identity.reset_link(&world.acme.id, user_id, &By::operator(), NOW_MS).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let (file, data_dir) = (elsewhere.path().join("b.tar"), elsewhere.path().join("data"));
     let (from, installation_id) = (world.dir.path().to_owned(), "x".to_owned());
@@ -163,9 +166,18 @@ fn nobody_is_signed_in_after_a_backup_was_put_back() {
         assert!(matches!(outcome, Err(RefreshError::Session(SessionError::Unknown))));
     }
     assert!(restored.identity.sessions(&kept.user.id, NOW_MS).unwrap().is_empty());
-    for table in
-        ["families", "refresh_tokens", "user_families", "family_ends", "refresh_successors"]
-    {
+    // A link that was used since would be used again.
+    let (token, chosen) = (&link.token, "another fine day");
+    let taken = restored.identity.accept(&restored.tenancy, token, chosen, None, &NOWHERE, NOW_MS);
+    assert!(matches!(taken, Err(LinkError::Invalid)));
+    for table in [
+        "families",
+        "refresh_tokens",
+        "user_families",
+        "family_ends",
+        "refresh_successors",
+        "one_time_links",
+    ] {
         assert!(restored.platform.list(table, b"", None, 9).unwrap().is_empty(), "{table}");
     }
     let again = restored.sign_in(NOW_MS);

@@ -203,7 +203,7 @@ pub(crate) fn credentials<'a>(
     Credentials { tenant, email, password, otp: None, client: NOBODY }
 }
 
-fn open(
+pub(crate) fn open(
     dir: &Path,
     identity: &IdentitySettings,
     now_ms: TimeMs,

@@ -1,0 +1,74 @@
+//! What is left of the people of a tenant that is deleted: nothing.
+
+use crate::authenticator::Authenticator;
+use crate::world::{EMAIL, NOW_MS, PASSWORD, World, credentials};
+use emx::identity::account::NewUser;
+use emx::identity::api_key::NewApiKey;
+use emx::identity::email::Email;
+use emx::identity::enrolment::Proof;
+use emx::identity::rules::SignInRules;
+use emx::tenancy::by::By;
+use emx::tenancy::permission::Role;
+use emx::tenancy::tenant::Tenant;
+
+/// Where something of people is kept.
+const TABLES: [&str; 11] = [
+    "users",
+    "user_emails",
+    "one_time_links",
+    "second_factors",
+    "teams",
+    "team_names",
+    "sign_in_rules",
+    "families",
+    "refresh_tokens",
+    "user_families",
+    "api_keys",
+];
+
+/// Gives a tenant something of everything.
+fn furnish(world: &World, tenant: &Tenant) {
+    let (identity, operator) = (&world.identity, By::operator());
+    let team = identity.create_team(&tenant.id, "Platform", &[], &operator, NOW_MS).unwrap();
+    let mut new = NewUser::plain(Email::parse("new@example.org").unwrap(), Role::Member);
+    new.teams = vec![team.id];
+    identity.invite(&tenant.id, &new, &operator, NOW_MS).unwrap();
+    let credentials = credentials(tenant.slug.as_str(), EMAIL, PASSWORD);
+    let signed_in = identity.login(&world.tenancy, &credentials, NOW_MS).unwrap();
+    let owner = world.who(&signed_in, NOW_MS);
+    let begun = identity.begin_otp(&world.tenancy, &owner, &Proof::default(), NOW_MS).unwrap();
+    let app = Authenticator::scanned(&begun.uri, &begun.secret);
+    identity.confirm_otp(&owner, &app.code(NOW_MS), NOW_MS).unwrap();
+    let rules = SignInRules { require_otp: true };
+    identity.set_sign_in_rules(&tenant.id, rules, &operator, |_| true, NOW_MS).unwrap();
+    let key = NewApiKey { name: "ci".into(), role: Role::Ingest, expires_ms: None };
+    identity.api_keys().create(&tenant.id, key, &operator, NOW_MS).unwrap();
+}
+
+/// How many entries of each table there are.
+fn counts(world: &World) -> [usize; TABLES.len()] {
+    TABLES.map(|table| world.platform.list(table, b"", None, 1000).unwrap().len())
+}
+
+#[test]
+fn nothing_is_left_of_the_people_of_a_tenant_that_is_deleted() {
+    let world = World::new();
+    furnish(&world, &world.other);
+    let before = counts(&world);
+    furnish(&world, &world.acme);
+    let both = counts(&world);
+    for (n, table) in TABLES.iter().enumerate() {
+        assert!(before[n] > 0 && both[n] > before[n], "{table}: {before:?}, {both:?}");
+    }
+    let operator = By::operator();
+    let tenant = world.tenancy.begin_deletion(&world.acme.slug, &operator, NOW_MS).unwrap();
+    world.identity.finish_deletion(&world.tenancy, &tenant, NOW_MS).unwrap();
+    // `acme` had an owner from the start, who is gone too.
+    let mut left = before;
+    left[0] -= 1;
+    left[1] -= 1;
+    assert_eq!(counts(&world), left);
+    let world = world.restarted();
+    assert_eq!(counts(&world), left);
+    assert_eq!(world.identity.list_of(&world.other.id).unwrap().len(), 2);
+}
