@@ -19,3 +19,5 @@ mod ended;
 mod keys;
 #[path = "http_sessions/limits.rs"]
 mod limits;
+#[path = "http_sessions/networks.rs"]
+mod networks;

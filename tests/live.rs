@@ -151,3 +151,40 @@ async fn it_ends_with_the_session_the_key_and_the_server() {
     server.terminate();
     assert_eq!(to_the_end.hear_close().await, 1001);
 }
+
+#[tokio::test]
+async fn a_key_with_networks_watches_from_there_alone_by_a_ticket_too() {
+    let server = Server::start();
+    let token = server.sign_in().await;
+    let new = json!({ "name": "wall", "role": "viewer", "networks": ["127.0.7.0/24"] });
+    let (made, told) = server.request("POST", "/api/v1/api-keys", &token, Some(new)).await;
+    assert_eq!(made, 201, "{told}");
+    let (id, key) = (told["id"].as_str().unwrap(), told["key"].as_str().unwrap());
+    let (inside, outside) = ("127.0.7.9", "127.0.8.9");
+    let by_key = [("x-api-key", key)];
+    let mut watch = server.watch_from(inside, "", &by_key).await.unwrap();
+    assert_eq!(status(server.watch_from(outside, "", &by_key).await), 401);
+
+    let ticket = async |address: &str| {
+        let path = "/api/v1/ws/ticket";
+        let (status, told) = server.request_from(address, "POST", path, key, None).await;
+        (status, format!("?ticket={}", told["ticket"].as_str().unwrap_or_default()))
+    };
+    let own = server.origin();
+    let origin = [("origin", own.as_str())];
+    assert_eq!(ticket(outside).await.0, 401);
+    let carried_away = ticket(inside).await.1;
+    assert_eq!(status(server.watch_from(outside, &carried_away, &origin).await), 401);
+    let used = ticket(inside).await.1;
+    let mut by_ticket = server.watch_from(inside, &used, &origin).await.unwrap();
+
+    for watch in [&mut watch, &mut by_ticket] {
+        watch.say(json!({ "type": "ping" })).await;
+        assert_eq!(watch.hear().await["type"], "pong");
+    }
+    let path = format!("/api/v1/api-keys/{id}");
+    assert_eq!(server.request("DELETE", &path, &token, None).await.0, 204);
+    for watch in [&mut watch, &mut by_ticket] {
+        assert_eq!(watch.hear_close().await, 4401);
+    }
+}

@@ -12,6 +12,7 @@ use super::request::{Arrived, Request, TARGET_BYTES_MAX, is_well_encoded};
 use super::route::{Answer, Found, NotFound, Routes};
 use super::server::Server;
 use crate::audit::{ANONYMOUS, Event, Outcome, PLATFORM};
+use crate::identity::api_key::ApiKeyError;
 use crate::tenancy::id::TenantId;
 use crate::tenancy::scope::Principal;
 use bytes::Buf;
@@ -220,7 +221,11 @@ async fn route(server: &Arc<Server>, mut request: Request, found: Found, id: &st
     let caller = match admitted {
         Ok(caller) => caller,
         Err(problem) => {
-            let known = guard::authenticate(server, &request, now_ms).ok();
+            // A key that was refused would be, and be counted, once more.
+            let known = match problem.code() == ApiKeyError::Invalid.code() {
+                true => None,
+                false => guard::authenticate(server, &request, now_ms).ok(),
+            };
             count_refused(
                 server,
                 known.as_ref(),

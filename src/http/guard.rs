@@ -56,7 +56,7 @@ pub(super) fn authenticate(
             Err(Problem::bad_request("ambiguous_credentials", detail))
         }
         (Some(text), None) | (None, Some(text)) if is_api_key(text) => {
-            Ok(server.identity.authenticate_key(text, now_ms)?)
+            Ok(server.identity.authenticate_key(text, request.client(), now_ms)?)
         }
         (Some(token), None) => {
             Ok(server.identity.authenticate_token(token, request.client(), now_ms)?)

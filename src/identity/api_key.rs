@@ -2,6 +2,7 @@
 //!
 //! *Invariant*: the whole of a key is there once, in the hands of whoever made it.
 
+use super::key_networks::{KeyNetworks, KeyNetworksError};
 use super::opaque::{NoRandomness, SECRET_CHARS};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::Role;
@@ -40,6 +41,12 @@ pub enum ApiKeyError {
     /// The name is empty, too long or unprintable.
     #[error("a key's name has 1 to {NAME_CHARS_MAX} printable characters: choose another")]
     Name,
+    /// It cannot come from there.
+    #[error(transparent)]
+    Networks(#[from] KeyNetworksError),
+    /// It would come from where whoever makes it cannot.
+    #[error("your own key has networks: name some of those, as `networks`")]
+    NetworksTooWide,
     /// It would have ended before it began.
     #[error("the key would have expired already: choose a later time")]
     Expiry,
@@ -70,6 +77,8 @@ impl ApiKeyError {
             Self::Invalid => "invalid_api_key",
             Self::NotFound { .. } => "api_key_not_found",
             Self::Name => "invalid_name",
+            Self::Networks(networks) => networks.code(),
+            Self::NetworksTooWide => "networks_too_wide",
             Self::Expiry => "invalid_expiry",
             Self::Role { .. } => "role_too_high",
             Self::TooMany => "too_many_api_keys",
@@ -110,6 +119,9 @@ pub struct ApiKey {
     pub revoked_ms: Option<TimeMs>,
     /// When it was let in last. What is stored may be a minute old.
     pub last_used_ms: Option<TimeMs>,
+    /// From where it is let in.
+    #[serde(default, skip_serializing_if = "KeyNetworks::is_everywhere")]
+    pub networks: KeyNetworks,
 }
 
 /// A key to be made.
@@ -121,6 +133,8 @@ pub struct NewApiKey {
     pub role: Role,
     /// From when on it is not let in, Unix milliseconds.
     pub expires_ms: Option<TimeMs>,
+    /// From where it is let in.
+    pub networks: KeyNetworks,
 }
 
 /// A key that was made; the only time that the whole of it is there.

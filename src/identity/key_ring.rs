@@ -2,15 +2,19 @@
 //!
 //! *Invariants*: every key is in memory, so that letting one in reads no store; a change is stored
 //! before it counts, and counts for every call that begins after it returns. Only the hash of a
-//! secret is kept, and it is compared in constant time. A key is never more than whoever made it.
+//! secret is kept, and it is compared in constant time. A key is never more than whoever made it. Who
+//! presents one from elsewhere than its networks learns no more than who presents none; the audit log
+//! of its tenant tells of it.
 
 use super::api_key::{
     ApiKey, ApiKeyError, FLUSH_EVERY_MS, ID_CHARS, KEYS_PER_TENANT_MAX, MadeApiKey, NewApiKey,
     PREFIX, check_name, parts,
 };
+use super::client::Client;
+use super::key_networks::KeyNetworks;
 use super::opaque::{self, SecretHash};
 use super::revocation::{Revocations, Revoked};
-use crate::audit::{AuditLog, Event};
+use crate::audit::{AuditLog, Event, Outcome};
 use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::record::{self, absent, delete, put};
@@ -32,6 +36,9 @@ const API_KEYS: &str = "api_keys";
 
 /// How many last uses are stored in one transaction.
 const FLUSH_MAX: usize = 256;
+
+/// What the audit log says of a key that is presented where it is not let in.
+const NOT_FROM_HERE: &str = "key_not_from_here";
 
 /// Of a key that was never used, or whose use was never stored.
 const NEVER: TimeMs = TimeMs::MIN;
@@ -121,8 +128,13 @@ impl ApiKeys {
         Ok(Self { platform, log, revocations, known: RwLock::new(known), change: Mutex::new(()) })
     }
 
-    /// Who presents the key `text`. Reads memory only, some 130 ns.
-    pub fn authenticate(&self, text: &str, now_ms: TimeMs) -> Result<Principal, ApiKeyError> {
+    /// Who presents the key `text`, as `client` does. Reads memory only, some 130 ns.
+    pub fn authenticate(
+        &self,
+        text: &str,
+        client: Client<'_>,
+        now_ms: TimeMs,
+    ) -> Result<Principal, ApiKeyError> {
         let (id, secret) = parts(text).ok_or(ApiKeyError::Invalid)?;
         let presented = opaque::hash(secret);
         let known = self.find(id).ok_or(ApiKeyError::Invalid)?;
@@ -130,8 +142,34 @@ impl ApiKeys {
         if !fits || known.is_over(now_ms) {
             return Err(ApiKeyError::Invalid);
         }
+        if !known.record.key.networks.admit(client.address) {
+            self.count_elsewhere(&known, client);
+            return Err(ApiKeyError::Invalid);
+        }
         known.last_used_ms.fetch_max(now_ms, Ordering::Relaxed);
         Ok(known.principal.clone())
+    }
+
+    /// Whether what came in with `principal` may go on as `client`: a key keeps to its networks. Reads
+    /// memory only.
+    pub fn may_come_as(&self, principal: &Principal, client: Client<'_>) -> bool {
+        let Principal::ApiKey { key_id, .. } = principal else { return true };
+        self.find(key_id).is_some_and(|known| known.record.key.networks.admit(client.address))
+    }
+
+    /// Whether `maker` may come itself from where a key with `networks` may.
+    fn may_come_from(&self, maker: &Principal, networks: &KeyNetworks) -> bool {
+        let Principal::ApiKey { key_id, .. } = maker else { return true };
+        self.find(key_id).is_some_and(|known| known.record.key.networks.cover(networks))
+    }
+
+    /// Counts for the auditors of its tenant that a key was presented where it is not let in: it may
+    /// have been stolen.
+    fn count_elsewhere(&self, known: &Known, client: Client<'_>) {
+        let (actor, key) = (known.principal.subject(), &known.record.key);
+        let event = Event::new(actor, "api_key.use", target(&key.id), client.source());
+        let event = event.ended(Outcome::Refused).after(NOT_FROM_HERE.into());
+        self.log.count(event.in_chain(key.tenant_id.as_str()));
     }
 
     /// Makes a key of `tenant_id` in the name of `by`.
@@ -142,11 +180,14 @@ impl ApiKeys {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<MadeApiKey, ApiKeyError> {
-        let NewApiKey { name, role, expires_ms } = new;
+        let NewApiKey { name, role, expires_ms, networks } = new;
         check_name(&name)?;
         let maker = &by.principal;
         if !maker.may_enter(tenant_id) || !(maker.is_platform() || maker.role().covers(role)) {
             return Err(ApiKeyError::Role { role });
+        }
+        if !self.may_come_from(maker, &networks) {
+            return Err(ApiKeyError::NetworksTooWide);
         }
         if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
             return Err(ApiKeyError::Expiry);
@@ -162,6 +203,7 @@ impl ApiKeys {
             expires_ms,
             revoked_ms: None,
             last_used_ms: None,
+            networks,
         };
         let text = format!("{PREFIX}{}_{secret}", key.id);
         let hash = opaque::hash_text(&opaque::hash(&secret));
@@ -349,7 +391,7 @@ fn target(id: &str) -> String {
 fn told(key: &ApiKey) -> Value {
     json!({
         "name": key.name, "role": key.role, "expires_ms": key.expires_ms,
-        "revoked_ms": key.revoked_ms,
+        "revoked_ms": key.revoked_ms, "networks": key.networks,
     })
 }
 

@@ -5,6 +5,9 @@ use crate::audit::Source;
 use crate::tenancy::fake::{Death, FakeEngine};
 use crate::tenancy::permission::Role;
 
+/// Who calls unless a test says otherwise.
+const NOBODY: Client<'static> = Client { address: None, agent: None, request_id: None };
+
 struct World {
     engine: FakeEngine,
     revocations: Arc<Revocations>,
@@ -35,7 +38,7 @@ impl World {
 }
 
 fn new(role: Role, expires_ms: Option<TimeMs>) -> NewApiKey {
-    NewApiKey { name: "ci".into(), role, expires_ms }
+    NewApiKey { name: "ci".into(), role, expires_ms, networks: KeyNetworks::default() }
 }
 
 #[test]
@@ -44,7 +47,7 @@ fn a_key_lets_in_as_what_it_is_and_nothing_else_does() {
     let tenant_id = TenantId::random();
     let (made, other) = (world.make(&tenant_id, None), world.make(&TenantId::random(), None));
     for world in [&world, &world.restarted()] {
-        let principal = world.keys.authenticate(&made.text, 2_000).unwrap();
+        let principal = world.keys.authenticate(&made.text, NOBODY, 2_000).unwrap();
         assert_eq!(principal.subject(), format!("key:{}", made.key.id));
         assert_eq!((principal.tenant_id(), principal.role()), (Some(&tenant_id), Role::Ingest));
     }
@@ -65,7 +68,7 @@ fn a_key_lets_in_as_what_it_is_and_nothing_else_does() {
         &format!("emx_{}_{}", "a".repeat(16), &text[21..]),
         &"emx_".repeat(1 << 18),
     ] {
-        let outcome = world.keys.authenticate(bad, 2_000);
+        let outcome = world.keys.authenticate(bad, NOBODY, 2_000);
         assert!(matches!(outcome, Err(ApiKeyError::Invalid)), "{bad:.80}");
     }
     let stored = record::all(&world.engine, API_KEYS, b"").unwrap();
@@ -84,19 +87,19 @@ fn a_key_ends_when_it_expires_and_when_it_is_revoked() {
     let tell = told.clone();
     world.revocations.listen(Arc::new(move |revoked| tell.lock().unwrap().push(revoked.clone())));
     let expiring = world.make(&tenant_id, Some(5_000));
-    assert!(world.keys.authenticate(&expiring.text, 4_999).is_ok());
-    assert!(world.keys.authenticate(&expiring.text, 5_000).is_err());
+    assert!(world.keys.authenticate(&expiring.text, NOBODY, 4_999).is_ok());
+    assert!(world.keys.authenticate(&expiring.text, NOBODY, 5_000).is_err());
 
     let made = world.make(&tenant_id, None);
     let elsewhere = world.keys.revoke(&TenantId::random(), &made.key.id, &By::operator(), 2_000);
     assert!(matches!(elsewhere, Err(ApiKeyError::NotFound { .. })));
-    assert!(world.keys.authenticate(&made.text, 2_000).is_ok());
+    assert!(world.keys.authenticate(&made.text, NOBODY, 2_000).is_ok());
     let revoked = world.keys.revoke(&tenant_id, &made.key.id, &By::operator(), 2_000).unwrap();
     assert_eq!(revoked.revoked_ms, Some(2_000));
     let again = world.keys.revoke(&tenant_id, &made.key.id, &By::operator(), 3_000).unwrap();
     assert_eq!(again.revoked_ms, Some(2_000));
-    assert!(world.keys.authenticate(&made.text, 2_000).is_err());
-    assert!(world.restarted().keys.authenticate(&made.text, 2_000).is_err());
+    assert!(world.keys.authenticate(&made.text, NOBODY, 2_000).is_err());
+    assert!(world.restarted().keys.authenticate(&made.text, NOBODY, 2_000).is_err());
     let key_id: Arc<str> = made.key.id.as_str().into();
     assert_eq!(told.lock().unwrap()[0], Revoked::ApiKey { key_id });
 }
@@ -164,11 +167,11 @@ fn the_last_use_is_known_at_once_and_stored_once_a_minute() {
     let made = world.make(&tenant_id, None);
     let last_used = |world: &World| world.keys.get(&tenant_id, &made.key.id).unwrap().last_used_ms;
     assert_eq!(world.keys.flush_used(1_000).unwrap(), 0);
-    world.keys.authenticate(&made.text, 10_000).unwrap();
+    world.keys.authenticate(&made.text, NOBODY, 10_000).unwrap();
     assert_eq!((last_used(&world), last_used(&world.restarted())), (Some(10_000), None));
     assert_eq!(world.keys.flush_used(10_000).unwrap(), 1);
     assert_eq!(last_used(&world.restarted()), Some(10_000));
-    world.keys.authenticate(&made.text, 20_000).unwrap();
+    world.keys.authenticate(&made.text, NOBODY, 20_000).unwrap();
     assert_eq!(world.keys.flush_used(69_999).unwrap(), 0);
     assert_eq!(world.keys.flush_used(70_000).unwrap(), 1);
     assert_eq!(world.keys.flush_used(999_000).unwrap(), 0);
@@ -183,10 +186,59 @@ fn whatever_the_store_does_a_revoked_key_is_refused() {
         let made = world.make(&tenant_id, None);
         world.engine.die_at(Some(Death { call: 0, takes_effect, recovers }));
         let outcome = world.keys.revoke(&tenant_id, &made.key.id, &By::operator(), 2_000);
-        assert!(world.keys.authenticate(&made.text, 2_000).is_err());
+        assert!(world.keys.authenticate(&made.text, NOBODY, 2_000).is_err());
         let again = world.restarted();
-        let refused = again.keys.authenticate(&made.text, 2_000).is_err();
+        let refused = again.keys.authenticate(&made.text, NOBODY, 2_000).is_err();
         assert!(refused || outcome.is_err(), "acknowledged, and lost");
         assert_eq!(refused, takes_effect);
     }
+}
+
+#[test]
+fn a_key_comes_from_its_networks_alone_and_the_log_tells_of_others() {
+    let world = World::new();
+    let tenant_id = TenantId::random();
+    let networks = KeyNetworks::parse(&["192.0.2.0/24".into()]).unwrap();
+    let new = NewApiKey { networks, ..new(Role::Viewer, None) };
+    let made = world.keys.create(&tenant_id, new, &By::operator(), 1_000).unwrap();
+    let from = |address: &str| Client { address: address.parse().ok(), ..NOBODY };
+    for world in [&world, &world.restarted()] {
+        let principal = world.keys.authenticate(&made.text, from("192.0.2.7"), 2_000).unwrap();
+        for outside in ["192.0.3.7", "::1", ""] {
+            let refused = world.keys.authenticate(&made.text, from(outside), 3_000).unwrap_err();
+            assert_eq!(refused.to_string(), ApiKeyError::Invalid.to_string());
+            assert_eq!(refused.code(), "invalid_api_key");
+            assert!(!world.keys.may_come_as(&principal, from(outside)), "{outside}");
+        }
+        assert!(world.keys.may_come_as(&principal, from("::ffff:192.0.2.255")));
+        assert_eq!(world.keys.get(&tenant_id, &made.key.id).unwrap().last_used_ms, Some(2_000));
+        assert_eq!(world.keys.log.flush(4_000).unwrap(), 3, "one for each network");
+        let told = world.keys.log.page(tenant_id.as_str(), None, 3).unwrap();
+        for entry in &told {
+            let Event { actor, action, target, after, .. } = &entry.event;
+            assert_eq!((&**action, after.as_str()), ("api_key.use", Some("key_not_from_here")));
+            let id = &made.key.id;
+            assert_eq!((&**actor, &**target), (&*format!("key:{id}"), &*format!("api_key:{id}")));
+        }
+    }
+}
+
+#[test]
+fn a_key_with_networks_makes_none_that_comes_from_elsewhere() {
+    let world = World::new();
+    let tenant_id = TenantId::random();
+    let with = |networks: &[&str]| {
+        let texts: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        NewApiKey { networks: KeyNetworks::parse(&texts).unwrap(), ..new(Role::Admin, None) }
+    };
+    let create = |new, by: &By| world.keys.create(&tenant_id, new, by, 1_000);
+    let made = create(with(&["10.0.0.0/8", "::1"]), &By::operator()).unwrap();
+    let here = Client { address: "10.0.0.1".parse().ok(), ..NOBODY };
+    let principal = world.keys.authenticate(&made.text, here, 1_000).unwrap();
+    let by = By { principal, source: Source::default() };
+    for wider in [&[][..], &["11.0.0.0/8"], &["::1", "10.0.0.0/7"]] {
+        let refused = create(with(wider), &by).unwrap_err();
+        assert_eq!(refused.code(), "networks_too_wide", "{wider:?}");
+    }
+    assert_eq!(create(with(&["::1"]), &by).unwrap().key.created_by, by.principal.subject());
 }

@@ -27,6 +27,7 @@ pub mod account;
 pub mod administration;
 pub mod api_key;
 pub mod forget;
+pub mod key_networks;
 pub mod key_ring;
 pub mod known_networks;
 pub mod link;
@@ -239,9 +240,14 @@ impl Identity {
         Ok(access.principal.clone())
     }
 
-    /// Who presents the API key `text`. Reads memory only.
-    pub fn authenticate_key(&self, text: &str, now_ms: TimeMs) -> Result<Principal, ApiKeyError> {
-        self.api_keys.authenticate(text, now_ms)
+    /// Who presents the API key `text`, as `client` does. Reads memory only.
+    pub fn authenticate_key(
+        &self,
+        text: &str,
+        client: Client<'_>,
+        now_ms: TimeMs,
+    ) -> Result<Principal, ApiKeyError> {
+        self.api_keys.authenticate(text, client, now_ms)
     }
 
     /// What the access token `text` says, if it is to be believed, whoever presents it. Reads memory

@@ -32,6 +32,8 @@ fn what_cannot_be_is_refused_by_name() {
     };
     emx.fails(&make(&["--role", "king"]), 2, "usage");
     emx.fails(&make(&["--expires-at", "tomorrow"]), 2, "usage");
+    emx.fails(&make(&["--network", "10.0.0.1/8"]), 1, "invalid_network");
+    emx.fails(&make(&["--network", "everywhere"]), 1, "invalid_network");
     emx.fails(&make(&["--expires-at", "2020-01-01T00:00:00Z"]), 1, "invalid_expiry");
     emx.fails(&["key", "create", "--tenant", "demo", "--name", ""], 1, "invalid_name");
     emx.fails(&["key", "create", "--tenant", "no", "--name", "ci"], 1, "tenant_not_found");
@@ -40,6 +42,26 @@ fn what_cannot_be_is_refused_by_name() {
     let list = emx.json(&["key", "list", "--tenant", "demo"])["items"].clone();
     assert_eq!(list[0]["id"], made["id"]);
     assert_eq!(list[0]["expires_at"], "2098-12-31T23:00:00.000Z");
+}
+
+#[test]
+fn a_key_has_networks_that_the_list_shows() {
+    let emx = Emx::initialised();
+    let make = ["key", "create", "--tenant", "demo", "--name", "ci"];
+    let networks = ["--network", "192.0.2.0/24", "--network", "2001:db8::/32"];
+    let made = emx.json(&[&make[..], &networks].concat());
+    emx.ok(&make);
+    let list = emx.json(&["key", "list", "--tenant", "demo"])["items"].clone();
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    for key in list.as_array().unwrap() {
+        let expected = match key["id"] == made["id"] {
+            true => serde_json::json!(["192.0.2.0/24", "2001:db8::/32"]),
+            false => serde_json::json!([]),
+        };
+        assert_eq!(key["networks"], expected, "{key}");
+    }
+    let table = emx.ok(&["key", "list", "--tenant", "demo"]);
+    assert!(table.contains("192.0.2.0/24 2001:db8::/32"), "{table}");
 }
 
 #[test]

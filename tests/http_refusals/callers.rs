@@ -209,6 +209,7 @@ fn signing_in() {
     let mut world = World::new();
     let login = |body: &str| Ask::post("/api/v1/auth/login").json(body);
     let refresh = |body: &str| Ask::post("/api/v1/auth/refresh").json(body);
+    let many = vec![r#""192.0.2.1""#; 33].join(",");
     let make = |body: &str| world.post("/api/v1/api-keys").json(body);
     let right = r#"{"tenant":"default","email":"admin@localhost","password":"x","cookie":true}"#;
     let rows = [
@@ -338,6 +339,27 @@ fn signing_in() {
             "invalid_time",
         )
         .at(&["/expires_at"]),
+        row(
+            "a key from no network",
+            make(r#"{"name":"x","role":"viewer","networks":["10.0.0.0/8","10.0.0.1/8"]}"#),
+            422,
+            "invalid_network",
+        )
+        .at(&["/networks/1"]),
+        row(
+            "a key from many networks",
+            make(&format!(r#"{{"name":"x","role":"viewer","networks":[{many}]}}"#)),
+            422,
+            "too_many_networks",
+        )
+        .at(&["/networks"]),
+        row(
+            "a key from one network",
+            make(r#"{"name":"x","role":"viewer","networks":"10.0.0.0/8"}"#),
+            422,
+            "wrong_type",
+        )
+        .at(&["/networks"]),
         row(
             "a key of truth",
             make(r#"{"name":"x","role":"viewer","expires_at":true}"#),

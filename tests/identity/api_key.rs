@@ -2,11 +2,13 @@
 
 use crate::world::{NOBODY, NOW_MS, World, by};
 use emx::identity::api_key::{ApiKeyError, NewApiKey};
+use emx::identity::key_networks::KeyNetworks;
 use emx::tenancy::by::By;
 use emx::tenancy::permission::{Permission, Role};
 
 fn new(role: Role, expires_ms: Option<i64>) -> NewApiKey {
-    NewApiKey { name: "build server".into(), role, expires_ms }
+    let networks = KeyNetworks::default();
+    NewApiKey { name: "build server".into(), role, expires_ms, networks }
 }
 
 #[test]
@@ -19,7 +21,7 @@ fn a_key_enters_its_tenant_alone_and_lies_nowhere() {
     assert!(id.len() >= 16 && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
     assert_eq!((id, secret.len()), (made.key.id.as_str(), 43));
 
-    let principal = world.identity.authenticate_key(&made.text, NOW_MS).unwrap();
+    let principal = world.identity.authenticate_key(&made.text, NOBODY, NOW_MS).unwrap();
     assert!(
         principal.permits(Permission::ExecutionsWrite) && !principal.permits(Permission::Query)
     );
@@ -32,15 +34,15 @@ fn a_key_enters_its_tenant_alone_and_lies_nowhere() {
 
     let world = world.restarted();
     assert!(world.is_on_disk(&id) && !world.is_on_disk(&secret));
-    assert_eq!(world.identity.authenticate_key(&made.text, NOW_MS).unwrap(), principal);
+    assert_eq!(world.identity.authenticate_key(&made.text, NOBODY, NOW_MS).unwrap(), principal);
     let keys = world.identity.api_keys();
     assert_eq!(keys.list(&world.acme.id), [keys.get(&world.acme.id, &id).unwrap()]);
     assert!(matches!(keys.get(&world.other.id, &id), Err(ApiKeyError::NotFound { .. })));
     keys.flush_used(NOW_MS).unwrap();
     keys.revoke(&world.acme.id, &id, &By::operator(), NOW_MS + 1).unwrap();
-    assert!(world.identity.authenticate_key(&made.text, NOW_MS + 1).is_err());
+    assert!(world.identity.authenticate_key(&made.text, NOBODY, NOW_MS + 1).is_err());
     let world = world.restarted();
-    assert!(world.identity.authenticate_key(&made.text, NOW_MS + 1).is_err());
+    assert!(world.identity.authenticate_key(&made.text, NOBODY, NOW_MS + 1).is_err());
     let known = world.identity.api_keys().get(&world.acme.id, &id).unwrap();
     assert_eq!((known.last_used_ms, known.revoked_ms), (Some(NOW_MS), Some(NOW_MS + 1)));
 }
@@ -56,7 +58,7 @@ fn a_user_gives_away_no_more_than_its_role() {
     let elsewhere = keys.create(&world.other.id, new(Role::Ingest, None), &owner, NOW_MS);
     assert!(elsewhere.is_err());
     let made = keys.create(&world.acme.id, new(Role::Viewer, None), &owner, NOW_MS).unwrap();
-    let viewer = by(&world.identity.authenticate_key(&made.text, NOW_MS).unwrap());
+    let viewer = by(&world.identity.authenticate_key(&made.text, NOBODY, NOW_MS).unwrap());
     let more = keys.create(&world.acme.id, new(Role::Admin, None), &viewer, NOW_MS);
     assert!(matches!(more, Err(ApiKeyError::Role { role: Role::Admin })));
 }

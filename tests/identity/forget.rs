@@ -6,6 +6,7 @@ use emx::identity::account::NewUser;
 use emx::identity::api_key::NewApiKey;
 use emx::identity::email::Email;
 use emx::identity::enrolment::Proof;
+use emx::identity::key_networks::KeyNetworks;
 use emx::identity::rules::SignInRules;
 use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
@@ -41,7 +42,8 @@ fn furnish(world: &World, tenant: &Tenant) {
     identity.confirm_otp(&owner, &app.code(NOW_MS), NOW_MS).unwrap();
     let rules = SignInRules { require_otp: true };
     identity.set_sign_in_rules(&tenant.id, rules, &operator, |_| true, NOW_MS).unwrap();
-    let key = NewApiKey { name: "ci".into(), role: Role::Ingest, expires_ms: None };
+    let (networks, expires_ms) = (KeyNetworks::default(), None);
+    let key = NewApiKey { name: "ci".into(), role: Role::Ingest, expires_ms, networks };
     identity.api_keys().create(&tenant.id, key, &operator, NOW_MS).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Invitations and ways back: one use, in time, by the right one, for the right thing.
 
-use crate::world::{EMAIL, NOW_MS, NOWHERE, PASSWORD, World};
+use crate::world::{EMAIL, NOBODY, NOW_MS, NOWHERE, PASSWORD, World};
 use emx::identity::account::{AccountError, NewUser};
 use emx::identity::email::Email;
 use emx::identity::link::{INVITATION_MS, Link, LinkError, Purpose, RESET_MS};
@@ -141,7 +141,7 @@ fn it_is_for_one_tenant_and_one_purpose() {
     let signed_in = world.sign_in(NOW_MS);
     assert!(world.refresh(&link.token, NOW_MS).is_err());
     assert!(world.identity.verify(&link.token, NOW_MS).is_err());
-    assert!(world.identity.authenticate_key(&link.token, NOW_MS).is_err());
+    assert!(world.identity.authenticate_key(&link.token, NOBODY, NOW_MS).is_err());
     invalid(&world, &signed_in.refresh_token, NOW_MS);
     invalid(&world, &signed_in.access_token, NOW_MS);
     invalid(&world, &signed_in.refresh_token.replace("emr_", "eml_"), NOW_MS);

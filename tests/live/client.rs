@@ -7,12 +7,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -77,8 +78,16 @@ impl Server {
     }
 
     async fn connect(&self) -> TlsStream<TcpStream> {
+        self.connect_from("127.0.0.1").await
+    }
+
+    /// A connection from another address of this machine: Linux takes all of 127.0.0.0/8 for its own.
+    async fn connect_from(&self, address: &str) -> TlsStream<TcpStream> {
         let port = self.address.rsplit(':').next().unwrap();
-        let tcp = TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+        let server = format!("127.0.0.1:{port}").parse().unwrap();
+        let tcp = socket.connect(server).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         self.tls.connect(name, tcp).await.unwrap()
     }
@@ -91,7 +100,19 @@ impl Server {
         token: &str,
         body: Option<Value>,
     ) -> (u16, Value) {
-        let mut stream = self.connect().await;
+        self.request_from("127.0.0.1", method, path, token, body).await
+    }
+
+    /// The same from another address of this machine.
+    pub(crate) async fn request_from(
+        &self,
+        address: &str,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let mut stream = self.connect_from(address).await;
         let body = body.map_or_else(String::new, |body| body.to_string());
         let bearer = match token {
             "" => String::new(),
@@ -150,6 +171,26 @@ impl Server {
         headers: &[(&str, &str)],
         protocol: Option<&str>,
     ) -> Result<Watch, Error> {
+        self.watch_over(self.connect().await, query, headers, protocol).await
+    }
+
+    /// The same from another address of this machine, offering `emx.v1`.
+    pub(crate) async fn watch_from(
+        &self,
+        address: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Watch, Error> {
+        self.watch_over(self.connect_from(address).await, query, headers, Some("emx.v1")).await
+    }
+
+    async fn watch_over(
+        &self,
+        stream: TlsStream<TcpStream>,
+        query: &str,
+        headers: &[(&str, &str)],
+        protocol: Option<&str>,
+    ) -> Result<Watch, Error> {
         let url = format!("wss://{}/api/v1/ws{query}", self.address);
         let mut request = url.into_client_request()?;
         if let Some(protocol) = protocol {
@@ -159,7 +200,7 @@ impl Server {
             let name: tungstenite::http::HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        let (socket, answer) = client_async(request, self.connect().await).await?;
+        let (socket, answer) = client_async(request, stream).await?;
         let protocol = answer.headers().get("sec-websocket-protocol");
         let protocol = protocol.map(|protocol| protocol.to_str().unwrap().to_owned());
         Ok(Watch { socket, protocol })

@@ -7,7 +7,8 @@ use crate::app::problem::Failure;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable, instant};
 use crate::identity::Identity;
-use crate::identity::api_key::{ApiKey, NewApiKey};
+use crate::identity::api_key::{ApiKey, ApiKeyError, NewApiKey};
+use crate::identity::key_networks::KeyNetworks;
 use crate::model::time::parse_rfc3339;
 use crate::tenancy::by::By;
 use crate::tenancy::registry::Tenancy;
@@ -50,6 +51,9 @@ pub(in crate::app) struct CreateFlags {
     /// When it ends, such as 2027-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
+    /// A network from which it is let in, such as 10.0.0.0/8; can be repeated. None: from everywhere
+    #[arg(long = "network", value_name = "CIDR")]
+    networks: Vec<String>,
 }
 
 /// The key to be ended.
@@ -66,7 +70,14 @@ pub(in crate::app) struct RevokeFlags {
 #[serde(tag = "key_act", rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::app) enum KeyAct {
     /// Makes a key. What comes of it holds the key itself.
-    Create { tenant: String, name: String, role: String, expires_at: Option<String> },
+    Create {
+        tenant: String,
+        name: String,
+        role: String,
+        expires_at: Option<String>,
+        #[serde(default)]
+        networks: Vec<String>,
+    },
     /// Lists the keys of a tenant.
     List { tenant: String },
     /// Ends a key.
@@ -84,10 +95,12 @@ impl KeyAct {
     ) -> Result<Value> {
         let keys = identity.api_keys();
         match self {
-            Self::Create { tenant, name, role, expires_at } => {
+            Self::Create { tenant, name, role, expires_at, networks } => {
                 let tenant = tenant_named(tenancy, tenant)?;
                 let expires_ms = expires_at.as_deref().map(time_named).transpose()?;
-                let new = NewApiKey { name: name.clone(), role: role_named(role)?, expires_ms };
+                let networks = KeyNetworks::parse(networks).map_err(ApiKeyError::from)?;
+                let (name, role) = (name.clone(), role_named(role)?);
+                let new = NewApiKey { name, role, expires_ms, networks };
                 let made = keys.create(&tenant.id, new, by, now_ms)?;
                 let mut value = as_json(&made.key);
                 value["key"] = made.text.into();
@@ -118,6 +131,7 @@ fn as_json(key: &ApiKey) -> Value {
         "id": key.id, "name": key.name, "role": key.role, "created_at": instant(key.created_ms),
         "created_by": key.created_by, "expires_at": key.expires_ms.map(instant),
         "revoked_at": key.revoked_ms.map(instant), "last_used_at": key.last_used_ms.map(instant),
+        "networks": key.networks,
     })
 }
 
@@ -130,10 +144,11 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
 }
 
 fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
-    let CreateFlags { tenant, name, role, expires_at } = flags;
+    let CreateFlags { tenant, name, role, expires_at, networks } = flags;
     let (tenant, name) = (tenant.tenant.clone(), name.clone());
-    let (role, expires_at) = (role.clone(), expires_at.clone());
-    let made = session.perform(Act::Key(KeyAct::Create { tenant, name, role, expires_at }))?;
+    let (role, expires_at, networks) = (role.clone(), expires_at.clone(), networks.clone());
+    let act = KeyAct::Create { tenant, name, role, expires_at, networks };
+    let made = session.perform(Act::Key(act))?;
     if session.json {
         return output::json(&json!({ "id": made["id"], "key": made["key"] }));
     }
@@ -155,12 +170,16 @@ fn list(flags: &TenantFlag, session: &Session) -> Result<()> {
     if session.json {
         return output::json(&keys);
     }
-    let headings = ["id", "name", "role", "created", "expires", "revoked", "last used"];
+    let headings = ["id", "name", "role", "created", "expires", "revoked", "last used", "networks"];
     let mut table = TextTable::new(&headings.map(|heading| (heading, Side::Left)));
     for key in keys["items"].as_array().into_iter().flatten() {
         let columns =
             ["id", "name", "role", "created_at", "expires_at", "revoked_at", "last_used_at"];
-        table.push(columns.map(|column| text(key, column)));
+        let networks = key["networks"].as_array().into_iter().flatten();
+        let networks = networks.filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
+        let [id, name, role, created, expires, revoked, used] =
+            columns.map(|column| text(key, column));
+        table.push([id, name, role, created, expires, revoked, used, &networks]);
     }
     Ok(output::text(&table.render())?)
 }

@@ -13,6 +13,7 @@ use crate::http::request::Request;
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::identity::account::{Account, AccountError};
 use crate::identity::api_key::ApiKeyError;
+use crate::identity::key_networks::KeyNetworksError;
 use crate::identity::login::{Credentials, LoginError};
 use crate::identity::session::SessionError;
 use crate::identity::signing::JWKS_CACHE_MS;
@@ -358,8 +359,16 @@ impl From<ApiKeyError> for Problem {
             ApiKeyError::Invalid => Self::unauthorized(code, detail),
             ApiKeyError::NotFound { .. } => Self::not_found("an API key with this id"),
             ApiKeyError::Name => Self::invalid("/name", code, detail),
+            ApiKeyError::Networks(KeyNetworksError::TooMany) => {
+                Self::invalid("/networks", code, detail)
+            }
+            ApiKeyError::Networks(KeyNetworksError::Invalid { index, .. }) => {
+                Self::invalid(&format!("/networks/{index}"), code, detail)
+            }
             ApiKeyError::Expiry => Self::invalid("/expires_at", code, detail),
-            ApiKeyError::Role { .. } => Self::forbidden(code, detail),
+            ApiKeyError::Role { .. } | ApiKeyError::NetworksTooWide => {
+                Self::forbidden(code, detail)
+            }
             ApiKeyError::TooMany | ApiKeyError::Conflict => {
                 Self::new(StatusCode::CONFLICT, code, detail)
             }

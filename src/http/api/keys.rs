@@ -6,7 +6,8 @@ use crate::http::openapi::{Operation, schema};
 use crate::http::problem::Problem;
 use crate::http::reply;
 use crate::http::route::{Access, Answer, Route, handler};
-use crate::identity::api_key::{ApiKey, NAME_CHARS_MAX, NewApiKey};
+use crate::identity::api_key::{ApiKey, ApiKeyError, NAME_CHARS_MAX, NewApiKey};
+use crate::identity::key_networks::{KeyNetworks, NETWORKS_PER_KEY_MAX};
 use crate::model::time::{format_rfc3339, parse_rfc3339};
 use crate::tenancy::permission::{Permission, Role};
 use hyper::{Method, StatusCode};
@@ -42,6 +43,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
             let roles: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
             let mut body = schema::object(json!({ "name": name, "role": { "enum": roles } }));
             body["properties"]["expires_at"] = schema::nullable(schema::time());
+            body["properties"]["networks"] = schema::nullable(schema::words(NETWORKS_PER_KEY_MAX));
             body["additionalProperties"] = false.into();
             operation
                 .body(&["application/json"], body)
@@ -93,6 +95,7 @@ fn shown(key: &ApiKey) -> Value {
         "expires_at": key.expires_ms.map(format_rfc3339),
         "last_used_at": key.last_used_ms.map(format_rfc3339),
         "revoked_at": key.revoked_ms.map(format_rfc3339),
+        "networks": key.networks,
     })
 }
 
@@ -103,6 +106,7 @@ struct NewKey {
     role: Role,
     #[serde(default)]
     expires_at: Option<Time>,
+    networks: Option<Vec<String>>,
 }
 
 /// A time as the contract takes it.
@@ -114,7 +118,7 @@ enum Time {
 }
 
 async fn create(mut call: Call) -> Answer {
-    let NewKey { name, role, expires_at } = call.request.json().await?;
+    let NewKey { name, role, expires_at, networks } = call.request.json().await?;
     let expires_ms = match expires_at {
         None => None,
         Some(Time::Ms(ms)) => Some(ms),
@@ -123,9 +127,10 @@ async fn create(mut call: Call) -> Answer {
             Some(parse_rfc3339(&text).map_err(invalid)?)
         }
     };
+    let networks = KeyNetworks::parse(&networks.unwrap_or_default()).map_err(ApiKeyError::from)?;
     let (scope, by) = (call.scope().await?, call.by()?);
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let new = NewApiKey { name, role, expires_ms };
+    let new = NewApiKey { name, role, expires_ms, networks };
     let make = move || server.identity.api_keys().create(scope.id(), new, &by, now_ms);
     let made = call.server.threads.run(make).await??;
     let mut answer = shown(&made.key);

@@ -242,7 +242,8 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
         })?;
     let Caller { principal, tenant } = &admitted.caller;
     let is_user = matches!(principal, Principal::User { .. });
-    if is_user && admitted.mark != server.identity.mark_of(request.client()) {
+    let is_another = is_user && admitted.mark != server.identity.mark_of(request.client());
+    if is_another || !server.identity.api_keys().may_come_as(principal, request.client()) {
         let detail = "the ticket belongs to another client: get another";
         return Err(Problem::unauthorized("client_changed", detail));
     }

@@ -342,6 +342,7 @@ pub(in crate::http) fn key() -> Value {
         "expires_at": nullable(time_out()),
         "last_used_at": nullable(time_out()),
         "revoked_at": nullable(time_out()),
+        "networks": { "type": "array", "items": text() },
     }))
 }
 
