@@ -21,3 +21,5 @@ mod keys;
 mod limits;
 #[path = "http_sessions/networks.rs"]
 mod networks;
+#[path = "http_sessions/platform.rs"]
+mod platform;

@@ -117,7 +117,8 @@ impl Acts {
             }
             Act::TenantSuspend { slug } => {
                 let now_ms = self.clock.now_ms();
-                Ok(tenant_as_json(&tenancy.suspend(&Slug::parse(&slug)?, &by, now_ms)?))
+                let slug = Slug::parse(&slug)?;
+                Ok(tenant_as_json(&identity.suspend_tenant(tenancy, &slug, &by, now_ms)?))
             }
             Act::TenantResume { slug } => {
                 let now_ms = self.clock.now_ms();
@@ -131,11 +132,8 @@ impl Acts {
     /// Deletes a tenant. Where calls that began before use it for longer, it is deleted later, and its
     /// state says so.
     fn delete_tenant(&self, slug: &Slug, by: &By) -> Result<Value> {
-        let known = self.tenancy.list()?.into_iter().find(|tenant| tenant.slug == *slug);
-        if let Some(tenant) = known {
-            self.identity.check_may_go(&tenant.id)?;
-        }
-        let tenant = self.tenancy.begin_deletion(slug, by, self.clock.now_ms())?;
+        let (identity, tenancy) = (&self.identity, &self.tenancy);
+        let tenant = identity.begin_deletion(tenancy, slug, by, self.clock.now_ms())?;
         for _ in 0..IN_USE_ATTEMPTS {
             let now_ms = self.clock.now_ms();
             match self.identity.finish_deletion(&self.tenancy, &tenant, now_ms) {

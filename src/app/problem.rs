@@ -315,8 +315,11 @@ fn identity_code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static s
             other => other.code(),
         });
     }
-    if let Some(ForgetError::LastPlatformAdministrator) = cause.downcast_ref() {
-        return Some(ForgetError::LastPlatformAdministrator.code());
+    if let Some(error) = cause.downcast_ref::<ForgetError>() {
+        return Some(match error {
+            ForgetError::Tenancy(TenancyError::Store(store)) => store_code(store),
+            other => other.code(),
+        });
     }
     if let Some(error) = cause.downcast_ref::<IdentityError>() {
         return Some(match error {

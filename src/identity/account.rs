@@ -59,11 +59,17 @@ pub enum AccountError {
         email: Email,
     },
     /// Nobody could administer the platform any more.
-    #[error("`{email}` is the last administrator of the platform and has to stay")]
+    #[error(
+        "`{email}` is the last who administers the platform and can sign in: have another one do it \
+         first, with `emx user platform --grant`"
+    )]
     LastAdministrator {
         /// The administrator.
         email: Email,
     },
+    /// Somebody else would say who administers the platform.
+    #[error("only who administers the platform says who else does: ask one of them")]
+    NotPlatform,
     /// The bound.
     #[error("a tenant has {USERS_PER_TENANT_MAX} users at most: remove some first")]
     TooMany,
@@ -103,6 +109,7 @@ impl AccountError {
             Self::RoleTooHigh { .. } => "role_too_high",
             Self::LastOwner { .. } => "last_owner",
             Self::LastAdministrator { .. } => "last_platform_administrator",
+            Self::NotPlatform => "forbidden",
             Self::TooMany => "too_many_users",
             Self::NoTeam { .. } => "team_not_found",
             Self::TooManyTeams => "too_many_teams",

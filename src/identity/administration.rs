@@ -7,9 +7,11 @@
 use super::Identity;
 use super::account::{Account, AccountError, assignable, ordered_teams, target, told};
 use super::password::Password;
+use super::platform_administrators::demand_platform;
 use super::session::SessionError;
 use super::user::{self, StoredUser, User};
 use super::{link, names};
+use crate::audit::{PLATFORM, Told};
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::Role;
@@ -22,6 +24,8 @@ use storage::row::TimeMs;
 pub struct AccountChange {
     /// What the user is in the tenant.
     pub role: Option<Role>,
+    /// Whether the user also administers the platform.
+    pub platform: Option<bool>,
     /// Whether the user is kept out.
     pub disabled: Option<bool>,
     /// How executions name the user.
@@ -35,6 +39,10 @@ impl AccountChange {
         let mut changed = user.clone();
         if let Some(role) = self.role.filter(|role| *role != user.role) {
             changed.role = assignable(role, by)?;
+        }
+        if let Some(platform) = self.platform.filter(|platform| *platform != user.platform) {
+            demand_platform(by)?;
+            changed.platform = platform;
         }
         if let Some(disabled) = self.disabled {
             changed.disabled = disabled;
@@ -50,8 +58,8 @@ impl AccountChange {
 }
 
 impl Identity {
-    /// Changes a user, if the user of now passes `current`. Another role, and being kept out, end
-    /// the user's sessions.
+    /// Changes a user, if the user of now passes `current`. Another role, administering the platform
+    /// or not any more, and being kept out end the user's sessions.
     pub fn change_account(
         &self,
         tenant_id: &TenantId,
@@ -66,6 +74,10 @@ impl Identity {
         stored.user.demand_below(&by.principal)?;
         if !current(&stored.user.clone().into()) {
             return Err(AccountError::Stale);
+        }
+        // Who was one when the call began may be none any more.
+        if change.platform.is_some() && !self.stands(&by.principal, now_ms) {
+            return Err(AccountError::NotPlatform);
         }
         let changed = change.of(&stored.user, &by.principal)?;
         self.store_changed(&stored, changed, by, now_ms)
@@ -104,22 +116,18 @@ impl Identity {
         if changed.disabled || changed.role != Role::Owner {
             self.demand_another_owner(before)?;
         }
-        if changed.disabled {
+        if changed.disabled || !changed.platform {
             self.demand_another_administrator(before)?;
         }
         let mut act = stored.change(&changed)?;
         act.expect.extend(self.teams_are_there(&changed.tenant_id, &changed.teams)?);
-        if changed.disabled {
+        // Whoever made a link for somebody who may less must not come in by it as one who may more.
+        if changed.disabled || may_more(before, &changed) {
             act.writes.push(link::removal(&changed.id));
         }
-        let action = match (before.disabled, changed.disabled) {
-            (false, true) => "user.disable",
-            (true, false) => "user.enable",
-            _ => "user.change",
-        };
-        let event = by.did(action, target(&changed.id)).before(told(before)).after(told(&changed));
-        let act = act.telling(by.told(&changed.tenant_id, event));
-        let done = match changed.role != before.role || changed.disabled {
+        let act = act.telling(told_of_change(before, &changed, by));
+        let is_another = changed.role != before.role || changed.platform != before.platform;
+        let done = match is_another || changed.disabled {
             true => self.sessions.end_all(&changed.id, None, &act, now_ms)?,
             false => act.commit(&self.log, now_ms)?,
         };
@@ -234,14 +242,27 @@ impl Identity {
             false => Err(AccountError::LastOwner { email: user.email.clone() }),
         }
     }
+}
 
-    /// Fails where `user` is the only administrator of the platform who can sign in.
-    fn demand_another_administrator(&self, user: &User) -> Result<(), AccountError> {
-        let is_one = user.platform && user.can_sign_in();
-        let is_another = |u: &User| u.platform && u.can_sign_in() && u.id != user.id;
-        if !is_one || user::all(&*self.platform)?.iter().any(is_another) {
-            return Ok(());
-        }
-        Err(AccountError::LastAdministrator { email: user.email.clone() })
+/// Whether the user may something as `changed` that it may not as `before`.
+fn may_more(before: &User, changed: &User) -> bool {
+    !before.role.covers(changed.role) || changed.platform && !before.platform
+}
+
+/// What tells that `by` made `before` into `changed`.
+fn told_of_change(before: &User, changed: &User, by: &By) -> Vec<Told> {
+    let is_elsewhere = by.principal.tenant_id() != Some(&changed.tenant_id);
+    let action = match (before, changed) {
+        (User { disabled: false, .. }, User { disabled: true, .. }) => "user.disable",
+        (User { platform: false, .. }, User { platform: true, .. }) => "user.grant_platform",
+        (User { platform: true, .. }, User { platform: false, .. }) => "user.revoke_platform",
+        (User { disabled: true, .. }, User { disabled: false, .. }) => "user.enable",
+        _ => "user.change",
+    };
+    let event = by.did(action, target(&changed.id)).before(told(before)).after(told(changed));
+    let mut all = by.told(&changed.tenant_id, event.clone());
+    if before.platform != changed.platform && !is_elsewhere {
+        all.push(event.in_chain(PLATFORM)); // it concerns every tenant
     }
+    all
 }

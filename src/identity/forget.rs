@@ -18,7 +18,8 @@ use storage::row::TimeMs;
 pub enum ForgetError {
     /// Nobody would administer the platform any more.
     #[error(
-        "every administrator of the platform who can sign in belongs to this tenant: it cannot be deleted"
+        "everybody who administers the platform and can sign in belongs to this tenant: have somebody \
+         elsewhere do it first, with `emx user platform --grant`"
     )]
     LastPlatformAdministrator,
     /// A user could not be forgotten.
@@ -64,18 +65,6 @@ impl ForgetError {
 }
 
 impl Identity {
-    /// Fails where the platform could not be administered without the people of `tenant_id`.
-    pub fn check_may_go(&self, tenant_id: &TenantId) -> Result<(), ForgetError> {
-        let users = user::all(&*self.platform).map_err(AccountError::from)?;
-        let administer = users.iter().filter(|user| user.platform && user.can_sign_in());
-        let (of_this, others): (Vec<_>, Vec<_>) =
-            administer.partition(|user| user.tenant_id == *tenant_id);
-        match others.is_empty() && !of_this.is_empty() {
-            false => Ok(()),
-            true => Err(ForgetError::LastPlatformAdministrator),
-        }
-    }
-
     /// Goes on with the deletion of `tenant`, which was begun, to its end: keys, sessions and users,
     /// then its files and its record.
     pub fn finish_deletion(

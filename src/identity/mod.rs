@@ -33,6 +33,7 @@ pub mod known_networks;
 pub mod link;
 pub mod login;
 pub mod names;
+pub mod platform_administrators;
 pub mod rules;
 pub mod team;
 pub mod throttle;

@@ -4,6 +4,7 @@ use super::id::TenantId;
 use super::record;
 use super::slug::Slug;
 use serde::{Deserialize, Serialize};
+use storage::engine::Tables;
 use storage::error::StoreError;
 use storage::row::TimeMs;
 
@@ -72,6 +73,13 @@ impl Tenant {
     pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self, StoreError> {
         record::decode(&format!("{TENANTS}/{}", String::from_utf8_lossy(key)), bytes)
     }
+}
+
+/// Whether there is a tenant with this id that can be entered, as it is stored.
+pub fn is_active(platform: &dyn Tables, id: &TenantId) -> Result<bool, StoreError> {
+    let key = id.as_str().as_bytes();
+    let Some(bytes) = platform.get(TENANTS, key)? else { return Ok(false) };
+    Ok(Tenant::decode(key, &bytes)?.state == TenantState::Active)
 }
 
 #[cfg(test)]

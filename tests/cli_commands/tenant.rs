@@ -48,6 +48,7 @@ fn a_tenant_is_suspended_resumed_and_deleted() {
     emx.json(&["tenant", "resume", "acme"]);
     emx.json(&["query", "--tenant", "acme", "--metric", "count"]);
 
+    emx.fails(&["tenant", "suspend", "nowhere"], 1, "tenant_not_found");
     emx.fails(&["tenant", "delete", "acme"], 2, "usage");
     emx.fails(&["tenant", "delete", "acme", "--confirm", "demo"], 2, "usage");
     emx.fails(&["tenant", "delete", "demo", "--confirm", "demo"], 1, "last_platform_administrator");

@@ -81,3 +81,33 @@ fn a_password_that_is_easy_to_guess_is_refused() {
         assert!(ran.err.contains("the password"), "{ran:?}");
     }
 }
+
+#[test]
+fn another_administers_the_platform_before_the_first_goes() {
+    let emx = Emx::initialised();
+    let platform = |email, how| ["user", "platform", "--tenant", "demo", email, how];
+    let (first, second, last) =
+        ("you@example.org", "second@example.org", "last_platform_administrator");
+    emx.fails(&platform(first, "--revoke"), 1, last);
+    emx.fails(&["tenant", "suspend", "demo"], 1, last);
+    emx.ok(&CREATE);
+    let said = emx.ok(&platform(second, "--grant"));
+    assert_eq!(said, "`second@example.org` administers the platform\n");
+    assert_eq!(emx.json(&platform(first, "--revoke"))["platform"], false);
+    emx.fails(&platform(second, "--revoke"), 1, last);
+    emx.fails(&["user", "disable", "--tenant", "demo", second], 1, last);
+    let table = emx.ok(&["user", "list", "--tenant", "demo"]);
+    assert_eq!(table.matches("administers").count(), 1, "{table}");
+    let third = ["user", "create", "--tenant", "demo", "third@example.org", "--platform"];
+    assert_eq!(emx.json(&third)["platform"], true);
+    emx.json(&platform(second, "--revoke"));
+    for how in [&[][..], &["--grant", "--revoke"]] {
+        emx.fails(&[&platform(first, "--grant")[..5], how].concat(), 2, "usage");
+    }
+    emx.fails(&platform("x@example.org", "--grant"), 1, "user_not_found");
+    let told = emx.ok(&["audit", "list"]);
+    assert!(
+        told.contains("user.grant_platform") && told.contains("user.revoke_platform"),
+        "{told}"
+    );
+}

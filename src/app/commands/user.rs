@@ -43,6 +43,8 @@ pub(in crate::app) enum Command {
     Reset(UserFlags),
     /// Take away the second factor of a user who lost it, and end the user's sessions
     ResetOtp(UserFlags),
+    /// Have a user administer the platform, all tenants, or not any more; ends the user's sessions
+    Platform(PlatformFlags),
 }
 
 /// Whose users.
@@ -70,9 +72,25 @@ pub(in crate::app) struct CreateFlags {
     /// What the user is: viewer, member, manager, admin or owner
     #[arg(long, value_name = "ROLE", default_value = "member")]
     role: String,
+    /// The user also administers the platform: all tenants
+    #[arg(long)]
+    platform: bool,
     /// Read the password from standard input
     #[arg(long)]
     password_stdin: bool,
+}
+
+/// Who is to administer the platform, or not any more.
+#[derive(Debug, Args)]
+pub(in crate::app) struct PlatformFlags {
+    #[command(flatten)]
+    user: UserFlags,
+    /// From now on
+    #[arg(long, required_unless_present = "revoke", conflicts_with = "revoke")]
+    grant: bool,
+    /// Not any more
+    #[arg(long)]
+    revoke: bool,
 }
 
 /// The user to be invited.
@@ -103,7 +121,14 @@ pub(in crate::app) struct PasswordFlags {
 #[serde(tag = "user_act", rename_all = "snake_case", deny_unknown_fields)]
 pub(in crate::app) enum UserAct {
     /// Makes a user.
-    Create { tenant: String, email: String, role: String, password: String },
+    Create {
+        tenant: String,
+        email: String,
+        role: String,
+        password: String,
+        #[serde(default)]
+        platform: bool,
+    },
     /// Lists the users of a tenant.
     List { tenant: String },
     /// Gives a user another password.
@@ -118,6 +143,8 @@ pub(in crate::app) enum UserAct {
     Reset { tenant: String, email: String },
     /// Takes a second factor away.
     ResetOtp { tenant: String, email: String },
+    /// Has a user administer the platform, or not any more.
+    SetPlatform { tenant: String, email: String, platform: bool },
 }
 
 impl fmt::Debug for UserAct {
@@ -136,12 +163,16 @@ impl UserAct {
         now_ms: TimeMs,
     ) -> Result<Value> {
         match self {
-            Self::Create { tenant, email, role, password } => {
+            Self::Create { tenant, email, role, password, platform } => {
                 let (tenant, email, role) =
                     (tenant_named(tenancy, tenant)?, Email::parse(email)?, role_named(role)?);
                 let password = Password::choose(password, &email, tenant.slug.as_str())?;
-                let made = identity.create_user(&tenant.id, &email, role, &password, by, now_ms)?;
-                Ok(as_json(&made))
+                let id = &tenant.id;
+                let made = match platform {
+                    true => identity.create_administrator(id, &email, role, &password, by, now_ms),
+                    false => identity.create_user(id, &email, role, &password, by, now_ms),
+                };
+                Ok(as_json(&made?))
             }
             Self::List { tenant } => {
                 let users = identity.list_of(&tenant_named(tenancy, tenant)?.id)?;
@@ -177,6 +208,10 @@ impl UserAct {
             Self::ResetOtp { tenant, email } => {
                 let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
                 Ok(as_json(&identity.reset_otp(&tenant.id, &user.id, by, now_ms)?))
+            }
+            Self::SetPlatform { tenant, email, platform } => {
+                let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
+                Ok(as_json(&identity.set_platform(&tenant.id, &user.id, *platform, by, now_ms)?))
             }
         }
     }
@@ -235,6 +270,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
         Command::Invite(flags) => invite(flags, session),
         Command::Reset(flags) => reset(flags, session),
         Command::ResetOtp(flags) => reset_otp(flags, session),
+        Command::Platform(flags) => set_platform(flags, session),
     }
 }
 
@@ -248,6 +284,7 @@ fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
         email: email.to_string(),
         role: flags.role.clone(),
         password: chosen.password.reveal().into(),
+        platform: flags.platform,
     };
     let made = session.perform(Act::User(act))?;
     tell(session, &format!("made user `{email}`, {}", flags.role), made, &chosen)
@@ -289,6 +326,15 @@ fn enable(flags: &UserFlags, session: &Session) -> Result<()> {
 fn reset_otp(flags: &UserFlags, session: &Session) -> Result<()> {
     let (tenant, email) = (flags.tenant.tenant.clone(), flags.email.clone());
     say(session, UserAct::ResetOtp { tenant, email }, "has no second factor any more")
+}
+
+fn set_platform(flags: &PlatformFlags, session: &Session) -> Result<()> {
+    let (tenant, email) = (flags.user.tenant.tenant.clone(), flags.user.email.clone());
+    let (platform, so) = match flags.grant {
+        true => (true, "administers the platform"),
+        false => (false, "does not administer the platform any more"),
+    };
+    say(session, UserAct::SetPlatform { tenant, email, platform }, so)
 }
 
 /// Has `act` performed, and says what is so of its user from then on.
@@ -346,7 +392,7 @@ fn list(flags: &TenantFlag, session: &Session) -> Result<()> {
     if session.json {
         return output::json(&users);
     }
-    let headings = ["user", "role", "state", "id", "created"];
+    let headings = ["user", "role", "platform", "state", "id", "created"];
     let mut table = TextTable::new(&headings.map(|heading| (heading, Side::Left)));
     for user in users["items"].as_array().into_iter().flatten() {
         let state = match (&user["disabled"], &user["has_password"]) {
@@ -357,6 +403,7 @@ fn list(flags: &TenantFlag, session: &Session) -> Result<()> {
         table.push([
             text(user, "email"),
             text(user, "role"),
+            if user["platform"] == true { "administers" } else { "" },
             state,
             text(user, "id"),
             text(user, "created_at"),

@@ -23,7 +23,9 @@ impl From<AccountError> for Problem {
                 Self::invalid("/teams", code, detail)
             }
             AccountError::Names(_) => Self::invalid("/reported_as", code, detail),
-            AccountError::RoleTooHigh { .. } => Self::forbidden(code, detail),
+            AccountError::RoleTooHigh { .. } | AccountError::NotPlatform => {
+                Self::forbidden(code, detail)
+            }
             AccountError::Stale => precondition::failed(code, detail),
             AccountError::EmailTaken { .. }
             | AccountError::LastOwner { .. }

@@ -82,10 +82,11 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         access: Access::With(Permission::UsersManage),
         handler: handler!(change),
         remembers: false,
-        summary: "Changes a user; another role and being disabled end the user's sessions",
+        summary: "Changes a user; other rights and being disabled end the user's sessions",
         describe: |operation: Operation| {
             let mut body = new_user_schema();
             body["properties"]["disabled"] = schema::nullable(schema::boolean());
+            body["properties"]["platform"] = schema::nullable(schema::boolean());
             body["properties"]["role"] = schema::nullable(body["properties"]["role"].clone());
             if let Some(properties) = body["properties"].as_object_mut() {
                 properties.remove("email");
@@ -257,14 +258,15 @@ async fn get(call: Call) -> Answer {
 #[serde(deny_unknown_fields)]
 struct Change {
     role: Option<Role>,
+    platform: Option<bool>,
     disabled: Option<bool>,
     reported_as: Option<Vec<String>>,
     teams: Option<Vec<String>>,
 }
 
 async fn change(mut call: Call) -> Answer {
-    let Change { role, disabled, reported_as, teams } = call.request.json().await?;
-    let change = AccountChange { role, disabled, reported_as, teams };
+    let Change { role, platform, disabled, reported_as, teams } = call.request.json().await?;
+    let change = AccountChange { role, platform, disabled, reported_as, teams };
     let (scope, by) = (call.scope().await?, call.by()?);
     let (seen, id) = (IfMatch::of(&call.request)?, call.param("id").to_owned());
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
