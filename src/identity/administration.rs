@@ -9,14 +9,17 @@ use super::account::{Account, AccountError, assignable, ordered_teams, target, t
 use super::password::Password;
 use super::platform_administrators::demand_platform;
 use super::session::SessionError;
+use super::throttle::removal_of_networks;
 use super::user::{self, StoredUser, User};
 use super::{link, names};
 use crate::audit::{PLATFORM, Told};
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::Role;
+use crate::tenancy::registry::Completion;
 use crate::tenancy::scope::Principal;
 use std::sync::PoisonError;
+use storage::error::StoreError;
 use storage::row::TimeMs;
 
 /// What is to be changed of a user; what is `None` stays.
@@ -153,11 +156,19 @@ impl Identity {
         self.demand_another_owner(&stored.user)?;
         self.demand_another_administrator(&stored.user)?;
         let event = by.did("user.remove", target(user_id)).before(told(&stored.user));
-        let act = stored.removal().telling(by.told(tenant_id, event));
+        let act = self.removal(&stored)?.telling(by.told(tenant_id, event));
         match self.sessions.end_all(user_id, None, &act, now_ms)? {
             true => Ok(()),
             false => Err(SessionError::Contended.into()),
         }
+    }
+
+    /// What removes a user and everything that is only the user's, if nobody changed it since.
+    pub(super) fn removal(&self, stored: &StoredUser) -> Result<Completion, StoreError> {
+        let User { tenant_id, email, .. } = &stored.user;
+        let mut removal = stored.removal();
+        removal.writes.extend(removal_of_networks(&*self.platform, tenant_id, email)?);
+        Ok(removal)
     }
 
     /// Keeps a user out from now on and ends the user's sessions.

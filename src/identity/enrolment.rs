@@ -12,7 +12,7 @@
 
 use super::Identity;
 use super::account::{Account, AccountError, target};
-use super::login::{Credentials, LoginError};
+use super::login::{Credentials, LoginError, counted_in};
 use super::second_factor::{self, Enrolment, FactorError, StoredFactor};
 use super::session::SessionError;
 use super::throttle::Attempt;
@@ -208,7 +208,9 @@ impl Identity {
                 let credentials = Credentials::of(&stored.user, &by.source);
                 let use_up = |_: &Attempt| self.use_up(&stored.user.id, code, now_ms);
                 let wrong = LoginError::is_wrong_guess;
-                expect.extend(self.attempt(&credentials, now_ms, wrong, use_up)?.expect);
+                let tenant = stored.user.tenant_id.as_str();
+                let act = self.attempt(tenant, &credentials, now_ms, wrong, use_up)?;
+                expect.extend(act.expect);
             }
             (None, Some(password)) => {
                 self.prove_password(&stored.user, password, &by.source, now_ms)?;
@@ -244,7 +246,8 @@ impl Identity {
             let stored = self.known_without_factor(tenancy, credentials)?;
             self.begin_factor(tenancy, &stored, now_ms)
         };
-        let outcome = self.attempt(credentials, now_ms, OtpError::is_wrong_guess, begin);
+        let (tenant, wrong) = (counted_in(tenancy, credentials.tenant), OtpError::is_wrong_guess);
+        let outcome = self.attempt(&tenant, credentials, now_ms, wrong, begin);
         outcome.inspect_err(|error| self.count_refused_step(tenancy, credentials, error))
     }
 
@@ -267,7 +270,8 @@ impl Identity {
             signed_in.user.has_otp = true;
             Ok((signed_in, codes))
         };
-        let outcome = self.attempt(credentials, now_ms, OtpError::is_wrong_guess, enrol);
+        let (tenant, wrong) = (counted_in(tenancy, credentials.tenant), OtpError::is_wrong_guess);
+        let outcome = self.attempt(&tenant, credentials, now_ms, wrong, enrol);
         outcome.inspect_err(|error| self.count_refused_step(tenancy, credentials, error))
     }
 

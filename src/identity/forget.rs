@@ -104,7 +104,7 @@ impl Identity {
 
     fn forget_user(&self, user_id: &str, now_ms: TimeMs) -> Result<(), AccountError> {
         let Some(stored) = user::get(&*self.platform, user_id)? else { return Ok(()) };
-        match self.sessions.end_all(user_id, None, &stored.removal(), now_ms)? {
+        match self.sessions.end_all(user_id, None, &self.removal(&stored)?, now_ms)? {
             true => Ok(()),
             false => Err(SessionError::Contended.into()), // changed at the same moment: next time
         }

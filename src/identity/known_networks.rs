@@ -1,7 +1,7 @@
 //! Where sessions of an account began lately: whoever comes from there is most likely its owner.
 //!
 //! *Invariants*: an account has a bounded number of these; they are written with the session that
-//! begins. They are kept by hash, of accounts that there are not as of others, so that asking tells
+//! begins, and go with the user. They are kept by hash, of accounts that there are not as of others, so that asking tells
 //! nothing about which there are.
 
 use super::tally::{Key, key_text};
@@ -69,6 +69,13 @@ pub(super) fn addition(
     let mut writes = vec![put(KNOWN, key.as_bytes(), record::encode(&Known { used_ms: now_ms })?)];
     writes.extend(others.iter().take(surplus).map(|(_, other)| delete(KNOWN, other)));
     Ok(writes)
+}
+
+/// What forgets the networks of an account.
+pub(super) fn removal(platform: &dyn Tables, account: &Key) -> Result<Vec<TableWrite>, StoreError> {
+    let prefix = format!("{}/", key_text(account));
+    let entries = record::all(platform, KNOWN, prefix.as_bytes())?; // a bounded number
+    Ok(entries.iter().map(|(key, _)| delete(KNOWN, key)).collect())
 }
 
 /// Looks at some of all entries, those after `after`, and forgets what is over. Gives after which to

@@ -205,6 +205,13 @@ impl Passwords {
     }
 }
 
+/// Where attempts are counted of somebody who typed `tenant`: by the id, which is never another's. One
+/// that is not there is counted like one that is, in whatever case.
+pub(super) fn counted_in(tenancy: &Tenancy, tenant: &str) -> String {
+    let typed = tenant.to_lowercase();
+    tenancy.named(&typed).map_or(typed, |tenant| tenant.id.to_string())
+}
+
 impl Identity {
     /// Lets a user in and begins a session.
     pub fn login(
@@ -218,7 +225,9 @@ impl Identity {
             let act = self.second_step(&stored.user, credentials.otp, now_ms)?;
             self.begin_session(stored, act, (credentials, attempt), now_ms)
         };
-        let outcome = self.attempt(credentials, now_ms, LoginError::is_wrong_guess, try_login);
+        let tenant = counted_in(tenancy, credentials.tenant);
+        let wrong = LoginError::is_wrong_guess;
+        let outcome = self.attempt(&tenant, credentials, now_ms, wrong, try_login);
         outcome.inspect_err(|error| self.count_refused(tenancy, credentials, error))
     }
 
@@ -252,16 +261,17 @@ impl Identity {
         self.log.count(event.in_chain(tenant.id.as_str()));
     }
 
-    /// Does `act` as one attempt to be let in with `credentials`, if there may be one. What it fails
-    /// with counts if it is a wrong guess.
+    /// Does `act` as one attempt to be let in with `credentials`, counted in the tenant with the id
+    /// `tenant`, if there may be one. What it fails with counts if it is a wrong guess.
     pub(super) fn attempt<T, E: From<LoginError>>(
         &self,
+        tenant: &str,
         credentials: &Credentials<'_>,
         now_ms: TimeMs,
         is_wrong_guess: impl Fn(&E) -> bool,
         act: impl FnOnce(&Attempt) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Credentials { tenant, email, client, .. } = *credentials;
+        let Credentials { email, client, .. } = *credentials;
         let attempt = self.passwords.throttle.begin(tenant, email, client.address, now_ms);
         let attempt = attempt.map_err(LoginError::from)?;
         let outcome = act(&attempt);
@@ -382,7 +392,8 @@ impl Identity {
             true => Ok(()),
             false => Err(LoginError::InvalidCredentials),
         };
-        self.attempt(&credentials, now_ms, LoginError::is_wrong_guess, prove)
+        let tenant = user.tenant_id.as_str();
+        self.attempt(tenant, &credentials, now_ms, LoginError::is_wrong_guess, prove)
     }
 
     /// How many password hashes were computed since the start.

@@ -9,9 +9,11 @@
 //! bounded. A restart takes up what was counted: what is used up is stored at once, but for a flood,
 //! the rest every few seconds, in one transaction however many there are.
 
+use super::email::Email;
 use super::known_networks as known;
 use super::tally::{Count, Key, Tally, key, key_text, read_key};
 use crate::model::network::network;
+use crate::tenancy::id::TenantId;
 use crate::tenancy::record::{self, delete, put};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,8 +145,8 @@ impl Throttle {
         Ok(Self { platform, counts: Mutex::new(counts), storing, owed, swept })
     }
 
-    /// Counts an attempt on the account `tenant`, `email` from `address` as a failure, if there
-    /// may be one.
+    /// Counts an attempt on the account `email` of `tenant`, which is the id of one that there is, from
+    /// `address` as a failure, if there may be one.
     pub(super) fn begin(
         &self,
         tenant: &str,
@@ -153,7 +155,7 @@ impl Throttle {
         now_ms: TimeMs,
     ) -> Result<Attempt, Refused> {
         let tenant = tenant.to_lowercase();
-        let account = key(&[&tenant, &email.trim().to_lowercase()]);
+        let account = account_of(&tenant, email);
         let counted = match address {
             Some(address) if self.knows(&account, address, now_ms) => {
                 let from = network(address).to_string();
@@ -324,6 +326,20 @@ impl Throttle {
         *swept = known::sweep(&*self.platform, swept.as_deref(), now_ms)?;
         Ok(())
     }
+}
+
+/// The key of an account.
+fn account_of(tenant: &str, email: &str) -> Key {
+    key(&[tenant, &email.trim().to_lowercase()])
+}
+
+/// What forgets where sessions of a user began.
+pub(super) fn removal_of_networks(
+    platform: &dyn Tables,
+    tenant_id: &TenantId,
+    email: &Email,
+) -> Result<Vec<TableWrite>, StoreError> {
+    known::removal(platform, &account_of(tenant_id.as_str(), email.as_str()))
 }
 
 /// The key of a client's address.

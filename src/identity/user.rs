@@ -69,7 +69,7 @@ impl StoredUser {
         Expect { table, key, value: Some(self.bytes.clone()) }
     }
 
-    /// What removes the user and everything that is only the user's, if nobody changed it since.
+    /// What removes the user and what stands under its id, if nobody changed it since.
     pub(super) fn removal(&self) -> Completion {
         let User { id, tenant_id, email, .. } = &self.user;
         Completion {

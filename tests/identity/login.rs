@@ -60,9 +60,9 @@ fn every_refusal_is_the_same_and_costs_the_same() {
 #[test]
 fn after_ten_failures_nothing_is_hashed_and_a_tenant_that_is_not_there_is_no_different() {
     let world = World::new();
-    for tenant in ["acme", "nowhere"] {
-        for _ in 0..10 {
-            attempt(&world, tenant, EMAIL, "wrong horse battery").unwrap_err();
+    for (tenant, louder) in [("acme", "ACME"), ("nowhere", "NoWhere")] {
+        for typed in [tenant, louder].into_iter().cycle().take(10) {
+            attempt(&world, typed, EMAIL, "wrong horse battery").unwrap_err();
         }
         let before = world.identity.password_hashes();
         let error = attempt(&world, tenant, EMAIL, PASSWORD).unwrap_err();
@@ -105,6 +105,26 @@ fn an_address_has_fifty_failures_whatever_it_tries() {
     assert_eq!(guess(near).unwrap_err().code(), "too_many_attempts");
     guess(NOBODY).unwrap();
     guess(client("192.0.2.1", "curl")).unwrap();
+}
+
+#[test]
+fn what_somebody_tries_who_is_signed_in_counts_for_the_same_account() {
+    let world = World::new();
+    let me = world.sign_in(NOW_MS);
+    let me = world.identity.authenticate_token(&me.access_token, NOBODY, NOW_MS).unwrap();
+    let change = || {
+        let (present, chosen) = ("wrong horse battery", "another fine day");
+        let (identity, tenancy) = (&world.identity, &world.tenancy);
+        identity.change_password(tenancy, &by(&me), present, chosen, NOW_MS).unwrap_err()
+    };
+    for _ in 0..5 {
+        assert_eq!(change().code(), "invalid_credentials");
+        attempt(&world, "acme", EMAIL, "wrong horse battery").unwrap_err();
+    }
+    assert_eq!(change().code(), "too_many_attempts");
+    let refused = attempt(&world, "acme", EMAIL, PASSWORD).unwrap_err();
+    assert_eq!(refused.code(), "too_many_attempts");
+    attempt(&world, "other", EMAIL, PASSWORD).unwrap();
 }
 
 #[test]
