@@ -287,4 +287,30 @@ mod tests {
             assert!(!role.covers(other), "{role} covers {other}");
         }
     }
+    /// The cells of a line of a table.
+    fn cells(line: &str) -> Vec<&str> {
+        line.trim().trim_matches('|').split('|').map(str::trim).collect()
+    }
+
+    #[test]
+    fn the_table_for_people_says_the_same() {
+        let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/roles.md"));
+        let table: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        let roles = Role::ALL.map(Role::as_str);
+        let heading = [&["permission", "allows to"][..], &roles, &["platform"]].concat();
+        assert_eq!(cells(table[0]), heading);
+        let rows: Vec<Vec<&str>> = table[2..].iter().map(|line| cells(line)).collect();
+        for (permission, row) in Permission::all().zip(&rows) {
+            let of_roles = Role::ALL.map(|role| role.permits(permission));
+            let marks: Vec<&str> = of_roles
+                .into_iter()
+                .chain([true]) // whoever administers the platform
+                .map(|may| if may { "yes" } else { "" })
+                .collect();
+            assert_eq!(row[0], format!("`{permission}`"));
+            assert_eq!(row[2..], marks, "{permission}");
+            assert!(row[1].len() > 3, "{permission}: what does it allow?");
+        }
+        assert_eq!(rows.len(), TABLE.len());
+    }
 }
