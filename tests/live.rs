@@ -188,3 +188,74 @@ async fn a_key_with_networks_watches_from_there_alone_by_a_ticket_too() {
         assert_eq!(watch.hear_close().await, 4401);
     }
 }
+
+/// Opens a WebSocket that works.
+async fn watching(server: &Server, token: &str) -> Watch {
+    let bearer = format!("Bearer {token}");
+    let mut watch = server.watch("", &[("authorization", &bearer)]).await.unwrap();
+    watch.say(json!({ "type": "ping" })).await;
+    assert_eq!(watch.hear().await["type"], "pong");
+    watch
+}
+
+#[tokio::test]
+async fn who_may_something_else_is_out_at_once_with_every_token_and_socket() {
+    let server = Server::start();
+    let administrator = server.sign_in().await;
+    let changes = [
+        json!({ "role": "viewer" }),
+        json!({ "role": "admin" }),
+        json!({ "disabled": true }),
+        json!({ "platform": true }),
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
+        let email = format!("kim{n}@example.org");
+        let (id, token) = server.make_user(&administrator, &email, "manager").await;
+        let email = format!("lou{n}@example.org");
+        let (_, other) = server.make_user(&administrator, &email, "manager").await;
+        let (mut watch, mut others) =
+            (watching(&server, &token).await, watching(&server, &other).await);
+        let (status_out, ticket) = server.request("POST", "/api/v1/ws/ticket", &token, None).await;
+        assert_eq!(status_out, 200);
+        assert_eq!(server.request("GET", "/api/v1/users", &token, None).await.0, 200);
+
+        let path = format!("/api/v1/users/{id}");
+        let (status_out, told) =
+            server.request("PATCH", &path, &administrator, Some(change.clone())).await;
+        assert_eq!(status_out, 200, "{change}: {told}");
+        let (status_out, told) = server.request("GET", "/api/v1/users", &token, None).await;
+        assert_eq!((status_out, &told["code"]), (401, &json!("session_ended")), "{change}");
+        assert_eq!(watch.hear_close().await, 4401, "{change}");
+        let bearer = format!("Bearer {token}");
+        assert_eq!(status(server.watch("", &[("authorization", &bearer)]).await), 401, "{change}");
+        let (ticket, own) = (ticket["ticket"].as_str().unwrap(), server.origin());
+        let by_ticket = server.watch(&format!("?ticket={ticket}"), &[("origin", &own)]).await;
+        assert_eq!(status(by_ticket), 401, "{change}");
+
+        // Nobody else notices.
+        others.say(json!({ "type": "ping" })).await;
+        assert_eq!(others.hear().await["type"], "pong", "{change}");
+    }
+}
+
+#[tokio::test]
+async fn another_team_is_known_at_once_and_ends_nothing() {
+    let server = Server::start();
+    let administrator = server.sign_in().await;
+    let (id, token) = server.make_user(&administrator, "kim@example.org", "manager").await;
+    let mut watch = watching(&server, &token).await;
+    let new = Some(json!({ "name": "Platform" }));
+    let (made, team) = server.request("POST", "/api/v1/teams", &administrator, new).await;
+    assert_eq!(made, 201, "{team}");
+    let team = team["id"].as_str().unwrap();
+    let member = format!("/api/v1/teams/{team}/members/{id}");
+    let user = format!("/api/v1/users/{id}");
+    for (method, teams) in [("PUT", json!([team])), ("DELETE", json!([]))] {
+        let (changed, told) = server.request(method, &member, &administrator, None).await;
+        assert!((200..300).contains(&changed), "{told}");
+        let (known, told) = server.request("GET", &user, &token, None).await;
+        assert_eq!((known, &told["teams"]), (200, &teams));
+        watch.say(json!({ "type": "ping" })).await;
+        assert_eq!(watch.hear().await["type"], "pong");
+    }
+}

@@ -149,6 +149,22 @@ impl Server {
         told["key"].as_str().unwrap().to_owned()
     }
 
+    /// The id and an access token of a new user, whom the administrator with `token` invites.
+    pub(crate) async fn make_user(&self, token: &str, email: &str, role: &str) -> (String, String) {
+        let password = "correct horse battery staple 8";
+        let new = json!({ "email": email, "role": role });
+        let (status, link) = self.request("POST", "/api/v1/users/invite", token, Some(new)).await;
+        assert_eq!(status, 201, "{link}");
+        let chosen = json!({ "token": link["token"], "password": password });
+        let (status, told) = self.request("POST", "/api/v1/auth/accept", "", Some(chosen)).await;
+        assert_eq!(status, 200, "{told}");
+        let who = json!({ "tenant": TENANT, "email": email, "password": password });
+        let (status, told) = self.request("POST", "/api/v1/auth/login", "", Some(who)).await;
+        assert_eq!(status, 200, "{told}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&link["user"]["id"]), text(&told["access_token"]))
+    }
+
     pub(crate) async fn store(&self, token: &str, id: &str) {
         let row = json!({ "id": id, "command": "cargo build", "exit_code": 0 });
         let (status, told) = self.request("POST", "/api/v1/executions", token, Some(row)).await;
