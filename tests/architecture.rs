@@ -32,7 +32,9 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("redb", &["storage/src/embedded/"]),
     ("anyhow", &["src/app/", "src/main.rs"]),
     ("warp", &["src/http/"]),
-    ("hyper", &["src/http/", "src/app/remote/"]),
+    ("hyper", &["src/http/", "src/app/remote/", "src/runtime/outgoing/"]),
+    ("bergshamra", &["src/identity/saml/"]),
+    ("uppsala", &["src/identity/saml/"]),
 ];
 
 /// Longest file in lines: one idea fits.

@@ -1,6 +1,9 @@
 //! Backups: consistent while others write, whole or refused, and put back as they were.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
+#[path = "support/forged.rs"]
+mod forged;
+
 use emx::backup::{self, BackupError, Source, TenantReport};
 use emx::tenancy::by::By;
 use emx::tenancy::registry::{Completion, NewTenant, Tenancy};
@@ -250,6 +253,27 @@ fn a_tenant_that_has_no_file_is_named() {
     assert_eq!(installation.names(), before);
 }
 
+#[test]
+fn a_tenant_that_is_being_deleted_is_left_out_whether_its_file_is_there_or_not() {
+    let installation = Installation::new();
+    append(&*installation.keyspace("red"), "red", 0..5);
+    let blue = Slug::parse("blue").unwrap();
+    let blue = installation.tenancy.begin_deletion(&blue, &By::operator(), NOW_MS).unwrap();
+    for name in ["with", "without"] {
+        let made = installation.back_up(&installation.at(name)).unwrap();
+        assert_eq!(made.manifest.tenants().count(), 1);
+        assert!(backup::verify(&made.path, &mut |_| {}).unwrap().is_sound());
+        let to = installation.at(&format!("{name}-restored"));
+        assert_eq!(restore(&made.path, &to).unwrap().len(), 1);
+        let (_engine, tenancy) = open(&to);
+        for tenant in tenancy.deletions().unwrap() {
+            tenancy.finish_deletion(&tenant, NOW_MS).unwrap();
+        }
+        assert_eq!(tenancy.list().unwrap().len(), 1);
+        installation.engine.delete(blue.id.as_str()).unwrap();
+    }
+}
+
 /// Refuses what is in `file`, leaving nothing behind.
 #[track_caller]
 fn demand_refused(installation: &Installation, file: &Path, what: &str) -> BackupError {
@@ -320,76 +344,6 @@ fn a_foreign_file_is_refused() {
     }
 }
 
-/// A backup whose digests are all right and whose content somebody has made.
-mod forged {
-    use super::*;
-    use serde_json::Value;
-
-    /// An entry that is written as it stands.
-    pub(super) struct Entry {
-        pub(super) name: String,
-        pub(super) kind: tar::EntryType,
-        pub(super) content: Vec<u8>,
-    }
-
-    fn sha256(bytes: &[u8]) -> String {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// The entries of a backup, and its manifest.
-    pub(super) fn read(file: &Path) -> (Vec<Entry>, Value) {
-        let mut archive = tar::Archive::new(fs::File::open(file).unwrap());
-        let mut entries = Vec::new();
-        for entry in archive.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let name = entry.path().unwrap().to_str().unwrap().to_owned();
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content).unwrap();
-            entries.push(Entry { name, kind: tar::EntryType::Regular, content });
-        }
-        entries.pop();
-        let manifest = serde_json::from_slice(&entries.pop().unwrap().content).unwrap();
-        (entries, manifest)
-    }
-
-    /// Gives the manifest the sizes and digests of what is there.
-    pub(super) fn agree(entries: &[Entry], manifest: &mut Value) {
-        for (entry, told) in entries.iter().zip(manifest["files"].as_array_mut().unwrap()) {
-            told["bytes"] = entry.content.len().into();
-            told["sha256"] = sha256(&entry.content).into();
-        }
-    }
-
-    fn push(out: &mut Vec<u8>, entry: &Entry, mtime_s: u64) {
-        let mut header = tar::Header::new_ustar();
-        header.as_mut_bytes()[..entry.name.len()].copy_from_slice(entry.name.as_bytes());
-        header.set_entry_type(entry.kind);
-        header.set_mode(0o600);
-        header.set_size(entry.content.len() as u64);
-        header.set_mtime(mtime_s);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_cksum();
-        out.extend_from_slice(header.as_bytes());
-        out.extend_from_slice(&entry.content);
-        out.resize(out.len().next_multiple_of(512), 0);
-    }
-
-    pub(super) fn write(file: &Path, entries: &[Entry], manifest: &Value) {
-        let mut out = Vec::new();
-        for entry in entries {
-            push(&mut out, entry, 0);
-        }
-        let (kind, content) = (tar::EntryType::Regular, serde_json::to_vec(manifest).unwrap());
-        push(&mut out, &Entry { name: "manifest.json".into(), kind, content }, 0);
-        let content = format!("{}\n", sha256(&out)).into_bytes();
-        push(&mut out, &Entry { name: "sha256".into(), kind, content }, 0);
-        out.resize(out.len() + 1024, 0);
-        fs::write(file, out).unwrap();
-    }
-}
-
 #[test]
 fn one_that_somebody_has_made_leads_nowhere_else() {
     let (installation, file) = Installation::small();
@@ -456,9 +410,9 @@ fn swapped_missing_and_newer_ones_are_refused() {
     let told = refused(&change, "a tenant's file is missing");
     assert!(matches!(told, BackupError::Altered { .. }), "{told:?}");
     let change = |_: &mut Vec<forged::Entry>, manifest: &mut serde_json::Value| {
-        manifest["format"] = 2.into();
+        manifest["format"] = 3.into();
         manifest["something_new"] = true.into();
     };
     let told = refused(&change, "newer");
-    assert!(matches!(told, BackupError::Newer { found: 2, .. }), "{told:?}");
+    assert!(matches!(told, BackupError::Newer { found: 3, .. }), "{told:?}");
 }

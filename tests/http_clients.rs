@@ -3,6 +3,8 @@
 //! to work. A client that is not here, or cannot be installed, is skipped.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
+#[path = "support/install.rs"]
+mod install;
 #[path = "support/peer.rs"]
 mod peer;
 #[path = "support/server.rs"]
@@ -10,6 +12,7 @@ mod server;
 
 use emx::http::tls::{CertificateSource, Certificates};
 use emx::runtime::clock::Clock;
+use install::has;
 use rustix::process::{Pid, Signal, kill_process};
 use server::{PATIENCE, Server, TENANT};
 use std::path::{Path, PathBuf};
@@ -19,70 +22,6 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 /// Where the programs are.
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/clients")
-}
-
-/// Where what they need is installed: it stays there for the next time.
-fn installed(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients").join(name)
-}
-
-/// Whether `program` is there.
-fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
-/// Whether a command does its work.
-fn does(command: &mut Command) -> bool {
-    command.output().is_ok_and(|output| output.status.success())
-}
-
-/// Installs into `dir`, which `install` fills, what the file `list` among the examples names; what
-/// was installed by the same list before is good. `None` where that cannot be done from here.
-fn install(dir: PathBuf, list: &str, install: impl FnOnce(&Path) -> bool) -> Option<PathBuf> {
-    let wanted = std::fs::read(examples().join(list)).unwrap();
-    let done = dir.join(".installed");
-    if std::fs::read(&done).is_ok_and(|found| found == wanted) {
-        return Some(dir);
-    }
-    let _not_there = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).unwrap();
-    install(&dir).then(|| std::fs::write(&done, wanted).unwrap()).map(|()| dir)
-}
-
-/// Python with the packages of the list, pinned, in an environment of their own.
-fn python() -> Result<PathBuf, &'static str> {
-    if !has("python3") {
-        return Err("there is no `python3`");
-    }
-    let list = "requirements.txt";
-    let environment = install(installed("python"), list, |dir| {
-        does(Command::new("python3").args(["-m", "venv"]).arg(dir))
-            && does(
-                Command::new(dir.join("bin/pip"))
-                    .args(["install", "--quiet", "--no-deps", "--requirement"])
-                    .arg(examples().join(list)),
-            )
-    });
-    environment
-        .map(|dir| dir.join("bin/python"))
-        .ok_or("its packages cannot be installed from here")
-}
-
-/// A directory with the programs for Node, as one would copy them, and their packages.
-fn node() -> Result<PathBuf, &'static str> {
-    if !has("node") || !has("npm") {
-        return Err("there is no `node` with `npm`");
-    }
-    let list = "package-lock.json";
-    let dir = install(installed("node"), list, |dir| {
-        for file in ["package.json", list] {
-            std::fs::copy(examples().join(file), dir.join(file)).unwrap();
-        }
-        does(Command::new("npm").args(["ci", "--ignore-scripts", "--no-progress"]).current_dir(dir))
-    });
-    let dir = dir.ok_or("its packages cannot be installed from here")?;
-    std::fs::copy(examples().join("watch.mjs"), dir.join("watch.mjs")).unwrap();
-    Ok(dir)
 }
 
 /// Runs a program against `server`; it believes in the authority in `ca_file`. One that hangs, because
@@ -190,7 +129,7 @@ fn curl_gets_the_answers_to_bodies_that_nobody_reads() {
 
 #[test]
 fn python_has_a_session_and_watches() {
-    let python = match python() {
+    let python = match install::python(&examples(), "python") {
         Ok(python) => python,
         Err(why) => return println!("skipped: clients in Python, for {why}"),
     };
@@ -218,7 +157,7 @@ fn python_has_a_session_and_watches() {
 
 #[test]
 fn node_watches() {
-    let dir = match node() {
+    let dir = match install::node(&examples(), "node", &["watch.mjs"]) {
         Ok(dir) => dir,
         Err(why) => return println!("skipped: a client in Node, for {why}"),
     };

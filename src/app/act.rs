@@ -1,18 +1,24 @@
 //! Acts of administration. A command performs one on the data itself or, where a server has the
 //! data open, has the server perform it: the same act, with the same answer.
 
-use super::commands::{AuditAct, KeyAct, TeamAct, UserAct, tenant_named};
+use super::commands::{AuditAct, KeyAct, SsoAct, TeamAct, TenantToMake, UserAct, tenant_named};
 use super::problem::Problem;
 use super::table::instant;
 use crate::audit::{self, Outcome};
 use crate::backup::{self, Manifest, OnProgress, Source};
 use crate::identity::Identity;
-use crate::identity::rules::SignInRules;
+use crate::identity::forget::Deletion;
+use crate::identity::rules::RulesChange;
+use crate::identity::sso::site::Site;
+use crate::identity::user::User;
 use crate::runtime::clock::Clock;
+use crate::runtime::outgoing::Guard;
 use crate::tenancy::by::By;
-use crate::tenancy::registry::{Completion, NewTenant, Tenancy};
+use crate::tenancy::display_name::DisplayName;
+use crate::tenancy::life::TenantChange;
+use crate::tenancy::registry::{Beginning, Completion, NewTenant, Tenancy};
 use crate::tenancy::slug::Slug;
-use crate::tenancy::tenant::Tenant;
+use crate::tenancy::tenant::{Tenant, TenantState};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,22 +27,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::embedded::EmbeddedEngine;
 
-/// How often it is tried to delete what is still in use, and how long is waited in between: together
-/// ten seconds.
-const IN_USE_ATTEMPTS: usize = 100;
-const IN_USE_PAUSE: Duration = Duration::from_millis(100);
+/// How long it is tried to delete what is still in use.
+const IN_USE_MAX: Duration = Duration::from_secs(10);
 
 /// Something to be done.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Act {
     /// Makes a tenant.
-    TenantCreate {
-        /// Its name.
-        slug: String,
-        /// Its time zone.
-        time_zone: String,
-    },
+    TenantCreate(TenantToMake),
     /// Lists all tenants.
     TenantList,
     /// Keeps everybody out of a tenant.
@@ -60,6 +59,23 @@ pub(super) enum Act {
         slug: String,
         /// Whether a password alone is not enough; `None` leaves that as it is.
         require_otp: Option<bool>,
+        /// Whether a password is not enough at all; `None` leaves that as it is.
+        #[serde(default)]
+        require_sso: Option<bool>,
+    },
+    /// Puts a tenant into a file.
+    TenantExport {
+        /// Its name.
+        slug: String,
+        /// The file, or a directory; absolute, for the server is somewhere else.
+        to: PathBuf,
+    },
+    /// Makes a new tenant of a file.
+    TenantImport {
+        /// The file; absolute.
+        from: PathBuf,
+        /// What to call it; `None`: as it was called.
+        slug: Option<String>,
     },
     /// Makes a backup.
     BackupCreate {
@@ -74,6 +90,8 @@ pub(super) enum Act {
     Key(KeyAct),
     /// A look at the audit log.
     Audit(AuditAct),
+    /// Something to be done with identity providers.
+    Sso(SsoAct),
 }
 
 /// What acts are performed on.
@@ -84,6 +102,10 @@ pub(super) struct Acts {
     pub(super) tenancy: Arc<Tenancy>,
     pub(super) identity: Arc<Identity>,
     pub(super) clock: Clock,
+    /// Where browsers reach the installation.
+    pub(super) site: Site,
+    /// What may be asked where a tenant names the address.
+    pub(super) guard: Guard,
 }
 
 impl Acts {
@@ -102,63 +124,78 @@ impl Acts {
             Act::User(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::Team(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::Key(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
-            Act::SignInRules { slug, require_otp } => self.sign_in_rules(&slug, require_otp, &by),
-            Act::Audit(act) => act.perform(tenancy, &by, self.clock.now_ms()),
-            Act::TenantCreate { slug, time_zone } => {
-                let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
-                let now_ms = self.clock.now_ms();
-                let made = tenancy.create(new, &by, now_ms, |_| Ok(Completion::default()))?;
-                Ok(tenant_as_json(&made))
+            Act::SignInRules { slug, require_otp, require_sso } => {
+                self.sign_in_rules(&slug, RulesChange { require_otp, require_sso }, &by)
             }
+            Act::Audit(act) => act.perform(tenancy, &by, self.clock.now_ms()),
+            Act::Sso(act) => act.perform(self, &by),
+            Act::TenantCreate(new) => self.create_tenant(new, &by),
             Act::TenantList => {
                 let tenants = self.tenancy.list()?;
                 let items: Vec<Value> = tenants.iter().map(tenant_as_json).collect();
                 Ok(json!({ "items": items, "next_cursor": null }))
             }
-            Act::TenantSuspend { slug } => {
-                let now_ms = self.clock.now_ms();
-                let slug = Slug::parse(&slug)?;
-                Ok(tenant_as_json(&identity.suspend_tenant(tenancy, &slug, &by, now_ms)?))
-            }
-            Act::TenantResume { slug } => {
-                let now_ms = self.clock.now_ms();
-                Ok(tenant_as_json(&tenancy.resume(&Slug::parse(&slug)?, &by, now_ms)?))
-            }
+            Act::TenantSuspend { slug } => self.turn_tenant(&slug, TenantState::Suspended, &by),
+            Act::TenantResume { slug } => self.turn_tenant(&slug, TenantState::Active, &by),
             Act::TenantDelete { slug } => self.delete_tenant(&Slug::parse(&slug)?, &by),
+            Act::TenantExport { slug, to } => self.export_tenant(&slug, &to, &by),
+            Act::TenantImport { from, slug } => self.import_tenant(&from, slug.as_deref(), &by),
             Act::BackupCreate { to } => self.back_up(&to, &mut |_| {}),
         }
+    }
+
+    /// Makes a tenant, with its first administrator if there is to be one.
+    fn create_tenant(&self, new: TenantToMake, by: &By) -> Result<Value> {
+        let TenantToMake { slug, time_zone, display_name, admin } = new;
+        let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
+        let display_name = display_name.as_deref().map(DisplayName::parse).transpose()?;
+        let beginning = Beginning { display_name, keyspace: None };
+        let owner = admin.map(|admin| admin.owner(&slug)).transpose()?;
+        let now_ms = self.clock.now_ms();
+        let made = self.tenancy.begin(new, beginning, by, now_ms, |tenant| match owner {
+            None => Ok(Completion::default()),
+            Some(owner) => User::owner(tenant.id.clone(), owner, now_ms).creation_by(by),
+        });
+        Ok(tenant_as_json(&made?))
+    }
+
+    /// Suspends or resumes a tenant.
+    fn turn_tenant(&self, slug: &str, state: TenantState, by: &By) -> Result<Value> {
+        let change = TenantChange { state: Some(state), ..TenantChange::default() };
+        let (slug, now_ms) = (Slug::parse(slug)?, self.clock.now_ms());
+        let (identity, any) = (&self.identity, |_: &Tenant| true);
+        let turned = identity.change_tenant(&self.tenancy, &slug, &change, any, by, now_ms)?;
+        Ok(tenant_as_json(&turned))
     }
 
     /// Deletes a tenant. Where calls that began before use it for longer, it is deleted later, and its
     /// state says so.
     fn delete_tenant(&self, slug: &Slug, by: &By) -> Result<Value> {
-        let (identity, tenancy) = (&self.identity, &self.tenancy);
-        let tenant = identity.begin_deletion(tenancy, slug, by, self.clock.now_ms())?;
-        for _ in 0..IN_USE_ATTEMPTS {
-            let now_ms = self.clock.now_ms();
-            match self.identity.finish_deletion(&self.tenancy, &tenant, now_ms) {
-                Err(error) if error.is_in_use() => self.clock.pause(IN_USE_PAUSE),
-                Ok(()) => {
-                    let mut gone = tenant_as_json(&tenant);
-                    gone["state"] = "deleted".into();
-                    return Ok(gone);
-                }
-                Err(error) => return Err(error.into()),
+        let (identity, waiting) = (&self.identity, (&self.clock, IN_USE_MAX));
+        match identity.delete_tenant(&self.tenancy, slug, |_| true, by, waiting)? {
+            Deletion::Done(tenant) => {
+                let mut gone = tenant_as_json(&tenant);
+                gone["state"] = "deleted".into();
+                Ok(gone)
             }
+            Deletion::Begun(tenant) => Ok(tenant_as_json(&tenant)),
         }
-        Ok(tenant_as_json(&tenant))
     }
 
-    fn sign_in_rules(&self, slug: &str, require_otp: Option<bool>, by: &By) -> Result<Value> {
+    fn sign_in_rules(&self, slug: &str, change: RulesChange, by: &By) -> Result<Value> {
         let tenant = tenant_named(&self.tenancy, slug)?;
-        let rules = match require_otp {
+        let rules = match change.require_otp.or(change.require_sso) {
             None => self.identity.sign_in_rules(&tenant.id)?,
-            Some(require_otp) => {
-                let (rules, now_ms) = (SignInRules { require_otp }, self.clock.now_ms());
-                self.identity.set_sign_in_rules(&tenant.id, rules, by, |_| true, now_ms)?
+            Some(_) => {
+                let now_ms = self.clock.now_ms();
+                self.identity.set_sign_in_rules(&tenant.id, change, by, |_| true, now_ms)?
             }
         };
-        Ok(json!({ "tenant": tenant.slug, "require_otp": rules.require_otp }))
+        Ok(json!({
+            "tenant": tenant.slug,
+            "require_otp": rules.require_otp,
+            "require_sso": rules.require_sso,
+        }))
     }
 
     /// Makes the backup `to` and says what is in it.
@@ -197,9 +234,10 @@ pub(super) fn backup_as_json(path: &Path, manifest: &Manifest) -> Value {
     })
 }
 
-fn tenant_as_json(tenant: &Tenant) -> Value {
+pub(super) fn tenant_as_json(tenant: &Tenant) -> Value {
     json!({
-        "id": tenant.id, "slug": tenant.slug, "state": tenant.state,
+        "id": tenant.id, "slug": tenant.slug, "display_name": tenant.display_name,
+        "state": tenant.state,
         "time_zone": tenant.time_zone, "created_at": instant(tenant.created_ms),
     })
 }

@@ -10,6 +10,7 @@ mod session;
 
 mod act;
 mod answer_table;
+mod carry;
 mod commands;
 mod doctor;
 mod import_report;
@@ -19,6 +20,7 @@ mod password;
 mod problem;
 mod remote;
 mod serve;
+mod site;
 mod table;
 
 use clap::Parser;

@@ -13,8 +13,10 @@ use crate::identity::rules::RulesError;
 use crate::identity::secret::SecretError;
 use crate::identity::session::SessionError;
 use crate::identity::signing::SigningError;
+use crate::identity::sso::{self, ProviderError};
 use crate::identity::team::TeamError;
 use crate::query::{self, QueryError};
+use crate::tenancy::display_name::DisplayNameError;
 use crate::tenancy::registry::TenancyError;
 use crate::tenancy::slug::SlugError;
 use crate::transfer::ImportError;
@@ -161,6 +163,9 @@ impl Problem {
         if let Some(FlagsRefused(error)) = cause.downcast_ref() {
             return Some(Self::of_question(error, detail, flag_of));
         }
+        if let Some(error) = cause.downcast_ref::<ProviderError>() {
+            return Some(Self::of_provider(error, detail));
+        }
         let code = if let Some(error) = cause.downcast_ref::<TenancyError>() {
             match error {
                 TenancyError::Store(store) => store_code(store),
@@ -187,6 +192,8 @@ impl Problem {
             "invalid_password"
         } else if cause.is::<EmailError>() {
             return Some(Self::mistyped("invalid_email", detail));
+        } else if cause.is::<DisplayNameError>() {
+            return Some(Self::mistyped("invalid_display_name", detail));
         } else if cause.is::<SlugError>() {
             return Some(Self::mistyped("invalid_slug", detail));
         } else {
@@ -214,6 +221,24 @@ impl Problem {
             }
             ConfigError::Unreadable { .. } => Self::new("unreadable_settings", detail),
         }
+    }
+
+    fn of_provider(error: &ProviderError, detail: String) -> Self {
+        let faults = match error {
+            ProviderError::Invalid(faults) => faults,
+            ProviderError::Store(store) => return Self::new(store_code(store), detail),
+            other => return Self::new(other.code(), detail),
+        };
+        let pointed = |fault: &sso::Fault| Pointed {
+            pointer: fault.pointer.clone(),
+            code: fault.code.into(),
+            detail: fault.detail.clone(),
+        };
+        let errors: Vec<Pointed> = faults.iter().map(pointed).collect();
+        let lines: Vec<String> =
+            errors.iter().map(|e| format!("`{}` {}", e.pointer, e.detail)).collect();
+        let help = Some("mend the file; nothing was stored".into());
+        Self { errors, help, ..Self::new(error.code(), lines.join("\n")) }
     }
 
     /// `place` says to a person where a pointer leads.
@@ -279,9 +304,9 @@ pub(super) fn sentence(error: &anyhow::Error) -> String {
 fn identity_code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref::<AccountError>() {
         return Some(match error {
-            AccountError::Store(store) | AccountError::Session(SessionError::Store(store)) => {
-                store_code(store)
-            }
+            AccountError::Store(store)
+            | AccountError::Session(SessionError::Store(store))
+            | AccountError::Tenancy(TenancyError::Store(store)) => store_code(store),
             other => other.code(),
         });
     }
@@ -311,7 +336,9 @@ fn identity_code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static s
     }
     if let Some(error) = cause.downcast_ref::<ApiKeyError>() {
         return Some(match error {
-            ApiKeyError::Store(store) => store_code(store),
+            ApiKeyError::Store(store) | ApiKeyError::Tenancy(TenancyError::Store(store)) => {
+                store_code(store)
+            }
             other => other.code(),
         });
     }

@@ -4,6 +4,7 @@ use super::act::{Act, Acts};
 use super::command_line::GlobalFlags;
 use super::problem::Failure;
 use super::remote::{Ask, Login, Remote};
+use super::site;
 use crate::audit::Outcome;
 use crate::config::amount::Span;
 use crate::config::load::{self, Loaded, Sources};
@@ -11,6 +12,7 @@ use crate::config::settings::{LogFormat, LogLevel, SecuritySettings, Settings};
 use crate::identity::Identity;
 use crate::identity::secret::MasterKey;
 use crate::identity::settings::{IdentitySettings, SessionSettings};
+use crate::identity::sso::site::Site;
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
 use crate::tenancy::registry::{Tenancy, TenancyError};
@@ -146,10 +148,12 @@ impl Session {
         let (engine, tenancy) = (data.engine, Arc::new(data.tenancy));
         let (data_dir, clock) = (self.data_dir().to_owned(), self.clock.clone());
         let master = MasterKey::load_or_make(self.data_dir())?;
-        let settings = identity_settings(self.settings());
+        let settings = self.settings();
         let log = Arc::clone(tenancy.log());
-        let identity = Arc::new(Identity::start(log, master, &settings, clock.now_ms())?);
-        Ok(Acts { engine, data_dir, tenancy, identity, clock })
+        let identity = Identity::start(log, master, &identity_settings(settings), clock.now_ms())?;
+        let site = Site::at(&site::url_of(settings, settings.server.listen));
+        let guard = settings.outgoing.guard();
+        Ok(Acts { engine, data_dir, tenancy, identity: Arc::new(identity), clock, site, guard })
     }
 
     fn open_once(&self) -> Result<Data> {

@@ -91,7 +91,7 @@ pub struct Told {
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Who: `operator`, `user:<id>`, `key:<id>`, [`SERVER`](super::SERVER), or
+    /// Who: `operator`, `user:<id>`, `key:<id>`, `sso_provider:<id>`, [`SERVER`](super::SERVER), or
     /// [`ANONYMOUS`](super::ANONYMOUS).
     pub actor: String,
     /// What, as `noun.verb`; of a request that was refused, its method and address.

@@ -7,15 +7,15 @@
 //! another's.
 
 use super::archive::ArchiveWriter;
-use super::inspect::{engine_at, tenants};
+use super::inspect::{engine_at, is_going, tenants};
 use super::manifest::{
-    FORMAT, Kind, MANIFEST, Manifest, SECRET_KEY, SETTINGS, StoredFile, TLS, is_plain,
-    keyspace_name,
+    Holds, Kind, MANIFEST, Manifest, SECRET_KEY, SETTINGS, StoredFile, TLS, is_plain, keyspace_name,
 };
 use super::problem::{BackupError, cannot};
 use super::scratch::{Scratch, put_in_place};
 use super::{OnProgress, Progress};
 use crate::model::time::format_rfc3339;
+use crate::tenancy::tenant::Tenant;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -60,10 +60,7 @@ pub fn create(
     to: &Path,
     tell: OnProgress<'_>,
 ) -> Result<Created, BackupError> {
-    let path = if to.is_dir() { to.join(name_at(source.now_ms)) } else { to.to_owned() };
-    if fs::symlink_metadata(&path).is_ok() {
-        return Err(BackupError::Exists { path });
-    }
+    let path = path_for(to, "emx", source.now_ms)?;
     let mut round = 1;
     loop {
         let scratch = Scratch::beside(&path)?;
@@ -73,18 +70,27 @@ pub fn create(
                 round += 1;
             }
             made => {
-                let manifest = made?;
-                put_in_place(&scratch.path().join(WHOLE), &path)?;
+                let (whole, manifest) = made?;
+                put_in_place(&whole, &path)?;
                 return Ok(Created { path, manifest });
             }
         }
     }
 }
 
-/// The name of a backup made at `now_ms`, without what file systems do not take.
-fn name_at(now_ms: TimeMs) -> String {
+/// The path of a file that is to be `to`, or in the directory `to`; nothing is there yet.
+pub(super) fn path_for(to: &Path, of: &str, now_ms: TimeMs) -> Result<PathBuf, BackupError> {
+    let path = if to.is_dir() { to.join(name_at(of, now_ms)) } else { to.to_owned() };
+    match fs::symlink_metadata(&path) {
+        Ok(_) => Err(BackupError::Exists { path }),
+        Err(_) => Ok(path),
+    }
+}
+
+/// The name of a copy of `of` made at `now_ms`, without what file systems do not take.
+fn name_at(of: &str, now_ms: TimeMs) -> String {
     let time: String = format_rfc3339(now_ms).chars().take_while(|&c| c != '.').collect();
-    format!("emx-{}Z.tar", time.replace(':', "-"))
+    format!("{of}-{}Z.tar", time.replace(':', "-"))
 }
 
 /// The archive until it has its name, and the copy that is just put into it.
@@ -92,7 +98,7 @@ const WHOLE: &str = "whole.tar";
 const COPY: &str = "copy.redb";
 
 /// One try.
-struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     source: &'a Source<'a>,
     dir: &'a Path,
     archive: ArchiveWriter,
@@ -100,7 +106,7 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn begin(source: &'a Source<'a>, dir: &'a Path) -> Result<Self, BackupError> {
+    pub(super) fn begin(source: &'a Source<'a>, dir: &'a Path) -> Result<Self, BackupError> {
         let path = dir.join(WHOLE);
         let mut options = OpenOptions::new();
         let out = options.write(true).create_new(true).mode(0o600).open(&path);
@@ -110,31 +116,36 @@ impl<'a> Attempt<'a> {
     }
 
     /// The whole archive.
-    fn run(mut self, tell: OnProgress<'_>) -> Result<Manifest, BackupError> {
+    fn run(mut self, tell: OnProgress<'_>) -> Result<(PathBuf, Manifest), BackupError> {
         let platform = self.dir.join(PLATFORM_FILE);
         self.source.engine.snapshot_platform(&platform)?;
-        let tenants = tenants(&engine_at(self.dir)?)?; // closed again: what follows reads the file
+        let mut tenants = tenants(&engine_at(self.dir)?)?; // closed again: what follows reads the file
+        tenants.retain(|tenant| !is_going(tenant)); // nobody gets that back
         self.append(PLATFORM_FILE, Kind::Platform, &platform)?;
         let total = tenants.len();
         for (done, tenant) in tenants.into_iter().enumerate() {
             tell(Progress { name: tenant.slug.as_str(), done, total });
-            let copy = self.dir.join(COPY);
-            let copied =
-                self.source.engine.open(tenant.id.as_str()).and_then(|of| of.snapshot(&copy));
-            match copied {
-                Err(StoreError::NotFound { .. }) => {
-                    return Err(BackupError::Missing { tenant: tenant.slug });
-                }
-                other => other?,
-            }
-            self.append(&keyspace_name(&tenant.id), Kind::Tenant, &copy)?;
-            if let Some(file) = self.files.last_mut() {
-                (file.tenant_id, file.slug) = (Some(tenant.id), Some(tenant.slug));
-            }
-            fs::remove_file(&copy).map_err(cannot("remove", &copy))?;
+            self.append_keyspace(&tenant)?;
         }
         self.append_beside()?;
-        self.finish()
+        self.finish(Holds::Installation)
+    }
+
+    /// The keyspace of `tenant` as it is now.
+    pub(super) fn append_keyspace(&mut self, tenant: &Tenant) -> Result<(), BackupError> {
+        let copy = self.dir.join(COPY);
+        let copied = self.source.engine.open(tenant.id.as_str()).and_then(|of| of.snapshot(&copy));
+        match copied {
+            Err(StoreError::NotFound { .. }) => {
+                return Err(BackupError::Missing { tenant: tenant.slug.clone() });
+            }
+            other => other?,
+        }
+        self.append(&keyspace_name(&tenant.id), Kind::Tenant, &copy)?;
+        if let Some(file) = self.files.last_mut() {
+            (file.tenant_id, file.slug) = (Some(tenant.id.clone()), Some(tenant.slug.clone()));
+        }
+        fs::remove_file(&copy).map_err(cannot("remove", &copy))
     }
 
     /// What lies in the data directory beside the keyspaces.
@@ -166,7 +177,12 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn append(&mut self, name: &str, kind: Kind, path: &Path) -> Result<(), BackupError> {
+    pub(super) fn append(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        path: &Path,
+    ) -> Result<(), BackupError> {
         let read = cannot("read", path);
         let file = File::open(path).map_err(&read)?;
         let bytes = file.metadata().map_err(&read)?.len();
@@ -177,9 +193,11 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Manifest, BackupError> {
+    /// Ends the archive, and gives where it is and what is in it.
+    pub(super) fn finish(mut self, holds: Holds) -> Result<(PathBuf, Manifest), BackupError> {
         let manifest = Manifest {
-            format: FORMAT,
+            format: holds.format(),
+            holds,
             emx: env!("CARGO_PKG_VERSION").to_owned(),
             created_at: format_rfc3339(self.source.now_ms),
             installation_id: self.source.installation_id.map(str::to_owned),
@@ -190,6 +208,6 @@ impl<'a> Attempt<'a> {
         text.push(b'\n');
         self.archive.append(MANIFEST, text.len() as u64, text.as_slice()).map_err(&write)?;
         self.archive.finish().map_err(&write)?;
-        Ok(manifest)
+        Ok((self.dir.join(WHOLE), manifest))
     }
 }

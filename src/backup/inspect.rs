@@ -6,7 +6,7 @@ use super::{OnProgress, Progress};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::registry::Tenancy;
 use crate::tenancy::slug::Slug;
-use crate::tenancy::tenant::Tenant;
+use crate::tenancy::tenant::{Tenant, TenantState};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -52,7 +52,11 @@ pub(super) fn inspect(
     let known = tenants(&engine)?;
     let mut findings = Vec::new();
     let told: BTreeSet<&TenantId> = manifest.tenants().map(|(id, ..)| id).collect();
-    if known.iter().map(|tenant| &tenant.id).collect::<BTreeSet<_>>() != told {
+    // Of a tenant that is being deleted the file may be there or not.
+    let must: BTreeSet<&TenantId> =
+        known.iter().filter(|tenant| !is_going(tenant)).map(|tenant| &tenant.id).collect();
+    let may: BTreeSet<&TenantId> = known.iter().map(|tenant| &tenant.id).collect();
+    if !(must.is_subset(&told) && told.is_subset(&may)) {
         findings.push("the tenants it knows are not those whose files it has".to_owned());
     }
     if depth == Depth::Whole {
@@ -96,6 +100,11 @@ pub(super) fn engine_at(dir: &Path) -> Result<Arc<EmbeddedEngine>, BackupError> 
         ..EngineSettings::default()
     };
     Ok(Arc::new(EmbeddedEngine::open(OsVolume::shared(dir), settings)?))
+}
+
+/// Whether the tenant is being deleted.
+pub(super) fn is_going(tenant: &Tenant) -> bool {
+    tenant.state == TenantState::Deleting
 }
 
 /// The tenants that the platform's tables know; what is left of half-made ones is cleared.

@@ -1,7 +1,7 @@
 //! Reads an archive: first whether it is whole, then what is in it, then its files.
 
 use super::archive::{DIGEST, DIGEST_AT, Digest, TAIL_BYTES, copy, tail};
-use super::manifest::{FORMAT, MANIFEST, Manifest, StoredFile};
+use super::manifest::{FORMAT, Holds, MANIFEST, Manifest, StoredFile};
 use super::problem::{BackupError, cannot};
 use super::scratch::make_dir;
 use super::{OnProgress, Progress};
@@ -70,6 +70,14 @@ impl Backup {
         }
         let offsets = files.iter().map(|entry| entry.offset).collect();
         Ok(Self { manifest, path: path.to_owned(), file, offsets })
+    }
+
+    /// Fails where it is a copy of something else.
+    pub(super) fn demand(&self, wanted: Holds) -> Result<(), BackupError> {
+        match self.manifest.holds {
+            holds if holds == wanted => Ok(()),
+            holds => Err(BackupError::OfAnother { path: self.path.clone(), holds }),
+        }
     }
 
     /// Writes every file below the empty directory `into`, and compares it with its digest.

@@ -6,11 +6,17 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use storage::embedded::{KEYSPACE_FILE, PLATFORM_FILE, TENANTS};
 
-/// The newest format. A file of format 1 has these fields; what changes them is format 2.
-pub const FORMAT: u32 = 1;
+/// The newest format. A file of format 1 holds an installation; one of format 2 a tenant. What changes
+/// the fields is format 3.
+pub const FORMAT: u32 = 2;
 
 /// The entry that holds it.
 pub(super) const MANIFEST: &str = "manifest.json";
+
+/// What the platform's tables know of one tenant.
+pub(super) const RECORDS: &str = "tenant.json";
+/// The log of one tenant.
+pub(super) const LOG: &str = "audit.ndjson";
 
 /// Settings that lie in the data directory.
 pub(super) const SETTINGS: &str = "config.toml";
@@ -25,14 +31,44 @@ pub(super) const TLS: &str = "tls";
 pub struct Manifest {
     /// The format of the backup.
     pub format: u32,
+    /// What it is a copy of.
+    #[serde(default, skip_serializing_if = "Holds::is_installation")]
+    pub holds: Holds,
     /// The version of the program that made it.
     pub emx: String,
     /// When it was made, RFC 3339.
     pub created_at: String,
     /// The random id of the installation it is of, where there is one.
     pub installation_id: Option<String>,
-    /// Every file, in the order in which they lie there; the platform's is the first.
+    /// Every file, in the order in which they lie there; the platform's is the first, or the records of
+    /// the one tenant.
     pub files: Vec<StoredFile>,
+}
+
+/// What a file is a copy of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    /// Everything.
+    #[default]
+    Installation,
+    /// One tenant.
+    Tenant,
+}
+
+impl Holds {
+    /// The format of such a file.
+    pub(super) const fn format(self) -> u32 {
+        match self {
+            Self::Installation => 1,
+            Self::Tenant => FORMAT,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_installation(&self) -> bool {
+        *self == Self::Installation
+    }
 }
 
 /// One file.
@@ -69,6 +105,10 @@ pub enum Kind {
     Tls,
     /// The settings in the data directory.
     Settings,
+    /// What the platform's tables know of one tenant.
+    Records,
+    /// The log of one tenant.
+    Log,
 }
 
 /// The name of the keyspace of `id`.
@@ -92,6 +132,8 @@ impl StoredFile {
             (Kind::Platform, ..) => self.name == PLATFORM_FILE,
             (Kind::SecretKey, ..) => self.name == SECRET_KEY,
             (Kind::Settings, ..) => self.name == SETTINGS,
+            (Kind::Records, ..) => self.name == RECORDS,
+            (Kind::Log, ..) => self.name == LOG,
             (Kind::Tls, ..) => match self.name.split_once('/') {
                 Some((folder, name)) => folder == TLS && is_plain(name),
                 None => false,
@@ -112,9 +154,16 @@ impl Manifest {
                 return Some(format!("{:?} is there twice", file.name));
             }
         }
-        match self.files.first() {
-            Some(first) if first.kind == Kind::Platform => None,
-            _ => Some(format!("there is no {PLATFORM_FILE}")),
+        let kinds: Vec<Kind> = self.files.iter().map(|file| file.kind).collect();
+        let of_tenant = |kind: &Kind| matches!(kind, Kind::Records | Kind::Log);
+        match self.holds {
+            Holds::Tenant if kinds == [Kind::Records, Kind::Log, Kind::Tenant] => None,
+            Holds::Tenant => Some("its files are not those of one tenant".to_owned()),
+            Holds::Installation if kinds.iter().any(of_tenant) => {
+                Some("some of its files are those of one tenant".to_owned())
+            }
+            Holds::Installation if kinds.first() == Some(&Kind::Platform) => None,
+            Holds::Installation => Some(format!("there is no {PLATFORM_FILE}")),
         }
     }
 
@@ -156,8 +205,32 @@ mod tests {
     fn check(more: &[StoredFile], is_sound: bool) {
         let files = [&[file("platform.redb", Kind::Platform)], more].concat();
         let (emx, created_at) = (String::new(), String::new());
-        let manifest = Manifest { format: 1, emx, created_at, installation_id: None, files };
+        let (holds, installation_id) = (Holds::Installation, None);
+        let manifest = Manifest { format: 1, holds, emx, created_at, installation_id, files };
         assert_eq!(manifest.fault().is_none(), is_sound, "{more:?}: {:?}", manifest.fault());
+    }
+
+    #[test]
+    fn a_tenants_file_has_three_parts_and_no_others() {
+        const ID: &str = "abcdefghijklmnop";
+        let parts = [
+            file("tenant.json", Kind::Records),
+            file("audit.ndjson", Kind::Log),
+            tenant(&format!("tenants/{ID}/metrics.redb"), ID),
+        ];
+        let check = |files: &[StoredFile], is_sound: bool| {
+            let (emx, created_at) = (String::new(), String::new());
+            let (files, holds) = (files.to_vec(), Holds::Tenant);
+            let manifest =
+                Manifest { format: 2, holds, emx, created_at, installation_id: None, files };
+            assert_eq!(manifest.fault().is_none(), is_sound, "{:?}", manifest.fault());
+        };
+        check(&parts, true);
+        check(&parts[..2], false);
+        check(&[parts[1].clone(), parts[0].clone(), parts[2].clone()], false);
+        let more = [&parts[..], &[file("secret.key", Kind::SecretKey)]].concat();
+        check(&more, false);
+        check(&[&[file("platform.redb", Kind::Platform)], &parts[..]].concat(), false);
     }
 
     #[test]
@@ -168,6 +241,8 @@ mod tests {
         check(&[tenant(&name, ID)], true);
         check(&[file("secret.key", Kind::SecretKey), file("config.toml", Kind::Settings)], true);
         check(&[file("tls/server.pem", Kind::Tls), file("tls/ca.key", Kind::Tls)], true);
+        check(&[file("tenant.json", Kind::Records)], false);
+        check(&[file("audit.ndjson", Kind::Log)], false);
         check(&[tenant(&name, ID), tenant(&name, ID)], false);
         check(&[tenant(&name, "qrstuvwxyz234567")], false);
         check(&[file(&name, Kind::Tenant)], false);

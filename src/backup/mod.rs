@@ -1,7 +1,8 @@
 //! A copy of everything in one file, made while the tenants go on writing, and put back.
 //!
 //! In reading order: [`manifest`] is what the file says of itself; [`archive`] is how it is
-//! written, [`listing`] how it is read; [`create()`], [`verify()`] and [`restore()`] are what can be done.
+//! written, [`listing`] how it is read; [`create()`], [`verify()`] and [`restore()`] are what can be done,
+//! and with one tenant alone [`export()`] and [`unpack()`].
 //!
 //! The file is an uncompressed tar archive (POSIX.1-1988 `ustar`), so that in need any machine can
 //! unpack it: keyspaces are compressed already, and nothing in it can grow when it is read. Its
@@ -20,13 +21,15 @@ mod manifest;
 mod problem;
 mod restore;
 mod scratch;
+mod tenant;
 mod verify;
 
 pub use create::{Created, Source, create};
 pub use inspect::TenantReport;
-pub use manifest::{FORMAT, Kind, Manifest, StoredFile};
+pub use manifest::{FORMAT, Holds, Kind, Manifest, StoredFile};
 pub use problem::BackupError;
 pub use restore::restore;
+pub use tenant::{Arrived, LogEnd, Records, export, unpack};
 pub use verify::{Verified, verify};
 
 /// How far it is: what is at work now, how many are done, and of how many.

@@ -1,5 +1,6 @@
 //! Why there is no backup, or why one is not taken.
 
+use super::manifest::Holds;
 use crate::tenancy::registry::TenancyError;
 use crate::tenancy::slug::Slug;
 use std::io;
@@ -10,7 +11,10 @@ use storage::error::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// Something has the name already.
-    #[error("`{}` is there already: name a file that is not", path.display())]
+    #[error(
+        "`{}` is there already: name a file that is not, or a directory, in which it is named by the time",
+        path.display()
+    )]
     Exists {
         /// The name.
         path: PathBuf,
@@ -40,6 +44,17 @@ pub enum BackupError {
         path: PathBuf,
         /// What is wrong.
         what: String,
+    },
+    /// It is a copy of something else.
+    #[error("`{}` holds {}", path.display(), match holds {
+        Holds::Installation => "a whole installation: `emx backup restore` puts it back",
+        Holds::Tenant => "one tenant: `emx tenant import` verifies it and takes it in",
+    })]
+    OfAnother {
+        /// The file.
+        path: PathBuf,
+        /// What it is a copy of.
+        holds: Holds,
     },
     /// Made by a newer version.
     #[error("the backup has format {found}, this program knows up to {known}: use a newer `emx`")]
@@ -90,6 +105,7 @@ impl BackupError {
             Self::Missing { .. } => "keyspace_not_found",
             Self::NotABackup { .. } => "not_a_backup",
             Self::Altered { .. } => "backup_altered",
+            Self::OfAnother { .. } => "backup_of_another",
             Self::Newer { .. } => "backup_newer",
             Self::NotEmpty { .. } => "not_empty",
             Self::MountPoint { .. } => "mount_point",

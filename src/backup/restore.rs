@@ -3,6 +3,7 @@
 use super::OnProgress;
 use super::inspect::{Depth, engine_at, inspect};
 use super::listing::Backup;
+use super::manifest::Holds;
 use super::problem::{BackupError, cannot};
 use super::scratch::{Scratch, make_dir, parent};
 use super::verify::Verified;
@@ -23,6 +24,7 @@ pub fn restore(
     let data_dir = std::path::absolute(data_dir).map_err(cannot("find", data_dir))?;
     demand_empty(&data_dir)?;
     let mut backup = Backup::open(path)?;
+    backup.demand(Holds::Installation)?;
     make_dir(parent(&data_dir))?;
     let scratch = Scratch::beside(&data_dir)?;
     backup.extract(scratch.path(), tell)?;

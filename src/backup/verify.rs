@@ -3,7 +3,7 @@
 use super::OnProgress;
 use super::inspect::{Depth, TenantReport, inspect};
 use super::listing::Backup;
-use super::manifest::Manifest;
+use super::manifest::{Holds, Manifest};
 use super::problem::BackupError;
 use super::scratch::Scratch;
 use std::path::Path;
@@ -30,6 +30,7 @@ impl Verified {
 /// files), and verifies every value in it.
 pub fn verify(path: &Path, tell: OnProgress<'_>) -> Result<Verified, BackupError> {
     let mut backup = Backup::open(path)?;
+    backup.demand(Holds::Installation)?;
     let scratch = Scratch::beside(path).or_else(|_| Scratch::anywhere())?;
     backup.extract(scratch.path(), tell)?;
     let (tenants, findings) = inspect(scratch.path(), &backup.manifest, Depth::Whole, tell)?;

@@ -4,8 +4,10 @@
 //! so that every setting has a default and every default has a meaning.
 
 use super::amount::{Size, Span};
-use super::settings::{LogFormat, LogLevel, Names, Settings, Text};
+use super::settings::{LogFormat, LogLevel, Names, Openings, Ports, Settings, Text};
 use crate::identity::client::Binding;
+use crate::identity::sso::site;
+use crate::runtime::outgoing::guard::Opening;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -70,9 +72,10 @@ const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 pub(super) const KEYS: &[Key] = &[
     key!(server.listen, address),
     key!(server.names, names),
+    key!(server.public_url, public_url),
     key!(server.certificate, text),
     key!(server.key, text),
-    key!(server.base_domain, text),
+    key!(server.base_domain, domain),
     key!(server.origins, names),
     key!(server.connections_max, |raw: &Raw| count(raw, 10..=1_000_000)),
     key!(server.connections_per_address_max, |raw: &Raw| count(raw, 1..=1_000_000)),
@@ -81,6 +84,10 @@ pub(super) const KEYS: &[Key] = &[
     key!(security.session_time_max, |raw: &Raw| span(raw, MINUTE_MS..=90 * DAY_MS)),
     key!(security.session_binding, |raw: &Raw| choice(raw, &BINDINGS)),
     key!(security.signing_key_time, |raw: &Raw| span(raw, 0..=3_650 * DAY_MS)),
+    key!(outgoing.networks, openings),
+    key!(outgoing.plain_networks, openings),
+    key!(outgoing.ports, ports),
+    key!(outgoing.authorities, text),
     key!(storage.data_dir, path),
     key!(storage.cache_bytes, |raw: &Raw| size(raw, 8 * MIB..=TIB)),
     key!(storage.open_keyspaces_max, |raw: &Raw| count(raw, 4..=100_000)),
@@ -229,10 +236,54 @@ fn text(raw: &Raw) -> Result<Text, String> {
     }
 }
 
+/// A domain in lower case, without the final dot; or none.
+fn domain(raw: &Raw) -> Result<Text, String> {
+    const LABEL_BYTES_MAX: usize = 63; // RFC 1035 §2.3.4
+    let Text(text) = text(raw)?;
+    let name = text.strip_suffix('.').unwrap_or(&text).to_ascii_lowercase();
+    let is_label = |label: &str| {
+        (1..=LABEL_BYTES_MAX).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    match name.is_empty() || name.split('.').all(is_label) {
+        true => Ok(Text(name)),
+        false => {
+            Err("it must be a domain without scheme, port and path, like \"metrics.example.org\""
+                .into())
+        }
+    }
+}
+
+fn public_url(raw: &Raw) -> Result<Text, String> {
+    let Text(url) = text(raw)?;
+    if url.is_empty() {
+        return Ok(Text(url));
+    }
+    Ok(Text(site::checked(&url)?))
+}
+
 fn names(raw: &Raw) -> Result<Names, String> {
     let Text(text) = text(raw)?;
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     Ok(Names(names.map(str::to_owned).collect()))
+}
+
+fn openings(raw: &Raw) -> Result<Openings, String> {
+    let Names(texts) = names(raw)?;
+    let read = texts.iter().map(|text| text.parse::<Opening>().map_err(|e| e.to_string()));
+    Ok(Openings(read.collect::<Result<_, String>>()?))
+}
+
+fn ports(raw: &Raw) -> Result<Ports, String> {
+    let texts = match raw {
+        Raw::Whole(port) => vec![port.to_string()],
+        raw => names(raw)?.0,
+    };
+    let port = |text: &String| text.parse().ok().filter(|port| *port != 0);
+    let read: Option<Vec<u16>> = texts.iter().map(port).collect();
+    read.map(Ports).ok_or_else(|| "it must be ports, like \"443, 8443\"".into())
 }
 
 fn choice<T: Copy>(raw: &Raw, choices: &[(&str, T)]) -> Result<T, String> {
@@ -285,6 +336,22 @@ impl Shown for Names {
     fn shown(&self) -> String {
         self.0.join(", ")
     }
+}
+
+impl Shown for Openings {
+    fn shown(&self) -> String {
+        listed(&self.0)
+    }
+}
+
+impl Shown for Ports {
+    fn shown(&self) -> String {
+        listed(&self.0)
+    }
+}
+
+fn listed<T: Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Shown for PathBuf {

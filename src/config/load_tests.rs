@@ -119,6 +119,23 @@ fn a_bad_value_is_refused_with_its_line() {
             "EMX_IMPORT__BATCH_ROWS: `import.batch_rows`: it must be between 1 and 100000",
         ],
     );
+    check_refused(
+        "[outgoing]\nnetworks = \"10.0.0.0/8, 127.0.0.0/8\"\nplain_networks = \"169.254.169.254:80\"\n\
+         ports = \"443, https\"\n",
+        &[],
+        &[
+            "my.toml:2: `outgoing.networks`: `127.0.0.0/8` is this machine: open one service by its \
+             address and port, like `127.0.0.1:9443`",
+            "my.toml:3: `outgoing.plain_networks`: `169.254.169.254:80` is a cloud's metadata and is \
+             never opened",
+            "my.toml:4: `outgoing.ports`: it must be ports, like \"443, 8443\"",
+        ],
+    );
+    let opened = "[outgoing]\nnetworks = \"10.0.0.0/8, [::1]:9443\"\nports = 8443\n";
+    let guard = load_from(opened, &[]).unwrap().settings.outgoing.guard();
+    assert!(guard.check_url("https://[::1]:9443/").is_ok());
+    assert!(guard.check_url("https://10.1.2.3:8443/").is_ok());
+    assert!(guard.check_url("https://10.1.2.3/").is_err());
     let message = load_from("[storage]\n\ncache_bytes = = 3\n", &[]).unwrap_err();
     assert!(message.starts_with("my.toml:3: this is not TOML: "), "{message}");
 }

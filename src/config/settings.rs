@@ -2,6 +2,7 @@
 
 use super::amount::{Size, Span};
 use crate::identity::client::Binding;
+use crate::runtime::outgoing::guard::{Guard, Opening};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// How long sessions and keys last, and what they are bound to.
     pub security: SecuritySettings,
+    /// Who is asked.
+    pub outgoing: OutgoingSettings,
     /// Where and how rows are kept.
     pub storage: StorageSettings,
     /// How much a question and the writers may use.
@@ -31,6 +34,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Further names of the server.
     pub names: Names,
+    /// Where browsers reach the server; empty: as it follows from the rest.
+    pub public_url: Text,
     /// The certificate's file; empty: the local authority makes one.
     pub certificate: Text,
     /// The file of the certificate's key.
@@ -52,6 +57,7 @@ impl Default for ServerSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             names: Names::default(),
+            public_url: Text::default(),
             certificate: Text::default(),
             key: Text::default(),
             base_domain: Text::default(),
@@ -62,6 +68,38 @@ impl Default for ServerSettings {
         }
     }
 }
+
+/// `[outgoing]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutgoingSettings {
+    /// Private networks and single services that may be asked.
+    pub networks: Openings,
+    /// The same, also without TLS.
+    pub plain_networks: Openings,
+    /// Ports that may be asked.
+    pub ports: Ports,
+    /// A file of further authorities; empty: those of the machine alone.
+    pub authorities: Text,
+}
+
+impl OutgoingSettings {
+    /// What these allow.
+    pub fn guard(&self) -> Guard {
+        Guard {
+            ports: self.ports.0.clone(),
+            openings: self.networks.0.clone(),
+            plain_openings: self.plain_networks.0.clone(),
+        }
+    }
+}
+
+/// Some networks and services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Openings(pub Vec<Opening>);
+
+/// Some ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports(pub Vec<u16>);
 
 /// Some text, perhaps none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

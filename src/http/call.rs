@@ -109,10 +109,10 @@ impl Call {
         {
             return Ok(scope);
         }
-        let (tenancy, principal) = (Arc::clone(&self.server.tenancy), principal.clone());
+        let (server, by) = (Arc::clone(&self.server), self.by()?);
         let entered = self.server.threads.run(move || match named {
-            Some(slug) => tenancy.enter(&principal, &slug),
-            None => tenancy.enter_own(&principal),
+            Some(slug) => server.enter_named(&by, &slug),
+            None => server.tenancy.enter_own(&by.principal),
         });
         Ok(entered.await??)
     }

@@ -57,6 +57,9 @@ fn authority_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, &'s
         if named.as_str().contains('@') {
             return Err("the host must not have a user in it");
         }
+        if named.host().contains('%') {
+            return Err("the host must be written without percent-encoding");
+        }
         if !has_sound_port(named) {
             return Err("the port of the host is not a number up to 65535");
         }
@@ -103,7 +106,9 @@ mod tests {
         check_host("/x", &["[::1]:8443"], Ok(Some("[::1]")));
         check_host("/x", &[], Ok(None));
         check_host("https://a.example/x", &["b.example"], Err(()));
-        for bad in ["a@b", "a b", "a/b", "a:b:c", "a:b", "a:65536", "[::1]:+1", "[::1]8443"] {
+        for bad in
+            ["a@b", "a b", "a/b", "a:b:c", "a:b", "a:65536", "[::1]:+1", "[::1]8443", "%61.example"]
+        {
             check_host("/x", &[bad], Err(()));
         }
         check_host("/x", &["a", "a"], Err(()));

@@ -131,7 +131,20 @@ pub(super) fn tenant_by_name<'r>(
     }
 }
 
+/// Fails where the body of a request names the tenant `named`, and its header or host another.
+pub(super) fn demand_same_tenant(
+    server: &Server,
+    request: &Request,
+    named: &str,
+) -> Result<(), Problem> {
+    match tenant_by_name(server, request)? {
+        Some(other) if other != named => Err(mismatch()),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn mismatch() -> Problem {
-    let detail = "the tenant that was named is not the one of your token or key";
+    let detail =
+        "the tenants that are named by token, key, header, host and body are not all the same";
     Problem::forbidden("tenant_mismatch", detail)
 }

@@ -2,12 +2,14 @@
 //! in the transaction that did what was asked (contract §1).
 //!
 //! *Invariants*: an answer is remembered exactly if the act took place, for one transaction holds
-//! both. Two requests with one key do not run at the same time: one process owns the data, so a set
-//! in memory is enough for that.
+//! both: in the tenant's tables, or of what concerns all tenants in the platform's. There it is sealed,
+//! with what was asked, for passwords may stand in either. Two requests with one key do not run at
+//! the same time: one process owns the data, so a set in memory is enough for that.
 
 use super::call::Call;
 use super::problem::Problem;
 use super::reply::{self, Reply};
+use crate::audit::PLATFORM;
 use crate::tenancy::record::{self, delete, put};
 use crate::tenancy::scope::TenantScope;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -17,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use storage::engine::{Appended, Receipt, TableWrite};
+use storage::engine::{Appended, Receipt, TableWrite, Tables};
+use storage::error::StoreError;
 use storage::row::TimeMs;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -60,26 +63,46 @@ pub(super) enum Entered {
 /// The right to do what one key stands for.
 pub(super) struct Key {
     server: Arc<super::server::Server>,
-    tenant: Arc<str>,
+    place: Place,
     key: u128,
     asked: String,
     now_ms: TimeMs,
     forget: Vec<TableWrite>,
 }
 
+/// Where answers are remembered.
+#[derive(Clone)]
+struct Place {
+    /// A tenant's id, or the platform.
+    name: Arc<str>,
+    tables: Arc<dyn Tables>,
+    is_sealed: bool,
+}
+
 impl Drop for Key {
     fn drop(&mut self) {
         let mut keys = self.server.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.remove(&(Arc::clone(&self.tenant), self.key));
+        keys.remove(&(Arc::clone(&self.place.name), self.key));
     }
 }
 
-/// Looks whether the key of `call`, if it has one, was used before.
+/// Looks whether the key of `call`, if it has one, was used before in the scope's tenant.
 pub(super) async fn enter(
     call: &Call,
     scope: &TenantScope,
     body: &Bytes,
 ) -> Result<Entered, Problem> {
+    let (name, tables) = (Arc::clone(scope.id().as_arc()), Arc::clone(scope.keyspace()));
+    enter_at(call, Place { name, tables, is_sealed: false }, body).await
+}
+
+/// The same for what concerns all tenants.
+pub(super) async fn enter_platform(call: &Call, body: &Bytes) -> Result<Entered, Problem> {
+    let (name, tables) = (PLATFORM.into(), call.server.tenancy.platform());
+    enter_at(call, Place { name, tables, is_sealed: true }, body).await
+}
+
+async fn enter_at(call: &Call, place: Place, body: &Bytes) -> Result<Entered, Problem> {
     let Some(text) = call.request.text_header("idempotency-key")? else {
         return Ok(Entered::Now(None));
     };
@@ -90,11 +113,10 @@ pub(super) async fn enter(
     let subject = call.principal()?.subject();
     let named = format!("{subject}\n{text}");
     let key = xxh3_128(named.as_bytes());
-    let tenant = Arc::clone(scope.id().as_arc());
     let server = Arc::clone(&call.server);
     let claimed = {
         let mut keys = server.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.insert((Arc::clone(&tenant), key))
+        keys.insert((Arc::clone(&place.name), key))
     };
     if !claimed {
         let detail = "a request with this `Idempotency-Key` is under way: wait for its answer";
@@ -107,22 +129,21 @@ pub(super) async fn enter(
         call.request.query.as_deref().unwrap_or_default()
     );
     let now_ms = server.clock.now_ms();
-    let mut entry = Key { server, tenant, key, asked: String::new(), now_ms, forget: Vec::new() };
-    let keyspace = Arc::clone(scope.keyspace());
+    let (tables, asked) = (Arc::clone(&place.tables), String::new());
+    let mut entry = Key { server, place, key, asked, now_ms, forget: Vec::new() };
     let body = body.clone();
     let looked = call.server.threads.run(move || {
         let mut asked = Context::new(&SHA256);
         asked.update(target.as_bytes());
         asked.update(&body);
         // Of the times that the key was used, the last is the one that counts.
-        let known = keyspace.list(ANSWERS, &key.to_be_bytes(), None, USES_KEPT_MAX)?.pop();
-        let oldest = keyspace.list(AGES, &[], None, FORGOTTEN_AT_ONCE)?;
-        Ok::<_, storage::error::StoreError>((hex(asked.finish().as_ref()), known, oldest))
+        let known = tables.list(ANSWERS, &key.to_be_bytes(), None, USES_KEPT_MAX)?.pop();
+        let oldest = tables.list(AGES, &[], None, FORGOTTEN_AT_ONCE)?;
+        Ok::<_, StoreError>((hex(asked.finish().as_ref()), known, oldest))
     });
     let (asked, known, oldest) = looked.await??;
     entry.asked = asked;
-    let known =
-        known.map(|(_, bytes)| record::decode::<Remembered>(ANSWERS, &bytes)).transpose()?;
+    let known = known.map(|(_, bytes)| entry.read(&bytes)).transpose()?;
     match known.filter(|known| now_ms - known.at_ms < REMEMBERED_MS) {
         Some(known) if known.asked == entry.asked => {
             let status = StatusCode::from_u16(known.status).unwrap_or(StatusCode::OK);
@@ -148,6 +169,38 @@ fn forgotten(age: &[u8], now_ms: TimeMs) -> Option<[TableWrite; 2]> {
 }
 
 impl Key {
+    /// What was remembered in `bytes`.
+    fn read(&self, bytes: &[u8]) -> Result<Remembered, Problem> {
+        if !self.place.is_sealed {
+            return Ok(record::decode(ANSWERS, bytes)?);
+        }
+        let opened = self.server.identity.master_key().open(&self.context(), bytes);
+        Ok(record::decode(ANSWERS, &opened.map_err(|error| Problem::internal(&error))?)?)
+    }
+
+    /// What a sealed answer is sealed for.
+    fn context(&self) -> String {
+        format!("{ANSWERS}/{:032x}", self.key)
+    }
+
+    /// What remembers `answer`, in a place where answers are sealed.
+    pub(super) fn remember(
+        &self,
+        status: StatusCode,
+        answer: &Value,
+    ) -> Result<Vec<TableWrite>, StoreError> {
+        let (asked, answer) = (self.asked.clone(), answer.clone());
+        let remembered = Remembered { asked, status: status.as_u16(), answer, at_ms: self.now_ms };
+        let text = record::encode(&remembered)?;
+        let unsealed = |error| StoreError::Io {
+            doing: "sealing an answer",
+            source: std::io::Error::other(error),
+        };
+        let sealed = self.server.identity.master_key().seal(&self.context(), &text);
+        let sealed = sealed.map_err(unsealed)?;
+        Ok(writes(self.key.to_be_bytes(), self.now_ms, sealed, &self.forget))
+    }
+
     /// What remembers the answer that `answer` makes of what became of the rows; `None` of it:
     /// nothing is remembered.
     pub(super) fn receipt(
@@ -162,13 +215,18 @@ impl Key {
             let remembered = Remembered { asked, status: status.as_u16(), answer, at_ms };
             // A value of plain fields always becomes JSON.
             let Ok(bytes) = record::encode(&remembered) else { return Vec::new() };
-            let age = [&at_ms.to_be_bytes()[..], &key].concat();
-            let mut writes = forget.clone();
-            let use_of_key = [&key[..], &at_ms.to_be_bytes()].concat();
-            writes.extend([put(ANSWERS, &use_of_key, bytes), put(AGES, &age, Vec::new())]);
-            writes
+            writes(key, at_ms, bytes, &forget)
         }))
     }
+}
+
+/// What stores `answer` as that of the key `key` at `at_ms`, and forgets others.
+fn writes(key: [u8; 16], at_ms: TimeMs, answer: Vec<u8>, forget: &[TableWrite]) -> Vec<TableWrite> {
+    let age = [&at_ms.to_be_bytes()[..], &key].concat();
+    let use_of_key = [&key[..], &at_ms.to_be_bytes()].concat();
+    let mut writes = forget.to_vec();
+    writes.extend([put(ANSWERS, &use_of_key, answer), put(AGES, &age, Vec::new())]);
+    writes
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

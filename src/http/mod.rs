@@ -24,6 +24,7 @@ mod stream;
 pub mod tls;
 
 mod body_room;
+mod cookie;
 mod dispatch;
 mod fault;
 mod guard;

@@ -189,6 +189,11 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    /// The status that it is answered with.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The stable word.
     pub(super) fn code(&self) -> &str {
         &self.code
@@ -367,7 +372,8 @@ impl From<TenancyError> for Problem {
             TenancyError::Suspended => Self::new(StatusCode::FORBIDDEN, code, detail),
             TenancyError::SlugTaken { .. }
             | TenancyError::Conflict { .. }
-            | TenancyError::State { .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            | TenancyError::State { .. }
+            | TenancyError::Changed { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             TenancyError::Slug(_) | TenancyError::Zone { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }

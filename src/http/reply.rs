@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION,
+};
 use serde::Serialize;
 use warp::reply::Response;
 use xxhash_rust::xxh3::xxh3_128;
@@ -62,6 +64,15 @@ pub(super) fn no_content() -> Reply {
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
+}
+
+/// Look there instead. Nothing where the address cannot stand in a header.
+pub(super) fn see_other(address: &str) -> Option<Reply> {
+    let location = HeaderValue::from_str(address).ok()?;
+    let mut reply = no_content();
+    *reply.status_mut() = StatusCode::SEE_OTHER;
+    reply.headers_mut().insert(LOCATION, location);
+    Some(reply)
 }
 
 /// The strong entity tag (RFC 9110 §8.8.3) of a body.

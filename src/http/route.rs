@@ -57,7 +57,7 @@ pub(super) use handler;
 
 /// Every route, in the order of the contract.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    let areas: [&'static [Route]; 18] = [
+    let areas: [&'static [Route]; 21] = [
         api::executions::ROUTES,
         api::quarantine::ROUTES,
         api::query::ROUTES,
@@ -70,6 +70,9 @@ pub(super) fn all() -> impl Iterator<Item = &'static Route> {
         api::sign_in_rules::ROUTES,
         api::sessions::ROUTES,
         api::keys::ROUTES,
+        api::tenants::ROUTES,
+        api::sso::ROUTES,
+        api::sso_providers::ROUTES,
         api::audit::ROUTES,
         api::signing_keys::ROUTES,
         api::appliance::ROUTES,

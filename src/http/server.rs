@@ -6,13 +6,17 @@ use super::listener::{ConnectionCaps, Connections};
 use super::live::Hub;
 use super::measures::Measures;
 use super::tls::Certificates;
-use crate::identity::Identity;
+use crate::identity::sso::site::Site;
+use crate::identity::{Identity, oidc};
 use crate::intake::writer::Writers;
 use crate::query::{AnswerCache, QuerySettings};
 use crate::runtime::clock::Clock;
+use crate::runtime::outgoing::Outgoing;
 use crate::runtime::pool::Pool;
 use crate::runtime::tasks::Tasks;
-use crate::tenancy::registry::Tenancy;
+use crate::tenancy::by::By;
+use crate::tenancy::registry::{Tenancy, TenancyError};
+use crate::tenancy::scope::TenantScope;
 use serde_json::Value;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -29,6 +33,12 @@ pub struct Parts {
     pub tenancy: Arc<Tenancy>,
     /// Users, sessions and keys.
     pub identity: Arc<Identity>,
+    /// What asks others, where a tenant names the address.
+    pub outgoing: Outgoing,
+    /// Signs people in at OpenID providers.
+    pub oidc: oidc::Client,
+    /// Where browsers reach the server.
+    pub site: Site,
     /// The way of rows to the store.
     pub writers: Arc<Writers>,
     /// Answers kept.
@@ -98,12 +108,26 @@ impl Server {
         Self { parts, connections, in_flight: InFlight::default(), bodies: BodyRoom::default() }
     }
 
-    /// The tenant that a host names by its first label.
+    /// The tenant that a host names: whatever stands before the base domain, so that a host below that
+    /// which is no tenant's names one that there is not, rather than none.
     pub(super) fn tenant_of_host<'h>(&self, host: &'h str) -> Option<&'h str> {
         if self.base_domain.is_empty() {
             return None;
         }
-        let label = host.strip_suffix(&*self.base_domain)?.strip_suffix('.')?;
-        (!label.is_empty() && !label.contains('.')).then_some(label)
+        let host = host.trim_end_matches('.'); // the root of all names, which may be written
+        host.strip_suffix(&*self.base_domain)?.strip_suffix('.')
+    }
+
+    /// Lets whoever administers the platform, and so may name it, into the tenant called `slug`. Where
+    /// it is another than its own, that is told first; of the times within a minute, once.
+    pub(super) fn enter_named(&self, by: &By, slug: &str) -> Result<TenantScope, TenancyError> {
+        let scope = self.tenancy.enter(&by.principal, slug)?;
+        let log = self.tenancy.log();
+        let told = by.entering(scope.id()).into_iter().filter_map(|told| log.read(told));
+        let first: Vec<_> = told.collect();
+        if !first.is_empty() {
+            log.tell_now_or_later(first, self.clock.now_ms())?;
+        }
+        Ok(scope)
     }
 }

@@ -13,7 +13,7 @@ use super::user::{self, StoredUser, User};
 use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::Role;
-use crate::tenancy::registry::Completion;
+use crate::tenancy::registry::{Completion, Tenancy, TenancyError};
 use crate::tenancy::scope::Principal;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -94,6 +94,9 @@ pub enum AccountError {
     /// Its sessions could not be ended.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// The tenant is not there, or not any more.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -117,6 +120,7 @@ impl AccountError {
             Self::Stale => "precondition_failed",
             Self::Password(_) => "invalid_password",
             Self::Session(session) => session.code(),
+            Self::Tenancy(tenancy) => tenancy.code(),
             Self::Store(_) => "store_failed",
         }
     }
@@ -126,6 +130,7 @@ impl AccountError {
         match self {
             Self::Password(PasswordError::Hash { .. }) => true,
             Self::Session(session) => session.is_transient(),
+            Self::Tenancy(tenancy) => tenancy.is_transient(),
             Self::Store(store) => store.is_transient(),
             _ => false,
         }
@@ -203,7 +208,10 @@ impl User {
     }
 
     /// The same, where what somebody did is called `action`.
-    fn creation_telling(&self, (action, by): (&str, &By)) -> Result<Completion, StoreError> {
+    pub(super) fn creation_telling(
+        &self,
+        (action, by): (&str, &By),
+    ) -> Result<Completion, StoreError> {
         let event = by.did(action, target(&self.id)).after(told(self));
         Ok(self.creation()?.telling(by.told(&self.tenant_id, event)))
     }
@@ -332,11 +340,16 @@ impl Identity {
         }
         let mut creation = user.creation_telling((action, by))?;
         creation.expect.extend(self.teams_are_there(&user.tenant_id, &user.teams)?);
+        creation.expect.push(Tenancy::still_there(&*self.platform, &user.tenant_id)?);
         creation.writes.extend(writes);
-        match creation.commit(&self.log, now_ms)? {
-            true => Ok(()),
-            false => Err(AccountError::EmailTaken { email: user.email.clone() }),
+        if creation.commit(&self.log, now_ms)? {
+            return Ok(());
         }
+        Err(match user::find(&*self.platform, &user.tenant_id, &user.email)? {
+            Some(_) => AccountError::EmailTaken { email: user.email.clone() },
+            // A team or the tenant was changed at the same moment.
+            None => SessionError::Contended.into(),
+        })
     }
 
     /// The conditions that the teams with these ids are there.

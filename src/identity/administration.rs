@@ -243,15 +243,20 @@ impl Identity {
 
     /// Fails where `user` is the only owner of its tenant who can sign in.
     fn demand_another_owner(&self, user: &User) -> Result<(), AccountError> {
+        match self.is_last_owner(user)? {
+            false => Ok(()),
+            true => Err(AccountError::LastOwner { email: user.email.clone() }),
+        }
+    }
+
+    /// Whether `user` is the only owner of its tenant who can sign in.
+    pub(super) fn is_last_owner(&self, user: &User) -> Result<bool, StoreError> {
         if user.role != Role::Owner || !user.can_sign_in() {
-            return Ok(());
+            return Ok(false);
         }
         let others = user::of_tenant(&*self.platform, &user.tenant_id)?;
         let is_owner = |u: &User| u.id != user.id && u.role == Role::Owner && u.can_sign_in();
-        match others.iter().any(is_owner) {
-            true => Ok(()),
-            false => Err(AccountError::LastOwner { email: user.email.clone() }),
-        }
+        Ok(!others.iter().any(is_owner))
     }
 }
 

@@ -6,6 +6,7 @@ use super::key_networks::{KeyNetworks, KeyNetworksError};
 use super::opaque::{NoRandomness, SECRET_CHARS};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::Role;
+use crate::tenancy::registry::TenancyError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use storage::error::StoreError;
@@ -65,6 +66,9 @@ pub enum ApiKeyError {
     /// No randomness.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// The tenant is not there, or not any more.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,6 +88,7 @@ impl ApiKeyError {
             Self::TooMany => "too_many_api_keys",
             Self::Conflict => "conflict",
             Self::NoRandomness(_) => "no_randomness",
+            Self::Tenancy(tenancy) => tenancy.code(),
             Self::Store(_) => "store_failed",
         }
     }
@@ -92,6 +97,7 @@ impl ApiKeyError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Conflict | Self::NoRandomness(_) => true,
+            Self::Tenancy(tenancy) => tenancy.is_transient(),
             Self::Store(store) => store.is_transient(),
             _ => false,
         }

@@ -13,6 +13,7 @@
 use super::Identity;
 use super::account::{Account, AccountError, target};
 use super::login::{Credentials, LoginError, counted_in};
+use super::rules::StoredRules;
 use super::second_factor::{self, Enrolment, FactorError, StoredFactor};
 use super::session::SessionError;
 use super::throttle::Attempt;
@@ -150,7 +151,9 @@ impl Identity {
         Ok(OtpState {
             is_set_up: stored.user.otp,
             recovery_left: self.factor_of(&stored.user)?.recovery_left(),
-            is_demanded: self.sign_in_rules(&stored.user.tenant_id)?.require_otp,
+            // Of whoever has no password the provider demands what it likes.
+            is_demanded: stored.user.password.is_some()
+                && self.sign_in_rules(&stored.user.tenant_id)?.require_otp,
         })
     }
 
@@ -243,7 +246,7 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<Enrolment, OtpError> {
         let begin = |_: &Attempt| {
-            let stored = self.known_without_factor(tenancy, credentials)?;
+            let (stored, _) = self.known_without_factor(tenancy, credentials)?;
             self.begin_factor(tenancy, &stored, now_ms)
         };
         let (tenant, wrong) = (counted_in(tenancy, credentials.tenant), OtpError::is_wrong_guess);
@@ -260,10 +263,11 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<(SignedIn, Vec<String>), OtpError> {
         let enrol = |attempt: &Attempt| {
-            let stored = self.known_without_factor(tenancy, credentials)?;
+            let (stored, rules) = self.known_without_factor(tenancy, credentials)?;
             let code = credentials.otp.unwrap_or_default();
             // The code that confirms is the second step too, so that nobody waits for another.
-            let (codes, act) = self.confirmation(&stored, code, now_ms)?;
+            let (codes, mut act) = self.confirmation(&stored, code, now_ms)?;
+            act.expect.push(rules.unchanged());
             let act = act.telling([enrolled(&stored.user, credentials)]);
             let place = (credentials, attempt);
             let mut signed_in = self.begin_session(stored, act, place, now_ms)?;
@@ -286,18 +290,23 @@ impl Identity {
         }
     }
 
-    /// Whoever has the password of `credentials`, has no second factor and must have one.
+    /// Whoever has the password of `credentials`, has no second factor and must have one; and the
+    /// rules that say so.
     fn known_without_factor(
         &self,
         tenancy: &Tenancy,
         credentials: &Credentials<'_>,
-    ) -> Result<StoredUser, OtpError> {
+    ) -> Result<(StoredUser, StoredRules), OtpError> {
         let stored = self.known(tenancy, credentials)?;
+        let rules = rules::get(&*self.platform, &stored.user.tenant_id)?;
+        if !rules.rules.lets_in(&stored.user) {
+            return Err(LoginError::SsoRequired.into());
+        }
         if stored.user.otp {
             return Err(LoginError::OtpRequired.into());
         }
-        match self.sign_in_rules(&stored.user.tenant_id)?.require_otp {
-            true => Ok(stored),
+        match rules.rules.require_otp {
+            true => Ok((stored, rules)),
             false => Err(OtpError::NotDemanded),
         }
     }

@@ -5,13 +5,21 @@
 
 use super::account::AccountError;
 use super::session::SessionError;
-use super::{Identity, api_key::ApiKeyError};
+use super::{Identity, api_key::ApiKeyError, sso};
 use super::{rules, team, user};
+use crate::runtime::clock::Clock;
+use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
+use crate::tenancy::life::TenantChange;
 use crate::tenancy::registry::{Tenancy, TenancyError};
-use crate::tenancy::tenant::Tenant;
+use crate::tenancy::slug::Slug;
+use crate::tenancy::tenant::{Tenant, TenantState};
+use std::time::Duration;
 use storage::error::StoreError;
 use storage::row::TimeMs;
+
+/// How long is waited until it is tried again to delete what is still in use.
+const IN_USE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the deletion of a tenant did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +72,41 @@ impl ForgetError {
     }
 }
 
+/// How far a deletion came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Nothing is left of it but its log.
+    Done(Tenant),
+    /// Nobody enters it any more; the rest is done once nobody uses it.
+    Begun(Tenant),
+}
+
 impl Identity {
+    /// Deletes a tenant, and everything and everybody in it. Where calls that began before use it for
+    /// longer than `patience`, it is deleted later, and this gives the tenant as it is until then.
+    pub fn delete_tenant(
+        &self,
+        tenancy: &Tenancy,
+        slug: &Slug,
+        current: impl FnOnce(&Tenant) -> bool,
+        by: &By,
+        (clock, patience): (&Clock, Duration),
+    ) -> Result<Deletion, ForgetError> {
+        let change = TenantChange { state: Some(TenantState::Deleting), ..TenantChange::default() };
+        let tenant = self.change_tenant(tenancy, slug, &change, current, by, clock.now_ms())?;
+        let began = clock.instant();
+        loop {
+            match self.finish_deletion(tenancy, &tenant, clock.now_ms()) {
+                Ok(()) => return Ok(Deletion::Done(tenant)),
+                Err(error) if !error.is_in_use() => return Err(error),
+                Err(_) if clock.instant().saturating_duration_since(began) >= patience => {
+                    return Ok(Deletion::Begun(tenant));
+                }
+                Err(_) => clock.pause(IN_USE_PAUSE),
+            }
+        }
+    }
+
     /// Goes on with the deletion of `tenant`, which was begun, to its end: keys, sessions and users,
     /// then its files and its record.
     pub fn finish_deletion(
@@ -92,6 +134,7 @@ impl Identity {
 
     fn forget_tenant(&self, tenant_id: &TenantId, now_ms: TimeMs) -> Result<(), ForgetError> {
         self.api_keys.forget(tenant_id)?;
+        sso::registry::forget(&*self.platform, tenant_id).map_err(AccountError::from)?;
         let users = user::of_tenant(&*self.platform, tenant_id).map_err(AccountError::from)?;
         for user in users {
             self.forget_user(&user.id, now_ms)?;

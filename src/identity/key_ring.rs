@@ -18,7 +18,7 @@ use crate::audit::{AuditLog, Event, Outcome};
 use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::record::{self, absent, delete, put};
-use crate::tenancy::registry::Completion;
+use crate::tenancy::registry::{Completion, Tenancy};
 use crate::tenancy::scope::Principal;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use storage::engine::Tables;
+use storage::engine::{Expect, TableWrite, Tables};
 use storage::error::{Corrupt, StoreError};
 use storage::row::TimeMs;
 
@@ -45,11 +45,26 @@ const NEVER: TimeMs = TimeMs::MIN;
 
 /// A key as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Record {
+pub(super) struct Record {
     #[serde(flatten)]
-    key: ApiKey,
+    pub(super) key: ApiKey,
     /// The secret's SHA-256 in base64url.
     hash: String,
+}
+
+impl Record {
+    /// Whether it is one that could be let in.
+    pub(super) fn is_readable(&self) -> bool {
+        let id = &self.key.id;
+        let plain = id.len() == ID_CHARS && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        plain && opaque::read_hash(&self.hash).is_some()
+    }
+
+    /// What stores it, if nothing has its id.
+    pub(super) fn creation(&self) -> Result<(Expect, TableWrite), StoreError> {
+        let id = self.key.id.as_bytes();
+        Ok((absent(API_KEYS, id), put(API_KEYS, id, record::encode(self)?)))
+    }
 }
 
 /// A key in memory.
@@ -212,7 +227,8 @@ impl ApiKeys {
         let replaced = self.room(tenant_id, now_ms)?;
         let mut writes = vec![put(API_KEYS, key.id.as_bytes(), record::encode(&record)?)];
         writes.extend(replaced.iter().map(|id| delete(API_KEYS, id.as_bytes())));
-        let expect = vec![absent(API_KEYS, key.id.as_bytes())];
+        let there = Tenancy::still_there(&*self.platform, tenant_id)?;
+        let expect = vec![absent(API_KEYS, key.id.as_bytes()), there];
         let event = by.did("api_key.create", target(&key.id)).after(told(&key));
         let told = by.told(tenant_id, event);
         if !(Completion { expect, writes, told }).commit(&self.log, now_ms)? {
@@ -276,6 +292,33 @@ impl ApiKeys {
             self.revocations.tell(&Revoked::ApiKey { key_id: id.into() });
         }
         outcome
+    }
+
+    /// The keys of a tenant as they are stored, oldest first.
+    pub(super) fn records_of(&self, tenant_id: &TenantId) -> Vec<Record> {
+        let known = self.of_tenant(tenant_id);
+        let mut records: Vec<Record> = known
+            .iter()
+            .map(|known| Record { key: known.key(), hash: known.record.hash.clone() })
+            .collect();
+        records.sort_by(|a, b| (a.key.created_ms, &a.key.id).cmp(&(b.key.created_ms, &b.key.id)));
+        records
+    }
+
+    /// Whether a key has the id `id`, of whatever tenant.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.find(id).is_some()
+    }
+
+    /// Lets keys count that were stored elsewhere.
+    pub(super) fn admit(&self, records: Vec<Record>) -> Result<(), ApiKeyError> {
+        let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        for record in records {
+            let id = record.key.id.as_str().into();
+            let record = Arc::new(Known::of(record)?);
+            self.known.write().unwrap_or_else(PoisonError::into_inner).insert(id, record);
+        }
+        Ok(())
     }
 
     /// Forgets the keys of a tenant, which end at once.

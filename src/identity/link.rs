@@ -179,6 +179,16 @@ struct Redeemer {
     unused: Expect,
 }
 
+impl User {
+    /// What makes this user exist, who has no password, and the link to choose one.
+    pub fn invitation_by(&self, by: &By, now_ms: TimeMs) -> Result<(Link, Completion), LinkError> {
+        let (link, write) = new_link(self, by, now_ms)?;
+        let mut act = self.creation_telling(("user.invite", by))?;
+        act.writes.push(write);
+        Ok((link, act))
+    }
+}
+
 impl Identity {
     /// Makes a user without a password, and a link to choose one.
     pub fn invite(

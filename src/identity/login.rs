@@ -50,6 +50,9 @@ pub enum LoginError {
     /// The password is right, and the tenant demands a second factor that there is not.
     #[error("the tenant demands a second factor: set one up with `POST /api/v1/auth/otp/enrol`")]
     EnrolmentRequired,
+    /// The password is right, and the tenant demands single sign-on of this user.
+    #[error("the tenant's people sign in by single sign-on: begin there")]
+    SsoRequired,
     /// The second factor could not be read.
     #[error(transparent)]
     Factor(#[from] FactorError),
@@ -74,6 +77,7 @@ impl LoginError {
             Self::InvalidOtp => "invalid_otp",
             Self::OtpLocked => "otp_locked",
             Self::EnrolmentRequired => "otp_enrolment_required",
+            Self::SsoRequired => "sso_required",
             Self::Factor(factor) => factor.code(),
             Self::Session(session) => session.code(),
             Self::Signing(signing) => signing.code(),
@@ -85,7 +89,7 @@ impl LoginError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::InvalidCredentials | Self::OtpRequired | Self::InvalidOtp => false,
-            Self::OtpLocked | Self::EnrolmentRequired => false,
+            Self::OtpLocked | Self::EnrolmentRequired | Self::SsoRequired => false,
             Self::TooManyAttempts(_) => true,
             Self::Factor(factor) => factor.is_transient(),
             Self::Session(session) => session.is_transient(),
@@ -98,7 +102,8 @@ impl LoginError {
     fn is_refusal(&self) -> bool {
         match self {
             Self::InvalidCredentials | Self::InvalidOtp | Self::OtpLocked => true,
-            Self::OtpRequired | Self::EnrolmentRequired | Self::TooManyAttempts(_) => true,
+            Self::OtpRequired | Self::EnrolmentRequired | Self::SsoRequired => true,
+            Self::TooManyAttempts(_) => true,
             Self::Factor(_) | Self::Session(_) | Self::Signing(_) | Self::Store(_) => false,
         }
     }
@@ -196,7 +201,7 @@ impl Passwords {
         password.hash()
     }
 
-    /// Whether `password` is the user's. Takes a hash, be there a user or not.
+    /// Whether `password` is the user's. Takes a hash, be there a user with a password or not.
     fn fits(&self, user: Option<&User>, password: &str) -> bool {
         self.hashes.fetch_add(1, Ordering::Relaxed);
         let hash = user.and_then(|user| user.password.as_ref()).unwrap_or(&self.dummy);
@@ -309,6 +314,9 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<Completion, LoginError> {
         let rules = rules::get(&*self.platform, &user.tenant_id)?;
+        if !rules.rules.lets_in(user) {
+            return Err(LoginError::SsoRequired);
+        }
         let mut act = match (user.otp, otp.filter(|code| !code.trim().is_empty())) {
             (true, Some(code)) => self.use_up(&user.id, code, now_ms)?,
             (true, None) => return Err(LoginError::OtpRequired),

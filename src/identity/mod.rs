@@ -1,4 +1,5 @@
-//! Who somebody is: users and their passwords, sessions, access tokens, API keys.
+//! Who somebody is: users and their passwords, sessions, access tokens, API keys, and whom an identity
+//! provider vouches for.
 //!
 //! [`Identity`] composes it. What is asked with every request ([`Identity::authenticate_token`],
 //! [`Identity::authenticate_key`]) reads memory only; everything else may wait for a disk or
@@ -26,6 +27,7 @@ pub mod settings;
 pub mod account;
 pub mod administration;
 pub mod api_key;
+pub mod carry;
 pub mod forget;
 pub mod key_networks;
 pub mod key_ring;
@@ -41,6 +43,10 @@ pub mod throttle;
 pub mod enrolment;
 pub mod recovery;
 pub mod second_factor;
+
+pub mod oidc;
+pub mod saml;
+pub mod sso;
 
 mod jws;
 mod otp;
@@ -184,6 +190,8 @@ pub struct Identity {
     signing_key_ms: Option<TimeMs>,
     /// Held while it is decided whether a user may be made or kept out.
     accounts: Mutex<()>,
+    /// Held while a provider is made, changed or removed.
+    providers: Mutex<()>,
 }
 
 impl Identity {
@@ -220,6 +228,7 @@ impl Identity {
             api_keys: ApiKeys::load(log.clone(), revocations.clone())?,
             signing_key_ms,
             accounts: Mutex::new(()),
+            providers: Mutex::new(()),
             installation_id: installation_id.into(),
             platform,
             log,

@@ -14,11 +14,12 @@ use super::password::Password;
 use super::user::{self, User};
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
+use crate::tenancy::life::TenantChange;
 use crate::tenancy::permission::Role;
 use crate::tenancy::registry::Tenancy;
 use crate::tenancy::scope::Principal;
 use crate::tenancy::slug::Slug;
-use crate::tenancy::tenant::{self, Tenant};
+use crate::tenancy::tenant::{self, Tenant, TenantState};
 use std::sync::PoisonError;
 use storage::error::StoreError;
 use storage::row::TimeMs;
@@ -62,30 +63,21 @@ impl Identity {
         self.change_account(tenant_id, user_id, &change, by, |_| true, now_ms)
     }
 
-    /// Keeps everybody out of a tenant, unless nobody could administer the platform then.
-    pub fn suspend_tenant(
+    /// Changes a tenant as [`Tenancy::change`] does, unless nobody could administer the platform then.
+    pub fn change_tenant(
         &self,
         tenancy: &Tenancy,
         slug: &Slug,
+        change: &TenantChange,
+        current: impl FnOnce(&Tenant) -> bool,
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Tenant, ForgetError> {
         let _alone = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check_may_close(tenancy, slug)?;
-        Ok(tenancy.suspend(slug, by, now_ms)?)
-    }
-
-    /// Begins the end of a tenant, unless nobody could administer the platform then.
-    pub fn begin_deletion(
-        &self,
-        tenancy: &Tenancy,
-        slug: &Slug,
-        by: &By,
-        now_ms: TimeMs,
-    ) -> Result<Tenant, ForgetError> {
-        let _alone = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check_may_close(tenancy, slug)?;
-        Ok(tenancy.begin_deletion(slug, by, now_ms)?)
+        if change.state.is_some_and(|state| state != TenantState::Active) {
+            self.check_may_close(tenancy, slug)?;
+        }
+        Ok(tenancy.change(slug, change, current, by, now_ms)?)
     }
 
     /// To be called with the lock on accounts.

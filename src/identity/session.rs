@@ -161,6 +161,18 @@ impl Sessions {
         act: Completion,
         now_ms: TimeMs,
     ) -> Result<Opened, SessionError> {
+        self.begin_until(TimeMs::MAX, stored, client, act, now_ms)
+    }
+
+    /// The same, where the session ends at `ends_ms` at the latest.
+    pub(super) fn begin_until(
+        &self,
+        ends_ms: TimeMs,
+        stored: StoredUser,
+        client: Client<'_>,
+        act: Completion,
+        now_ms: TimeMs,
+    ) -> Result<Opened, SessionError> {
         self.sweep(now_ms);
         let _alone = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
         let mut others = family::of_user(&*self.platform, &stored.user.id)?;
@@ -175,7 +187,7 @@ impl Sessions {
             tenant_id: stored.user.tenant_id.clone(),
             created_ms: now_ms,
             used_ms: now_ms,
-            until_ms: now_ms.saturating_add(self.settings.absolute_ms),
+            until_ms: now_ms.saturating_add(self.settings.absolute_ms).min(ends_ms),
             refreshes: 0,
             address: client.address,
             agent: client.kept_agent().map(str::to_owned),

@@ -12,7 +12,7 @@ use super::user::{self, User};
 use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::record::{self, absent, delete, put};
-use crate::tenancy::registry::Completion;
+use crate::tenancy::registry::{Completion, Tenancy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::PoisonError;
@@ -58,6 +58,21 @@ impl Team {
     /// What two spellings of one name have in common.
     pub fn folded_name(&self) -> String {
         self.name.to_lowercase()
+    }
+
+    /// What makes it exist; it fails as a whole where the name is taken in the tenant.
+    pub(super) fn creation(&self) -> Result<Completion, StoreError> {
+        let (id, key) = (self.id.as_bytes(), name_key(&self.tenant_id, &self.name));
+        Ok(Completion {
+            expect: vec![absent(TEAMS, id), absent(NAMES, &key)],
+            writes: vec![put(TEAMS, id, record::encode(self)?), put(NAMES, &key, id.to_vec())],
+            told: Vec::new(),
+        })
+    }
+
+    /// Whether it could be made as it is.
+    pub(super) fn is_sound(&self) -> bool {
+        check_name(&self.name).is_ok() && names::reported_as(&self.reported_as).is_ok()
     }
 }
 
@@ -252,11 +267,11 @@ impl Identity {
         if there.len() >= TEAMS_PER_TENANT_MAX {
             return Err(TeamError::TooMany);
         }
-        let (id, key) = (team.id.as_bytes(), name_key(tenant_id, name));
-        let expect = vec![absent(TEAMS, id), absent(NAMES, &key)];
-        let writes = vec![put(TEAMS, id, record::encode(&team)?), put(NAMES, &key, id.to_vec())];
-        let told = by.told(tenant_id, by.did("team.create", target(&team.id)).after(told(&team)));
-        match (Completion { expect, writes, told }).commit(&self.log, now_ms)? {
+        let there = Tenancy::still_there(&*self.platform, tenant_id).map_err(AccountError::from)?;
+        let mut act = team.creation()?;
+        act.expect.push(there);
+        act.told = by.told(tenant_id, by.did("team.create", target(&team.id)).after(told(&team)));
+        match act.commit(&self.log, now_ms)? {
             true => Ok(team),
             false => Err(TeamError::NameTaken { name: name.into() }),
         }

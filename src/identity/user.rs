@@ -106,13 +106,37 @@ pub struct Owner {
 impl User {
     /// The user that a tenant begins with.
     pub fn owner(tenant_id: TenantId, owner: Owner, now_ms: TimeMs) -> Self {
+        let Owner { email, password, platform } = owner;
+        let invited = Self::invited_owner(tenant_id, email, now_ms);
+        Self { password: Some(password), platform, ..invited }
+    }
+
+    /// The same of one who has yet to choose a password.
+    pub fn invited_owner(tenant_id: TenantId, email: Email, now_ms: TimeMs) -> Self {
         Self {
             id: random_word(),
             tenant_id,
-            email: owner.email,
+            email,
             role: Role::Owner,
-            platform: owner.platform,
-            password: Some(owner.password),
+            platform: false,
+            password: None,
+            otp: false,
+            disabled: false,
+            reported_as: Vec::new(),
+            teams: Vec::new(),
+            created_ms: now_ms,
+        }
+    }
+
+    /// A user that an identity provider vouches for: without a password.
+    pub(super) fn external(tenant_id: TenantId, email: Email, role: Role, now_ms: TimeMs) -> Self {
+        Self {
+            id: random_word(),
+            tenant_id,
+            email,
+            role,
+            platform: false,
+            password: None,
             otp: false,
             disabled: false,
             reported_as: Vec::new(),

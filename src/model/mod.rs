@@ -4,4 +4,5 @@ pub mod execution;
 pub mod limits;
 pub mod network;
 pub mod problem;
+pub mod strict;
 pub mod time;

@@ -1,6 +1,8 @@
-//! What runs the product: the clock, work away from the async threads, and tasks that end together.
+//! What runs the product: the clock, work away from the async threads, tasks that end together, and
+//! the one way out to other machines.
 
 pub mod clock;
 pub mod local_socket;
+pub mod outgoing;
 pub mod pool;
 pub mod tasks;

@@ -41,6 +41,20 @@ impl By {
         told
     }
 
+    /// What tells that this one, who belongs elsewhere, enters `tenant_id`: there, where it belongs, and
+    /// in the platform's chain. Nothing of whoever belongs there, or nowhere.
+    pub fn entering(&self, tenant_id: &TenantId) -> Vec<Told> {
+        let Some(home) = self.principal.tenant_id().filter(|home| *home != tenant_id) else {
+            return Vec::new();
+        };
+        let event = self.did("tenant.enter", format!("tenant:{tenant_id}"));
+        // Of several tenants, each is counted apart.
+        let event = event.after(tenant_id.as_str().into());
+        let mut told = self.told(tenant_id, event.clone());
+        told.push(event.in_chain(home.as_str()));
+        told
+    }
+
     /// What tells that this one did `action` to the log `chain`.
     pub fn told_of_chain(&self, chain: &str, action: &str) -> Vec<Told> {
         let event = self.did(action, format!("audit:{chain}"));

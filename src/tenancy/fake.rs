@@ -114,6 +114,10 @@ impl Engine for FakeEngine {
         })
     }
 
+    fn adopt(&self, name: &str, _: &Path, settings: &KeyspaceSettings) -> Result<(), StoreError> {
+        self.create(name, settings)
+    }
+
     fn open(&self, name: &str) -> Result<Arc<dyn Keyspace>, StoreError> {
         match self.read(|world| world.keyspaces.contains_key(name))? {
             true => Ok(Arc::new(FakeKeyspace)),

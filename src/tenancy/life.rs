@@ -5,27 +5,18 @@
 //! and nothing of the tenant is left then but its log.
 
 use super::by::By;
+use super::display_name::DisplayName;
 use super::record::{delete, put};
 use super::registry::{Completion, Tenancy, TenancyError};
 use super::slug::Slug;
 use super::tenant::{SLUGS, TENANTS, Tenant, TenantState};
 use crate::audit::{Outcome, PLATFORM};
-use serde_json::json;
+use serde_json::{Value, json};
 use storage::engine::Expect;
 use storage::error::StoreError;
 use storage::row::TimeMs;
 
 impl Tenancy {
-    /// Keeps everybody out of a tenant, whose data stays.
-    pub fn suspend(&self, slug: &Slug, by: &By, now_ms: TimeMs) -> Result<Tenant, TenancyError> {
-        self.turn(slug, TenantState::Suspended, "tenant.suspend", by, now_ms)
-    }
-
-    /// Lets everybody into a suspended tenant again.
-    pub fn resume(&self, slug: &Slug, by: &By, now_ms: TimeMs) -> Result<Tenant, TenancyError> {
-        self.turn(slug, TenantState::Active, "tenant.resume", by, now_ms)
-    }
-
     /// Begins the end of a tenant: nobody enters it any more. [`finish_deletion`](Self::finish_deletion)
     /// does the rest.
     pub fn begin_deletion(
@@ -34,7 +25,7 @@ impl Tenancy {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Tenant, TenancyError> {
-        self.turn(slug, TenantState::Deleting, "tenant.delete", by, now_ms)
+        self.turn(slug, TenantState::Deleting, by, now_ms)
     }
 
     /// Tenants whose deletion is begun and not done.
@@ -69,57 +60,107 @@ impl Tenancy {
         &self,
         slug: &Slug,
         state: TenantState,
-        action: &str,
+        by: &By,
+        now_ms: TimeMs,
+    ) -> Result<Tenant, TenancyError> {
+        let change = TenantChange { state: Some(state), display_name: None };
+        self.change(slug, &change, |_| true, by, now_ms)
+    }
+
+    /// Changes the tenant called `slug`, which must be `current`.
+    pub fn change(
+        &self,
+        slug: &Slug,
+        change: &TenantChange,
+        current: impl FnOnce(&Tenant) -> bool,
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Tenant, TenancyError> {
         let _alone = self.alone();
-        let not_found = || TenancyError::NotFound { slug: slug.as_str().into() };
-        let tenant = self.lookup(slug)?.ok_or_else(not_found)?;
-        if tenant.state == TenantState::Creating {
-            return Err(not_found());
+        let tenant = self.find(slug.as_str())?;
+        if !current(&tenant) {
+            return Err(TenancyError::Changed { slug: slug.clone() });
         }
-        if tenant.state == state {
+        let changed = change.of(&tenant)?;
+        if changed == tenant {
             return Ok(tenant); // said twice
         }
-        if !tenant.state.turns_into(state) {
-            let (slug, is) = (slug.clone(), tenant.state.as_str());
-            return Err(TenancyError::State { slug, is });
-        }
-        let turned = Tenant { state, ..tenant.clone() };
+        let (action, outcome) = match changed.state {
+            state if state == tenant.state => ("tenant.change", Outcome::Done),
+            TenantState::Suspended => ("tenant.suspend", Outcome::Done),
+            TenantState::Deleting => ("tenant.delete", Outcome::Begun),
+            TenantState::Active | TenantState::Creating => ("tenant.resume", Outcome::Done),
+        };
         let event = by.did(action, format!("tenant:{}", tenant.id));
-        let begun = if state == TenantState::Deleting { Outcome::Begun } else { Outcome::Done };
-        let event = event
-            .before(json!({ "state": tenant.state }))
-            .after(json!({ "state": state }))
-            .ended(begun);
-        let id = tenant.id.as_str().as_bytes();
-        let change = Completion {
+        let event = event.before(told(&tenant)).after(told(&changed)).ended(outcome);
+        let act = Completion {
             expect: vec![unchanged(&tenant)?],
-            writes: vec![put(TENANTS, id, turned.encode()?)],
+            writes: vec![put(TENANTS, tenant.id.as_str().as_bytes(), changed.encode()?)],
             told: by.told(&tenant.id, event),
         };
-        if state != TenantState::Active {
+        self.store_change(&tenant, &changed, &act, now_ms)?;
+        Ok(changed)
+    }
+
+    /// Stores that `tenant` is `changed`, and lets it count.
+    fn store_change(
+        &self,
+        tenant: &Tenant,
+        changed: &Tenant,
+        act: &Completion,
+        now_ms: TimeMs,
+    ) -> Result<(), TenancyError> {
+        if changed.state != TenantState::Active {
             // Where nobody knows whether it is stored, keeping out is the safe side.
-            self.admit_record(&turned);
+            self.admit_record(changed);
         }
-        let outcome = change.commit(self.log(), now_ms);
-        match outcome {
-            Ok(true) => {}
+        match act.commit(self.log(), now_ms) {
+            Ok(true) => {
+                self.admit_record(changed);
+                Ok(())
+            }
             Ok(false) => {
-                self.admit_record(&tenant);
-                return Err(TenancyError::Conflict { slug: slug.clone() });
+                self.admit_record(tenant);
+                Err(TenancyError::Conflict { slug: tenant.slug.clone() })
             }
             Err(error) => {
                 if !matches!(error, StoreError::OutcomeUnknown { .. }) {
-                    self.admit_record(&tenant);
+                    self.admit_record(tenant);
                 }
-                return Err(error.into());
+                Err(error.into())
             }
         }
-        self.admit_record(&turned);
-        Ok(turned)
     }
+}
+
+/// What is to become of a tenant; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantChange {
+    /// How people read it from now on; `Some(None)`: by its slug.
+    pub display_name: Option<Option<DisplayName>>,
+    /// Its state.
+    pub state: Option<TenantState>,
+}
+
+impl TenantChange {
+    /// What `tenant` becomes, if there is a way to that.
+    fn of(&self, tenant: &Tenant) -> Result<Tenant, TenancyError> {
+        let state = self.state.unwrap_or(tenant.state);
+        let stays = state == tenant.state;
+        // What is on its way out is not changed any more.
+        let may_change = tenant.state != TenantState::Deleting || self.display_name.is_none();
+        if !may_change || !stays && !tenant.state.turns_into(state) {
+            let (slug, is) = (tenant.slug.clone(), tenant.state.as_str());
+            return Err(TenancyError::State { slug, is });
+        }
+        let display_name = self.display_name.clone().unwrap_or(tenant.display_name.clone());
+        Ok(Tenant { state, display_name, ..tenant.clone() })
+    }
+}
+
+/// What the audit log tells of a tenant that is changed.
+fn told(tenant: &Tenant) -> Value {
+    json!({ "state": tenant.state, "display_name": tenant.display_name })
 }
 
 /// The condition that nobody changed the tenant since.

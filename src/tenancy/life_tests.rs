@@ -27,7 +27,7 @@ fn a_suspended_tenant_is_entered_by_nobody_until_it_is_resumed() {
     let operator = By::operator();
     assert!(enters(&tenancy));
     let refused = tenancy.begin_deletion(&slug(), &operator, 1).and_then(|_| {
-        tenancy.resume(&slug(), &operator, 2) // what ends does not come back
+        tenancy.turn(&slug(), TenantState::Active, &operator, 2) // what ends does not come back
     });
     assert_eq!(refused.unwrap_err().code(), "invalid_state");
     assert!(!enters(&tenancy));
@@ -35,17 +35,18 @@ fn a_suspended_tenant_is_entered_by_nobody_until_it_is_resumed() {
     let engine = FakeEngine::default();
     let tenancy = with_tenant(&engine);
     for _ in 0..2 {
-        let suspended = tenancy.suspend(&slug(), &operator, 1).unwrap();
+        let suspended = tenancy.turn(&slug(), TenantState::Suspended, &operator, 1).unwrap();
         assert_eq!(suspended.state, TenantState::Suspended);
         assert!(!enters(&tenancy) && !enters(&Tenancy::start(engine.shared()).unwrap()));
     }
     let refused = tenancy.enter(&Principal::LocalOperator, "acme").unwrap_err();
     assert_eq!(refused.code(), "tenant_suspended");
     assert_eq!(tenancy.list().unwrap().len(), 1);
-    tenancy.resume(&slug(), &operator, 2).unwrap();
+    tenancy.turn(&slug(), TenantState::Active, &operator, 2).unwrap();
     assert!(enters(&tenancy) && enters(&Tenancy::start(engine.shared()).unwrap()));
     let nowhere = Slug::parse("nowhere").unwrap();
-    assert_eq!(tenancy.suspend(&nowhere, &operator, 3).unwrap_err().code(), "tenant_not_found");
+    let refused = tenancy.turn(&nowhere, TenantState::Suspended, &operator, 3).unwrap_err();
+    assert_eq!(refused.code(), "tenant_not_found");
 }
 
 /// The whole of a deletion, as its caller does it.
@@ -89,4 +90,31 @@ fn killed_at_any_call_a_deletion_is_not_begun_or_is_finished_later() {
             }
         }
     }
+}
+
+#[test]
+fn a_tenant_is_changed_by_who_saw_it_as_it_is() {
+    let engine = FakeEngine::default();
+    let (tenancy, by) = (with_tenant(&engine), By::operator());
+    let named = |name: &str| TenantChange {
+        display_name: Some(DisplayName::parse(name).ok()),
+        ..TenantChange::default()
+    };
+    let seen = tenancy.find("acme").unwrap();
+    let changed = tenancy.change(&slug(), &named("Acme"), |now| *now == seen, &by, 1).unwrap();
+    assert_eq!(changed.display_name, DisplayName::parse("Acme").ok());
+    let late = tenancy.change(&slug(), &named("Emca"), |now| *now == seen, &by, 2).unwrap_err();
+    assert_eq!(late.code(), "precondition_failed");
+    assert_eq!(tenancy.named("acme").as_deref(), Some(&changed));
+    // Nothing to do tells nothing; all at once is one entry.
+    let entries = || tenancy.log().page(changed.id.as_str(), None, 10).unwrap().len();
+    let before = entries();
+    tenancy.change(&slug(), &named("Acme"), |_| true, &by, 3).unwrap();
+    assert_eq!(entries(), before);
+    let both = TenantChange { display_name: Some(None), state: Some(TenantState::Suspended) };
+    let both = tenancy.change(&slug(), &both, |_| true, &by, 4).unwrap();
+    assert_eq!((both.display_name, entries()), (None, before + 1));
+    tenancy.begin_deletion(&slug(), &by, 5).unwrap();
+    let refused = tenancy.change(&slug(), &named("Acme"), |_| true, &by, 6).unwrap_err();
+    assert_eq!(refused.code(), "invalid_state");
 }

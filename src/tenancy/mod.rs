@@ -4,6 +4,7 @@
 //! only this module makes one.
 
 pub mod by;
+pub mod display_name;
 pub mod id;
 pub mod slug;
 
@@ -15,7 +16,8 @@ pub mod tenant;
 pub mod zone;
 
 mod directory;
-mod life;
+pub mod life;
+mod steps;
 
 #[cfg(test)]
 pub(crate) mod fake;

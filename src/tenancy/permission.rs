@@ -78,7 +78,7 @@ pub enum Permission {
     AuditRead,
     /// See the tenant's limits, usage and schema version.
     TenantRead,
-    /// Change the tenant itself, and end it.
+    /// Change the tenant itself.
     TenantManage,
     /// Make, change, enter and remove any tenant.
     PlatformTenants,

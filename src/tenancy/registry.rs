@@ -8,15 +8,18 @@
 
 use super::by::By;
 use super::directory::Directory;
+use super::display_name::DisplayName;
 use super::id::TenantId;
-use super::record::{self, absent, delete, put, write_surely};
+use super::record::{self, absent, delete, present, put, write_surely};
 use super::scope::{Principal, TenantScope};
 use super::slug::{Slug, SlugError};
+use super::steps::Unborn;
 use super::tenant::{SLUGS, TENANTS, Tenant, TenantState};
 use super::zone::grain_minutes;
 use crate::audit::{AuditLog, Told};
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::engine::{Engine, Expect, Keyspace, KeyspaceSettings, TableWrite, Tables};
 use storage::error::{Corrupt, StoreError};
@@ -29,7 +32,7 @@ pub enum TenancyError {
     #[error(transparent)]
     Slug(#[from] SlugError),
     /// The name is taken.
-    #[error("there is a tenant `{slug}` already: choose another name")]
+    #[error("there is a tenant `{slug}` already: go on with that one, or choose another name")]
     SlugTaken {
         /// The name.
         slug: Slug,
@@ -57,6 +60,12 @@ pub enum TenancyError {
         /// Its state.
         is: &'static str,
     },
+    /// Somebody else changed it.
+    #[error("the tenant `{slug}` is not what you saw any more: look at it again")]
+    Changed {
+        /// The tenant's name.
+        slug: Slug,
+    },
     /// The principal belongs to no tenant.
     #[error("no tenant is named, and the operator of the machine belongs to none: name one")]
     Unnamed,
@@ -81,6 +90,7 @@ impl TenancyError {
             Self::Zone { .. } => "unknown_time_zone",
             Self::Suspended => "tenant_suspended",
             Self::State { .. } => "invalid_state",
+            Self::Changed { .. } => "precondition_failed",
             Self::Unnamed => "tenant_required",
             Self::Conflict { .. } => "conflict",
             Self::Store(_) => "store_failed",
@@ -100,6 +110,15 @@ pub struct NewTenant {
     pub slug: Slug,
     /// Its IANA time zone.
     pub time_zone: String,
+}
+
+/// What a tenant is at its beginning.
+#[derive(Clone, Debug, Default)]
+pub struct Beginning<'a> {
+    /// What people read.
+    pub display_name: Option<DisplayName>,
+    /// The file of a keyspace that becomes the tenant's, as a copy; `None`: an empty one.
+    pub keyspace: Option<&'a Path>,
 }
 
 /// What one transaction of the platform's tables changes, under which conditions, and what the audit
@@ -175,12 +194,25 @@ impl Tenancy {
         now_ms: TimeMs,
         complete: impl FnOnce(&Tenant) -> Result<Completion, StoreError>,
     ) -> Result<Tenant, TenancyError> {
+        self.begin(new, Beginning::default(), by, now_ms, complete)
+    }
+
+    /// The same of a tenant that is more at its beginning than its name and time zone.
+    pub fn begin(
+        &self,
+        new: NewTenant,
+        beginning: Beginning<'_>,
+        by: &By,
+        now_ms: TimeMs,
+        complete: impl FnOnce(&Tenant) -> Result<Completion, StoreError>,
+    ) -> Result<Tenant, TenancyError> {
         let grain_minutes = grain_minutes(&new.time_zone)
             .ok_or_else(|| TenancyError::Zone { zone: new.time_zone.clone() })?;
         let _alone = self.alone();
         let tenant = Tenant {
             id: TenantId::random(),
             slug: new.slug,
+            display_name: beginning.display_name,
             state: TenantState::Creating,
             time_zone: new.time_zone,
             created_ms: now_ms,
@@ -188,12 +220,17 @@ impl Tenancy {
         self.reserve(&tenant)?;
         let complete = |active: &Tenant| {
             let event = by.did("tenant.create", format!("tenant:{}", active.id));
-            let event = event.after(json!({ "slug": active.slug, "time_zone": active.time_zone }));
+            let event = event.after(json!({
+                "slug": active.slug, "display_name": active.display_name,
+                "time_zone": active.time_zone,
+            }));
             let mut completion = complete(active)?;
             completion.told.splice(0..0, by.told(&active.id, event)); // it is first
             Ok(completion)
         };
-        let made = self.make(&tenant, KeyspaceSettings { grain_minutes }, complete);
+        let (settings, from) = (KeyspaceSettings { grain_minutes }, beginning.keyspace);
+        let unborn = Unborn { tenant: &tenant, engine: &*self.engine, settings, from };
+        let made = self.make(&unborn, complete);
         match &made {
             Ok(active) => self.directory.admit(active),
             Err(_) => {
@@ -224,14 +261,14 @@ impl Tenancy {
         }
     }
 
-    /// Makes the keyspace, then the tenant visible.
+    /// Takes the steps, then makes the tenant visible.
     fn make(
         &self,
-        tenant: &Tenant,
-        settings: KeyspaceSettings,
+        unborn: &Unborn<'_>,
         complete: impl FnOnce(&Tenant) -> Result<Completion, StoreError>,
     ) -> Result<Tenant, TenancyError> {
-        self.engine.create(tenant.id.as_str(), &settings)?;
+        unborn.prepare()?;
+        let tenant = unborn.tenant;
         let active = Tenant { state: TenantState::Active, ..tenant.clone() };
         let mut completion = complete(&active)?;
         let (table, key) = (TENANTS.into(), tenant.id.as_str().as_bytes().to_vec());
@@ -267,6 +304,26 @@ impl Tenancy {
         tenants.retain(|tenant| tenant.state != TenantState::Creating);
         tenants.sort_by(|a, b| a.slug.cmp(&b.slug));
         Ok(tenants)
+    }
+
+    /// The tenant called `slug`, whatever its state, for whoever looks after tenants.
+    pub fn find(&self, slug: &str) -> Result<Tenant, TenancyError> {
+        let known = Slug::parse(slug).ok().map(|slug| self.lookup(&slug)).transpose()?.flatten();
+        known
+            .filter(|tenant| tenant.state != TenantState::Creating)
+            .ok_or_else(|| TenancyError::NotFound { slug: slug.into() })
+    }
+
+    /// The condition that the tenant with this id is there and stays: not being deleted meanwhile. For
+    /// whatever is made in it beside its keyspace.
+    pub fn still_there(platform: &dyn Tables, id: &TenantId) -> Result<Expect, TenancyError> {
+        let key = id.as_str().as_bytes();
+        let not_found = || TenancyError::NotFound { slug: id.as_str().into() };
+        let bytes = platform.get(TENANTS, key)?.ok_or_else(not_found)?;
+        match Tenant::decode(key, &bytes)?.state {
+            TenantState::Active | TenantState::Suspended => Ok(present(TENANTS, key, bytes)),
+            TenantState::Creating | TenantState::Deleting => Err(not_found()),
+        }
     }
 
     /// Lets `principal` into the tenant called `slug`, and opens its keyspace. A tenant that the

@@ -115,6 +115,18 @@ fn check_death(death: Death) {
     }
 }
 
+#[test]
+fn a_step_that_fails_once_is_taken_again() {
+    for takes_effect in [false, true] {
+        let engine = FakeEngine::default();
+        let tenancy = Tenancy::start(engine.shared()).unwrap();
+        // The first call takes the name, the second makes the keyspace.
+        engine.die_at(Some(Death { call: 1, takes_effect, recovers: true }));
+        let made = create(&tenancy, "acme").unwrap();
+        assert_eq!(engine.keyspaces(), BTreeSet::from([made.id.as_str().to_owned()]));
+    }
+}
+
 fn user(tenant: &Tenant, platform: bool) -> Principal {
     Principal::User {
         user_id: "someone".into(),

@@ -1,5 +1,6 @@
 //! What the platform knows about a tenant.
 
+use super::display_name::DisplayName;
 use super::id::TenantId;
 use super::record;
 use super::slug::Slug;
@@ -21,6 +22,9 @@ pub struct Tenant {
     pub id: TenantId,
     /// What people call it.
     pub slug: Slug,
+    /// What people read; none: the slug.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<DisplayName>,
     /// How far it got.
     pub state: TenantState,
     /// Its IANA time zone, which decides the grain of its partial aggregates.
@@ -91,6 +95,7 @@ mod tests {
         Tenant {
             id: TenantId::random(),
             slug: Slug::parse("acme").unwrap(),
+            display_name: DisplayName::parse("Acme GmbH").ok(),
             state: TenantState::Active,
             time_zone: "Europe/Berlin".to_owned(),
             created_ms: 1_700_000_000_000,

@@ -16,6 +16,12 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// `name` is the keyspace's never-reused id (`[a-z0-9_-]{1,64}`) and is kept inside the file.
     fn create(&self, name: &str, settings: &KeyspaceSettings) -> Result<(), StoreError>;
 
+    /// Makes the keyspace `name` of a copy of the file `from`, which is a snapshot of any keyspace that was
+    /// made with the same settings. All or nothing, on stable storage when it returns. Does not
+    /// verify what is in it: [`Keyspace::check`] does.
+    fn adopt(&self, name: &str, from: &Path, settings: &KeyspaceSettings)
+    -> Result<(), StoreError>;
+
     /// The keyspace `name`, opened if it is not. Idle ones are closed when too many are open.
     fn open(&self, name: &str) -> Result<Arc<dyn Keyspace>, StoreError>;
 

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 mod emx;
+#[path = "../support/forged.rs"]
+mod forged;
 
 mod backup;
 mod config;
@@ -15,4 +17,5 @@ mod sample;
 mod stored;
 mod team;
 mod tenant;
+mod tenant_file;
 mod user;

@@ -29,6 +29,36 @@ fn a_name_is_taken_once_and_keeps_the_rules() {
 }
 
 #[test]
+fn a_tenant_comes_with_an_administrator() {
+    let emx = Emx::initialised();
+    let made = emx.json(&[
+        "tenant",
+        "create",
+        "acme",
+        "--display-name",
+        "Acme GmbH",
+        "--admin",
+        "you@example.org",
+    ]);
+    assert_eq!(made["display_name"], "Acme GmbH");
+    assert_eq!(made["admin"]["password"].as_str().map(str::len), Some(24));
+    let users = emx.json(&["user", "list", "--tenant", "acme"])["items"].clone();
+    assert_eq!(users[0]["role"], "owner");
+    assert_eq!(users[0]["platform"], false);
+    let ran = emx.run_with_stdin(
+        &["tenant", "create", "beta", "--admin", "me@example.org", "--password-stdin"],
+        "violet kettle orbit 77\n",
+    );
+    assert_eq!((ran.code, ran.out.contains("password:")), (0, false), "{ran:?}");
+    assert!(ran.out.contains("administrator: me@example.org"), "{ran:?}");
+    emx.fails(&["tenant", "create", "ok", "--admin", "x"], 2, "invalid_email");
+    emx.fails(&["tenant", "create", "ok", "--password-stdin"], 2, "usage");
+    emx.fails(&["tenant", "create", "ok", "--display-name", " "], 2, "invalid_display_name");
+    emx.fails(&["tenant", "suspend", "demo"], 1, "last_platform_administrator");
+    assert_eq!(emx.json(&["tenant", "list"])["items"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn a_tenant_is_suspended_resumed_and_deleted() {
     let emx = Emx::initialised();
     emx.json(&["tenant", "create", "acme"]);
@@ -70,6 +100,7 @@ fn a_second_factor_is_demanded_and_not_any_more() {
     assert_eq!(emx.json(&["tenant", "sign-in", "demo"])["require_otp"], true);
     let said = emx.ok(&["tenant", "sign-in", "demo", "--require-otp", "false"]);
     assert_eq!(said, "`demo`: a password alone\n");
+    emx.fails(&["tenant", "sign-in", "demo", "--require-sso", "true"], 1, "no_sso_provider");
     emx.fails(&["tenant", "sign-in", "nowhere"], 1, "tenant_not_found");
     emx.fails(&["tenant", "sign-in", "demo", "--require-otp", "maybe"], 2, "usage");
 }

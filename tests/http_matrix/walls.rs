@@ -8,6 +8,7 @@
 use crate::callers::{OTHER, Scene};
 use crate::described;
 use crate::peer::{Answer, Ask};
+use crate::server::TENANT;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -20,12 +21,18 @@ enum Thing {
     User,
     Session,
     Team,
+    Tenant,
+<<<<<<< ours
+    OidcProvider,
+    SamlProvider,
+=======
+>>>>>>> theirs
 }
 
 /// Where an address names something.
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    /// In its path; the rest of which names what is nowhere.
+    /// In its path; the rest of which names one's own tenant, and what is nowhere.
     Path(&'static str),
     /// The same, with this body.
     PathWith(&'static str, &'static str),
@@ -58,6 +65,24 @@ const WAYS: &[(&str, &str, Place, Thing)] = &[
     ("DELETE", "/api/v1/users/{id}/sessions", Path("id"), Thing::User),
     ("DELETE", "/api/v1/users/{id}/sessions/{family}", Path("id"), Thing::User),
     ("DELETE", "/api/v1/users/{id}/sessions/{family}", Path("family"), Thing::Session),
+    ("GET", "/api/v1/auth/sso/{tenant}/{provider}/start", Path("tenant"), Thing::Tenant),
+    ("GET", "/api/v1/auth/sso/{tenant}/{provider}/start", Path("provider"), Thing::OidcProvider),
+    ("GET", "/api/v1/auth/sso/{tenant}/{provider}/callback", Path("tenant"), Thing::Tenant),
+    ("GET", "/api/v1/auth/sso/{tenant}/{provider}/callback", Path("provider"), Thing::OidcProvider),
+    ("GET", "/api/v1/auth/saml/{tenant}/{provider}/start", Path("tenant"), Thing::Tenant),
+    ("GET", "/api/v1/auth/saml/{tenant}/{provider}/start", Path("provider"), Thing::SamlProvider),
+    ("POST", "/api/v1/auth/saml/{tenant}/{provider}/acs", Path("tenant"), Thing::Tenant),
+    ("POST", "/api/v1/auth/saml/{tenant}/{provider}/acs", Path("provider"), Thing::SamlProvider),
+    ("GET", "/api/v1/auth/saml/{tenant}/{provider}/metadata", Path("tenant"), Thing::Tenant),
+    (
+        "GET",
+        "/api/v1/auth/saml/{tenant}/{provider}/metadata",
+        Path("provider"),
+        Thing::SamlProvider,
+    ),
+    ("GET", "/api/v1/sso-providers/{id}", Path("id"), Thing::OidcProvider),
+    ("PATCH", "/api/v1/sso-providers/{id}", PathWith("id", "{}"), Thing::OidcProvider),
+    ("DELETE", "/api/v1/sso-providers/{id}", Path("id"), Thing::SamlProvider),
     ("GET", "/api/v1/users/{id}", Path("id"), Thing::User),
     ("PATCH", "/api/v1/users/{id}", PathWith("id", r#"{"disabled":true}"#), Thing::User),
     ("DELETE", "/api/v1/users/{id}", Path("id"), Thing::User),
@@ -71,8 +96,17 @@ const WAYS: &[(&str, &str, Place, Thing)] = &[
     ("PUT", "/api/v1/teams/{id}/members/{user_id}", Path("user_id"), Thing::User),
     ("DELETE", "/api/v1/teams/{id}/members/{user_id}", Path("id"), Thing::Team),
     ("DELETE", "/api/v1/teams/{id}/members/{user_id}", Path("user_id"), Thing::User),
+    ("GET", "/api/v1/tenants/{slug}", Path("slug"), Thing::Tenant),
+    (
+        "PATCH",
+        "/api/v1/tenants/{slug}",
+        PathWith("slug", r#"{"display_name":"Mine"}"#),
+        Thing::Tenant,
+    ),
+    ("DELETE", "/api/v1/tenants/{slug}", Path("slug"), Thing::Tenant),
     ("POST", "/api/v1/users", Body(IN_TEAM), Thing::Team),
     ("POST", "/api/v1/users/invite", Body(IN_TEAM), Thing::Team),
+    ("POST", "/api/v1/sso-providers", Body(OF_TEAM), Thing::Team),
     ("GET", "/api/v1/executions", Query("user_id"), Thing::User),
     ("GET", "/api/v1/query", Query("user_id"), Thing::User),
     ("GET", "/api/v1/export", Query("user_id"), Thing::User),
@@ -84,6 +118,10 @@ const WAYS: &[(&str, &str, Place, Thing)] = &[
 /// A new user in a team.
 const IN_TEAM: &str = r#"{"email":"new@example.org","role":"member","teams":["ID"]}"#;
 
+/// A provider whose groups give a team.
+const OF_TEAM: &str = r#"{"name":"new","kind":"oidc","preset":"okta","domain":"mine.okta.com",
+    "client_id":"client","client_secret":"word","teams":{"dev":"ID"}}"#;
+
 /// Lists whose pages are followed by a cursor.
 const LISTS: &[&str] = &[
     "/api/v1/executions",
@@ -91,6 +129,7 @@ const LISTS: &[&str] = &[
     "/api/v1/api-keys",
     "/api/v1/audit",
     "/api/v1/auth/sessions",
+    "/api/v1/sso-providers",
     "/api/v1/users",
     "/api/v1/teams",
 ];
@@ -120,14 +159,42 @@ fn plant(scene: &Scene) -> BTreeMap<Thing, String> {
         (Thing::Key, scene.theirs.last().unwrap().id.clone()),
         (Thing::User, scene.person(true, "member").id.clone()),
         (Thing::Session, id(&sessions["items"][0])),
+        (Thing::Tenant, OTHER.to_owned()),
+        (Thing::OidcProvider, id(&add_provider(scene, &oidc()))),
+        (Thing::SamlProvider, id(&add_provider(scene, &saml()))),
         (Thing::Team, id(&teams[0])),
+        (Thing::Tenant, OTHER.to_owned()),
     ])
+}
+
+/// Adds a provider of single sign-on to the other tenant.
+fn add_provider(scene: &Scene, body: &Value) -> Value {
+    let ask = Ask::post("/api/v1/sso-providers").json(&body.to_string());
+    let made = scene.ask(ask, &scene.person(true, "owner").bearer);
+    assert_eq!(made.status, 201, "{made:?}");
+    made.json()
+}
+
+fn oidc() -> Value {
+    json!({
+        "name": "secret provider", "kind": "oidc", "preset": "okta", "domain": "secret.okta.com",
+        "client_id": "client", "client_secret": "word", "default_role": "viewer",
+    })
+}
+
+fn saml() -> Value {
+    let certified = rcgen::generate_simple_self_signed(["idp.example.org".to_owned()]).unwrap();
+    json!({
+        "name": "another secret provider", "kind": "saml", "default_role": "viewer",
+        "idp_entity_id": "https://idp.example.org", "idp_sso_url": "https://idp.example.org/sso",
+        "idp_certificates": [certified.cert.pem()],
+    })
 }
 
 /// Everything that the other tenant's owner can list.
 fn look(scene: &Scene) -> Vec<Value> {
     let theirs = &scene.person(true, "owner").bearer;
-    let lists = ["executions", "quarantine", "api-keys", "users", "teams"];
+    let lists = ["executions", "quarantine", "api-keys", "users", "teams", "sso-providers"];
     let mut seen: Vec<Value> =
         lists.map(|list| scene.ask(Ask::get(&format!("/api/v1/{list}")), theirs).json()).into();
     for key in seen[2]["items"].as_array_mut().unwrap() {
@@ -149,6 +216,7 @@ fn request(method: &str, path: &str, place: Place, id: &str) -> Ask {
     if let Some(name) = place.in_path() {
         target = target.replace(&format!("{{{name}}}"), id);
     }
+    target = target.replace("{tenant}", TENANT);
     while let Some((before, rest)) = target.split_once('{') {
         target = format!("{before}{}{}", nobodys(id), rest.split_once('}').unwrap().1);
     }
@@ -190,7 +258,10 @@ fn what_belongs_to_another_tenant_is_nowhere() {
         let id = &things[thing];
         let [there, nowhere] = [id.clone(), nobodys(id)]
             .map(|id| plain(&scene.ask(request(method, path, *place, &id), mine), &id));
-        if there != nowhere || (place.in_path().is_some() && there.0 != 404) {
+        // Only who administers the platform deletes a tenant, whichever it is.
+        let is_platforms = *thing == Thing::Tenant && *method == "DELETE";
+        let status = if is_platforms { 403 } else { 404 };
+        if there != nowhere || (place.in_path().is_some() && there.0 != status) {
             faults.push(format!("{method} {path} {place:?}: {there:?}, not {nowhere:?}"));
         }
     }

@@ -390,9 +390,17 @@ fn rules() {
     let rows = [
         row("a member reads", to("member", "GET", ""), 403, "forbidden"),
         row("an admin changes", to("admin", "PATCH", demand), 403, "forbidden"),
-        row("nothing", to("owner", "PATCH", "{}"), 422, "required").at(&["/require_otp"]),
+        row("nothing", to("owner", "PATCH", "{}"), 422, "required").at(&[""]),
         row("no truth", to("owner", "PATCH", r#"{"require_otp":1}"#), 422, "wrong_type")
             .at(&["/require_otp"]),
+        row("no truth", to("owner", "PATCH", r#"{"require_sso":"yes"}"#), 422, "wrong_type")
+            .at(&["/require_sso"]),
+        row(
+            "without a provider",
+            to("owner", "PATCH", r#"{"require_sso":true}"#),
+            409,
+            "no_sso_provider",
+        ),
         row("more", to("owner", "PATCH", r#"{"require_otp":true,"x":1}"#), 422, "unknown_field")
             .at(&["/x"]),
         row(
@@ -410,6 +418,6 @@ fn rules() {
     ];
     world.check(rows);
     let rules = done(&world, &world.get(RULES), 200).json();
-    assert_eq!(rules, json!({ "require_otp": false }));
+    assert_eq!(rules, json!({ "require_otp": false, "require_sso": false }));
     world.finish();
 }

@@ -1,10 +1,14 @@
 //! API keys over the real store.
 
-use crate::world::{NOBODY, NOW_MS, World, by};
+use crate::world::{NOBODY, NOW_MS, PASSWORD, World, by};
 use emx::identity::api_key::{ApiKeyError, NewApiKey};
+use emx::identity::email::Email;
 use emx::identity::key_networks::KeyNetworks;
+use emx::identity::password::Password;
 use emx::tenancy::by::By;
 use emx::tenancy::permission::{Permission, Role};
+use emx::tenancy::record;
+use emx::tenancy::registry::Tenancy;
 
 fn new(role: Role, expires_ms: Option<i64>) -> NewApiKey {
     let networks = KeyNetworks::default();
@@ -61,4 +65,24 @@ fn a_user_gives_away_no_more_than_its_role() {
     let viewer = by(&world.identity.authenticate_key(&made.text, NOBODY, NOW_MS).unwrap());
     let more = keys.create(&world.acme.id, new(Role::Admin, None), &viewer, NOW_MS);
     assert!(matches!(more, Err(ApiKeyError::Role { role: Role::Admin })));
+}
+
+#[test]
+fn nobody_is_made_in_a_tenant_that_goes() {
+    let world = World::new();
+    let id = world.acme.id.clone();
+    let there = Tenancy::still_there(&*world.platform, &id).unwrap();
+    world.tenancy.begin_deletion(&world.acme.slug, &By::operator(), NOW_MS).unwrap();
+    let key =
+        world.identity.api_keys().create(&id, new(Role::Viewer, None), &By::operator(), NOW_MS);
+    assert_eq!(key.unwrap_err().code(), "tenant_not_found");
+    let email = Email::parse("late@example.org").unwrap();
+    let password = Password::choose(PASSWORD, &email, "acme").unwrap();
+    let (by, identity) = (By::operator(), &world.identity);
+    let user = identity.create_user(&id, &email, Role::Viewer, &password, &by, NOW_MS);
+    assert_eq!(user.unwrap_err().code(), "tenant_not_found");
+    // Whoever looked before the deletion began is refused by what it saw.
+    let late = record::put("users", b"late", Vec::new());
+    assert!(!world.platform.write(&[there], &[late]).unwrap());
+    assert_eq!(world.identity.list_of(&id).unwrap().len(), 1);
 }

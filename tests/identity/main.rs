@@ -13,6 +13,8 @@ mod platform;
 mod rotation;
 mod second_factor;
 mod session;
+mod sso;
+mod sso_rules;
 mod team;
 mod token;
 mod world;

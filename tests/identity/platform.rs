@@ -7,12 +7,14 @@ use emx::identity::account::{Account, AccountError};
 use emx::identity::administration::AccountChange;
 use emx::identity::api_key::NewApiKey;
 use emx::identity::email::Email;
+use emx::identity::forget::ForgetError;
 use emx::identity::key_networks::KeyNetworks;
 use emx::identity::password::Password;
 use emx::identity::token::TokenError;
 use emx::tenancy::by::By;
+use emx::tenancy::life::TenantChange;
 use emx::tenancy::permission::Role;
-use emx::tenancy::tenant::Tenant;
+use emx::tenancy::tenant::{Tenant, TenantState};
 use std::sync::Barrier;
 
 /// A viewer of `tenant` who administers the platform.
@@ -120,11 +122,11 @@ fn a_link_is_kept_where_nobody_may_more_by_it() {
 #[test]
 fn people_of_a_tenant_that_is_closed_do_not_count() {
     let world = World::new();
-    let (identity, tenancy, by) = (&world.identity, &world.tenancy, By::operator());
+    let by = By::operator();
     let here = administrator(&world, &world.acme, "here@example.org");
     let last = "last_platform_administrator";
-    let suspend = |tenant: &Tenant| identity.suspend_tenant(tenancy, &tenant.slug, &by, NOW_MS);
-    let delete = |tenant: &Tenant| identity.begin_deletion(tenancy, &tenant.slug, &by, NOW_MS);
+    let suspend = |tenant: &Tenant| turn(&world, tenant, TenantState::Suspended);
+    let delete = |tenant: &Tenant| turn(&world, tenant, TenantState::Deleting);
     for refused in [suspend(&world.acme), delete(&world.acme)] {
         let refused = refused.unwrap_err();
         assert_eq!(refused.code(), last);
@@ -134,7 +136,7 @@ fn people_of_a_tenant_that_is_closed_do_not_count() {
     suspend(&world.other).unwrap();
     refused(set(&world, &by, &here, false), last);
     assert_eq!(delete(&world.acme).unwrap_err().code(), last);
-    tenancy.resume(&world.other.slug, &by, NOW_MS).unwrap();
+    turn(&world, &world.other, TenantState::Active).unwrap();
     set(&world, &by, &here, false).unwrap();
     assert_eq!(suspend(&world.other).unwrap_err().code(), last);
     delete(&world.acme).unwrap();
@@ -151,10 +153,7 @@ fn of_two_who_are_taken_away_at_once_one_stays() {
         |world, tenant, user| {
             world.identity.disable_user(&tenant.id, &user.id, &By::operator(), NOW_MS).is_ok()
         },
-        |world, tenant, _| {
-            let (identity, by) = (&world.identity, By::operator());
-            identity.suspend_tenant(&world.tenancy, &tenant.slug, &by, NOW_MS).is_ok()
-        },
+        |world, tenant, _| turn(world, tenant, TenantState::Suspended).is_ok(),
     ];
     let world = World::new();
     let (acme, other) = (&world.acme, &world.other);
@@ -176,9 +175,16 @@ fn of_two_who_are_taken_away_at_once_one_stays() {
         assert_eq!(done.iter().filter(|done| **done).count(), 1, "{n} and {m}");
         let by = By::operator();
         for (tenant, user) in both {
-            world.tenancy.resume(&tenant.slug, &by, NOW_MS).unwrap();
+            turn(world, tenant, TenantState::Active).unwrap();
             world.identity.enable_user(&tenant.id, &user.id, &by, NOW_MS).unwrap();
             world.identity.set_platform(&tenant.id, &user.id, true, &by, NOW_MS).unwrap();
         }
     }
+}
+
+/// Has `tenant` come to be in `state`.
+fn turn(world: &World, tenant: &Tenant, state: TenantState) -> Result<Tenant, ForgetError> {
+    let change = TenantChange { state: Some(state), ..TenantChange::default() };
+    let (tenancy, by) = (&world.tenancy, By::operator());
+    world.identity.change_tenant(tenancy, &tenant.slug, &change, |_| true, &by, NOW_MS)
 }

@@ -5,7 +5,7 @@ use crate::world::{EMAIL, NOW_MS, PASSWORD, World, credentials};
 use emx::identity::SignedIn;
 use emx::identity::enrolment::{FRESH_MS, OtpError, Proof};
 use emx::identity::login::{Credentials, LoginError};
-use emx::identity::rules::{RulesError, SignInRules};
+use emx::identity::rules::{RulesChange, RulesError, SignInRules};
 use emx::identity::second_factor::{Enrolment, PENDING_MS};
 use emx::identity::token::TokenError;
 use emx::tenancy::by::By;
@@ -229,8 +229,8 @@ fn with<'a>(email: &'a str, otp: Option<&'a str>) -> Credentials<'a> {
 }
 
 fn demand(world: &World, by: &By) -> Result<SignInRules, RulesError> {
-    let rules = SignInRules { require_otp: true };
-    world.identity.set_sign_in_rules(&world.acme.id, rules, by, |_| true, at_step(1))
+    let change = RulesChange { require_otp: Some(true), ..RulesChange::default() };
+    world.identity.set_sign_in_rules(&world.acme.id, change, by, |_| true, at_step(1))
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn where_it_is_not_demanded_nobody_enrols_before_signing_in() {
     assert!(matches!(begun, Err(OtpError::NotDemanded)));
     let stale = world.identity.set_sign_in_rules(
         &world.acme.id,
-        SignInRules { require_otp: true },
+        RulesChange { require_otp: Some(true), ..RulesChange::default() },
         &By::operator(),
         |rules| rules.require_otp,
         NOW_MS,

@@ -75,9 +75,13 @@ fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
     if session.json {
         return output::json(&made);
     }
-    let (tenants, bytes) = (&made["tenants"], &made["bytes"]);
+    let bytes = &made["bytes"];
+    let tenants = match made["tenants"].as_u64().unwrap_or_default() {
+        1 => "1 tenant".to_owned(),
+        count => format!("{count} tenants"),
+    };
     let path = made["path"].as_str().unwrap_or_default();
-    let mut text = format!("made `{path}`: {tenants} tenants, {bytes} bytes\n");
+    let mut text = format!("made `{path}`: {tenants}, {bytes} bytes\n");
     if made["has_secrets"] == true {
         text += "it has private keys in it: keep it where only you can read it\n";
     }

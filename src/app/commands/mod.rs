@@ -2,7 +2,9 @@
 
 pub(super) use self::audit::AuditAct;
 pub(super) use self::key::KeyAct;
+pub(super) use self::sso::SsoAct;
 pub(super) use self::team::TeamAct;
+pub(super) use self::tenant::TenantToMake;
 pub(super) use self::user::{UserAct, tenant_named};
 
 use super::session::Session;
@@ -22,6 +24,7 @@ mod key;
 mod query;
 mod sample;
 mod serve;
+mod sso;
 mod team;
 mod tenant;
 mod top;
@@ -34,7 +37,7 @@ pub(super) enum Command {
     Serve(serve::Flags),
     /// Begin: make the data directory, the first tenant and its administrator
     Init(init::Flags),
-    /// Make, list, suspend, resume and delete tenants, and say how their people sign in
+    /// Make, list, suspend, resume, export, import and delete tenants, and say how their people sign in
     #[command(subcommand)]
     Tenant(tenant::Command),
     /// Make, invite, list and keep out users, and let them in again
@@ -49,6 +52,9 @@ pub(super) enum Command {
     /// Show who did what, and verify the log of it
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Add, list and remove identity providers, and explain what they answer
+    #[command(subcommand)]
+    Sso(sso::Command),
     /// Ask: counts, rates, percentiles, by whatever there is
     Query(Box<query::Flags>),
     /// Watch what is going on, in the terminal
@@ -83,6 +89,7 @@ pub(super) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Team(command) => team::run(&command, session),
         Command::Key(command) => key::run(&command, session),
         Command::Audit(command) => audit::run(&command, session),
+        Command::Sso(command) => sso::run(&command, session),
         Command::Query(flags) => query::run(&flags, session),
         Command::Top(flags) => top::run(&flags, session),
         Command::Import(flags) => import::run(&flags, session),

@@ -231,8 +231,7 @@ pub(super) fn user_named(
 
 /// The tenant called `slug`, also while it is suspended: its people and keys can be looked after.
 pub(in crate::app) fn tenant_named(tenancy: &Tenancy, slug: &str) -> Result<Tenant, TenancyError> {
-    let known = tenancy.list()?.into_iter().find(|tenant| tenant.slug.as_str() == slug);
-    known.ok_or_else(|| TenancyError::NotFound { slug: slug.into() })
+    tenancy.find(slug)
 }
 
 /// The role called `word`.

@@ -3,18 +3,20 @@
 mod demo;
 mod first_start;
 
-use super::output;
 use super::remote::CONTROL_SOCKET;
 use super::session::Session;
+use super::{output, site};
 use crate::config::settings::Settings;
 use crate::http::live::Hub;
 use crate::http::measures::Measures;
 use crate::http::server::{Parts, Server};
 use crate::http::tls::{CertificateSource, Certificates};
 use crate::http::{self, ConnectionCaps, Endpoint};
+use crate::identity::oidc;
 use crate::intake::writer::{WriterSettings, Writers};
 use crate::query::{AnswerCache, QuerySettings};
 use crate::runtime::local_socket::SocketPath;
+use crate::runtime::outgoing::{Outgoing, Trust};
 use crate::runtime::pool::Pool;
 use crate::runtime::tasks::Tasks;
 use anyhow::{Context, Result};
@@ -138,14 +140,23 @@ fn open(
     if !plan.listen.ip().is_unspecified() {
         names.push(plan.listen.ip().to_string());
     }
+    let base_domain = settings.server.base_domain.0.clone();
+    if !base_domain.is_empty() {
+        names.extend([base_domain.clone(), format!("*.{base_domain}")]);
+    }
     let certificates = Certificates::open(session.data_dir(), source, &names, now_ms)?;
     let (live, tasks) = (Arc::new(Hub::new()), Tasks::default());
+    let outgoing = Outgoing::new(acts.guard.clone(), trust(settings)?);
+    let site = acts.site.clone();
     acts.engine.listen(live.listener());
     identity.on_revoked(live.revoker());
     let server = Server::new(Parts {
         control: Arc::new(move |act| acts.perform_text(act)),
         tenancy,
         identity,
+        oidc: oidc::Client::new(outgoing.clone()),
+        outgoing,
+        site,
         writers: Arc::new(Writers::start(writer_settings(settings))?),
         answers: AnswerCache::new(settings.cache.result_bytes.bytes()),
         query: query_settings(settings),
@@ -158,7 +169,7 @@ fn open(
         watching: tasks.on(watching.clone()),
         tasks,
         certificates,
-        base_domain: settings.server.base_domain.0.to_ascii_lowercase(),
+        base_domain,
         origins: settings.server.origins.0.clone(),
         live,
         measures: Measures::new(),
@@ -168,6 +179,13 @@ fn open(
         },
     });
     Ok(Arc::new(server))
+}
+
+/// Whose certificates are believed.
+fn trust(settings: &Settings) -> Result<Trust> {
+    let ca_file = &settings.outgoing.authorities.0;
+    let ca_file = (!ca_file.is_empty()).then(|| Path::new(ca_file));
+    Ok(Trust::of_machine(ca_file)?)
 }
 
 fn writer_settings(settings: &Settings) -> WriterSettings {
@@ -197,6 +215,7 @@ async fn serve(
     let endpoint = Endpoint::new(listener, socket)
         .with_context(|| format!("cannot listen in `{}`", session.data_dir().display()))?;
     let address = endpoint.address;
+    server.site.settle(&site::url_of(session.settings(), address));
     stop_when_told(server)?;
     let accepting = http::serve(Arc::clone(server), endpoint);
     if plan.demo {

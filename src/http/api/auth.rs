@@ -5,6 +5,7 @@
 //! only, and from the server's own origin, so that no form of another site can use it.
 
 use crate::http::call::Call;
+use crate::http::guard;
 use crate::http::openapi::{Operation, schema};
 use crate::http::origin;
 use crate::http::problem::Problem;
@@ -132,6 +133,7 @@ async fn login(mut call: Call) -> Answer {
     if cookie {
         own_origin(&call.request)?;
     }
+    guard::demand_same_tenant(&call.server, &call.request, &tenant)?;
     let server = Arc::clone(&call.server);
     let (calling, now_ms) = (call.request.calling(), server.clock.now_ms());
     let signed_in = call.server.passwords.run(move || {
@@ -293,7 +295,7 @@ fn cookie_of(request: &Request) -> Option<String> {
     cookies.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value.to_owned())
 }
 
-fn set_cookie(reply: &mut Reply, value: &str, max_age_s: i64) {
+pub(super) fn set_cookie(reply: &mut Reply, value: &str, max_age_s: i64) {
     let cookie = format!(
         "{COOKIE_NAME}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_s}"
     );
@@ -309,7 +311,8 @@ pub(super) fn login_problem(error: LoginError) -> Problem {
         | LoginError::OtpRequired
         | LoginError::InvalidOtp
         | LoginError::OtpLocked
-        | LoginError::EnrolmentRequired => Problem::unauthorized(code, detail),
+        | LoginError::EnrolmentRequired
+        | LoginError::SsoRequired => Problem::unauthorized(code, detail),
         LoginError::Factor(factor) => factor.into(),
         LoginError::TooManyAttempts(refused) => Problem::limited(refused),
         LoginError::Store(store) => Problem::of_store(&store),
@@ -373,6 +376,7 @@ impl From<ApiKeyError> for Problem {
                 Self::new(StatusCode::CONFLICT, code, detail)
             }
             ApiKeyError::NoRandomness(_) => Self::internal(&detail),
+            ApiKeyError::Tenancy(tenancy) => tenancy.into(),
             ApiKeyError::Store(store) => Self::of_store(&store),
         }
     }

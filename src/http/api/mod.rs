@@ -15,7 +15,12 @@ mod people;
 pub(super) mod sessions;
 pub(super) mod sign_in_rules;
 pub(super) mod signing_keys;
+pub(super) mod sso;
+mod sso_page;
+pub(super) mod sso_providers;
+mod sso_return;
 pub(super) mod teams;
+pub(super) mod tenants;
 pub(super) mod users;
 
 pub(super) mod appliance;

@@ -34,6 +34,7 @@ impl From<AccountError> for Problem {
             AccountError::Password(PasswordError::Hash { .. }) => Self::internal(&detail),
             AccountError::Password(_) => Self::invalid("/password", code, detail),
             AccountError::Session(session) => session_problem(session),
+            AccountError::Tenancy(tenancy) => tenancy.into(),
             AccountError::Store(store) => Self::of_store(&store),
         }
     }
@@ -73,7 +74,9 @@ impl From<RulesError> for Problem {
     fn from(error: RulesError) -> Self {
         let (code, detail) = (error.code(), error.to_string());
         match error {
-            RulesError::NotSetUp => Self::new(StatusCode::CONFLICT, code, detail),
+            RulesError::NotSetUp | RulesError::NoProvider | RulesError::NoOwner => {
+                Self::new(StatusCode::CONFLICT, code, detail)
+            }
             RulesError::Stale => precondition::failed(code, detail),
             RulesError::Account(account) => account.into(),
             RulesError::Store(store) => Self::of_store(&store),

@@ -3,9 +3,10 @@
 use crate::http::call::Call;
 use crate::http::openapi::{Operation, schema};
 use crate::http::precondition::IfMatch;
+use crate::http::problem::Problem;
 use crate::http::reply;
 use crate::http::route::{Access, Answer, Route, handler};
-use crate::identity::rules::SignInRules;
+use crate::identity::rules::{RulesChange, SignInRules};
 use crate::tenancy::permission::Permission;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
@@ -31,6 +32,8 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         summary: "Changes the rules; whoever does not keep to new ones has to sign in again",
         describe: |operation: Operation| {
             let mut body = schema::sign_in_rules();
+            body["required"] = json!([]);
+            body["minProperties"] = 1.into();
             body["additionalProperties"] = false.into();
             operation
                 .if_match()
@@ -42,7 +45,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 ];
 
 fn shown(rules: &SignInRules) -> Value {
-    json!({ "require_otp": rules.require_otp })
+    json!({ "require_otp": rules.require_otp, "require_sso": rules.require_sso })
 }
 
 async fn get(call: Call) -> Answer {
@@ -54,18 +57,22 @@ async fn get(call: Call) -> Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
-    require_otp: bool,
+    require_otp: Option<bool>,
+    require_sso: Option<bool>,
 }
 
 async fn change(mut call: Call) -> Answer {
-    let Change { require_otp } = call.request.json().await?;
+    let Change { require_otp, require_sso } = call.request.json().await?;
+    if require_otp.or(require_sso).is_none() {
+        return Err(Problem::invalid("", "required", "must say what is to change"));
+    }
     let (seen, by) = (IfMatch::of(&call.request)?, call.by()?);
     let (scope, server) = (call.scope().await?, Arc::clone(&call.server));
     let now_ms = server.clock.now_ms();
     let changed = call.server.threads.run(move || {
         let current = |rules: &SignInRules| seen.holds(&shown(rules));
-        let rules = SignInRules { require_otp };
-        server.identity.set_sign_in_rules(scope.id(), rules, &by, current, now_ms)
+        let change = RulesChange { require_otp, require_sso };
+        server.identity.set_sign_in_rules(scope.id(), change, &by, current, now_ms)
     });
     Ok(reply::json_tagged(StatusCode::OK, &shown(&changed.await??)))
 }

@@ -6,7 +6,7 @@ use crate::http::openapi::{Operation, schema};
 use crate::http::precondition::IfMatch;
 use crate::http::problem::Problem;
 use crate::http::reply;
-use crate::http::request::Request;
+use crate::http::request::{Arrived, Request};
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::identity::account::{Account, NewUser};
 use crate::identity::administration::AccountChange;
@@ -213,12 +213,12 @@ async fn invite(mut call: Call) -> Answer {
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let make = move || server.identity.invite(scope.id(), &new, &by, now_ms);
     let link = call.server.threads.run(make).await??;
-    Ok(reply::json(StatusCode::CREATED, &handed_over(&call.request, &link)))
+    Ok(reply::json(StatusCode::CREATED, &handed_over(&call.request.arrived, &link)))
 }
 
 /// A link as it is answered, at the address by which the caller came.
-fn handed_over(request: &Request, link: &Link) -> Value {
-    let authority = request.arrived.authority.as_ref();
+pub(super) fn handed_over(arrived: &Arrived, link: &Link) -> Value {
+    let authority = arrived.authority.as_ref();
     let server = authority.map_or_else(String::new, |authority| format!("https://{authority}"));
     json!({
         "user": shown(&link.user),
@@ -235,7 +235,7 @@ async fn reset(call: Call) -> Answer {
     let id = call.param("id").to_owned();
     let make = move || server.identity.reset_link(scope.id(), &id, &by, now_ms);
     let link = call.server.threads.run(make).await??;
-    Ok(reply::json(StatusCode::CREATED, &handed_over(&call.request, &link)))
+    Ok(reply::json(StatusCode::CREATED, &handed_over(&call.request.arrived, &link)))
 }
 
 async fn reset_otp(call: Call) -> Answer {

@@ -132,6 +132,20 @@ impl Operation {
         self
     }
 
+    /// Pages for a person that say what failed. What a person cannot have caused is told as ever.
+    pub(in crate::http) fn failure_pages(mut self, statuses: &[u16]) -> Self {
+        for &status in statuses {
+            let says = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
+            let content = json!({
+                "text/html": { "schema": { "type": "string" } },
+                "application/problem+json": { "schema": schema::reference("problem") },
+            });
+            let response = json!({ "description": says.unwrap_or("Error"), "content": content });
+            self.responses.insert(status.to_string(), response);
+        }
+        self
+    }
+
     /// Errors it may answer with, beside those that everything may.
     pub(in crate::http) fn refuses(mut self, statuses: &[u16]) -> Self {
         for &status in statuses {

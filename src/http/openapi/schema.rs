@@ -330,7 +330,7 @@ pub(in crate::http) fn team() -> Value {
 }
 
 pub(in crate::http) fn sign_in_rules() -> Value {
-    object(json!({ "require_otp": boolean() }))
+    object(json!({ "require_otp": boolean(), "require_sso": boolean() }))
 }
 
 pub(in crate::http) fn key() -> Value {

@@ -1,5 +1,6 @@
 //! Keeps keyspaces: makes, opens, closes and deletes them, and runs their upkeep.
 
+use super::adopt::adopt;
 use super::cache::{self, BlockCache};
 use super::commit::{self, classify};
 use super::db::{CommitMode, Db, OrStoreError, WRITING};
@@ -148,6 +149,34 @@ impl EmbeddedEngine {
     /// A full disk by its name, any other error as it is.
     fn full_or(&self, error: StoreError) -> StoreError {
         classify(error, &*self.inner.volume)
+    }
+
+    /// Makes the directory of the keyspace `name`, in which `file` makes the file of that path.
+    fn make(
+        &self,
+        name: &str,
+        file: impl FnOnce(&Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let (inner, directory) = (&self.inner, directory(name)?);
+        self.platform()?; // there is never a tenant without the platform that knows it
+        let _claim = inner.open.claim(name); // nobody opens it meanwhile
+        let path = directory.join(KEYSPACE_FILE);
+        inner.volume.create_dir(&directory).map_err(|e| self.full_or(creating(e)))?;
+        // From the root down, so that no synced name lies in a directory that could vanish; and
+        // before "exists" is answered, for an earlier call may have failed at just this.
+        for directory in [Path::new(""), Path::new(TENANTS), &directory] {
+            inner.volume.sync_dir(directory).map_err(creating)?;
+        }
+        if inner.volume.exists(&path).map_err(creating)? {
+            return Err(StoreError::Exists { name: name.to_owned() });
+        }
+        let made = file(&path).map_err(|e| self.full_or(e));
+        if made.is_err() {
+            // It may have its name already without that being on stable storage.
+            let _ = inner.volume.remove_file(&path);
+            let _ = inner.volume.remove_file(&fresh_path(&path));
+        }
+        made
     }
 }
 
@@ -362,28 +391,19 @@ fn creating(source: std::io::Error) -> StoreError {
 
 impl Engine for EmbeddedEngine {
     fn create(&self, name: &str, settings: &KeyspaceSettings) -> Result<(), StoreError> {
-        let (inner, directory) = (&self.inner, directory(name)?);
-        self.platform()?; // there is never a tenant without the platform that knows it
-        let _claim = inner.open.claim(name); // nobody opens it meanwhile
-        let path = directory.join(KEYSPACE_FILE);
-        inner.volume.create_dir(&directory).map_err(|e| self.full_or(creating(e)))?;
-        // From the root down, so that no synced name lies in a directory that could vanish; and
-        // before "exists" is answered, for an earlier call may have failed at just this.
-        for directory in [Path::new(""), Path::new(TENANTS), &directory] {
-            inner.volume.sync_dir(directory).map_err(creating)?;
-        }
-        if inner.volume.exists(&path).map_err(creating)? {
-            return Err(StoreError::Exists { name: name.to_owned() });
-        }
-        let made = inner
-            .create_file(name, &path, settings, CommitMode::OnePhase)
-            .map_err(|e| self.full_or(e));
-        if made.is_err() {
-            // It may have its name already without that being on stable storage.
-            let _ = inner.volume.remove_file(&path);
-            let _ = inner.volume.remove_file(&fresh_path(&path));
-        }
-        made
+        let mode = CommitMode::OnePhase;
+        self.make(name, |path| self.inner.create_file(name, path, settings, mode))
+    }
+
+    fn adopt(
+        &self,
+        name: &str,
+        from: &Path,
+        settings: &KeyspaceSettings,
+    ) -> Result<(), StoreError> {
+        let Inner { volume, settings: engine, .. } = &*self.inner;
+        let whose = (name, settings);
+        self.make(name, |path| adopt(&**volume, path, from, whose, engine.page_cache_bytes))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn Keyspace>, StoreError> {

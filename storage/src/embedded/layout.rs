@@ -45,15 +45,20 @@ pub(super) fn write_identity(
     Ok(())
 }
 
+/// Reads what the file says of itself, whatever its name; refuses a newer format.
+pub(super) fn identity_of(transaction: &ReadTransaction) -> Result<Identity, StoreError> {
+    let table = transaction.open_table(META).or_store(READING)?;
+    let value = table.get(Identity::NAME).or_store(READING)?;
+    let value = value.ok_or_else(|| Corrupt::new("a keyspace without identity"))?;
+    Ok(Identity::open(value.value())?)
+}
+
 /// Reads what the file says of itself and refuses a file of another name or a newer format.
 pub(super) fn read_identity(
     transaction: &ReadTransaction,
     name: &str,
 ) -> Result<Identity, StoreError> {
-    let table = transaction.open_table(META).or_store(READING)?;
-    let value = table.get(Identity::NAME).or_store(READING)?;
-    let value = value.ok_or_else(|| Corrupt::new("a keyspace without identity"))?;
-    let identity = Identity::open(value.value())?;
+    let identity = identity_of(transaction)?;
     if identity.name != name {
         let expected = name.to_owned();
         return Err(StoreError::WrongKeyspace { found: identity.name, expected });

@@ -6,6 +6,7 @@
 //! [`rows`] and [`ask`] read; [`rewrite`] copies and reclaims; [`shadow`] is a file that
 //! is looked into after a failed sync; [`check`] verifies; [`engine`] keeps keyspaces open.
 
+mod adopt;
 mod ask;
 mod block;
 mod cache;

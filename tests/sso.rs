@@ -1,0 +1,31 @@
+//! Single sign-on at the real server: by a SAML provider that signs whatever it is told to, by an
+//! OpenID provider that is not ours, and from the command line.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
+
+#[path = "support/browser.rs"]
+mod chromium;
+#[path = "support/install.rs"]
+mod install;
+#[path = "support/peer.rs"]
+mod peer;
+#[path = "support/server.rs"]
+mod server;
+
+#[path = "saml/idp.rs"]
+#[allow(dead_code, reason = "the tests of the protocol need more of it")]
+mod idp;
+
+#[path = "sso/browser.rs"]
+mod browser;
+#[path = "sso/command.rs"]
+mod command;
+#[path = "sso/oidc.rs"]
+mod oidc;
+#[path = "sso/page.rs"]
+mod page;
+#[path = "sso/providers.rs"]
+mod providers;
+#[path = "sso/saml.rs"]
+mod saml;
+#[path = "sso/world.rs"]
+mod world;

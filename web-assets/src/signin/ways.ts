@@ -1,0 +1,36 @@
+// The ways of single sign-on that a tenant has, and where each begins.
+
+export interface Way {
+  id: string;
+  name: string;
+  kind: 'oidc' | 'saml';
+  preset: string | null;
+  /** The path at which signing in begins. */
+  start: string;
+}
+
+/** Longest address that the server takes somebody back to. */
+const RETURN_MAX = 512;
+
+/** What is not answered within this is not waited for: a password works without it. */
+const ANSWER_MAX_MS = 10_000;
+
+/** The ways of `tenant`; none where the server cannot say. */
+export async function listWays(tenant: string, signal: AbortSignal): Promise<Way[]> {
+  if (!tenant) return [];
+  try {
+    const answer = await fetch(`/api/v1/auth/sso?tenant=${encodeURIComponent(tenant)}`, {
+      credentials: 'same-origin',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MAX_MS)]),
+    });
+    return answer.ok ? ((await answer.json()) as { items: Way[] }).items : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Where `way` begins for somebody who wants to be at `path` afterwards. */
+export function startOf(way: Way, path: string): string {
+  const back = path.length <= RETURN_MAX ? path : '/';
+  return `${way.start}?return_to=${encodeURIComponent(back)}`;
+}
