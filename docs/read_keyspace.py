@@ -564,7 +564,7 @@ class Keyspace:
             if table in (b"tenants", b"users", b"installation", b"signing_keys", b"families", b"refresh_tokens",
                          b"refresh_successors", b"denied_families", b"denied_tokens", b"denied_users", b"attempts",
                          b"known_networks", b"api_keys", b"quarantine", b"second_factors", b"one_time_links",
-                         b"teams", b"sign_in_rules"):
+                         b"teams", b"sign_in_rules", b"row_policies"):
                 payload = json.loads(payload)
                 need(table == b"quarantine" or payload["version"] == 1, "a newer record")
             elif table == b"feed_cursors":

@@ -61,7 +61,13 @@ impl Demo {
     fn ask(&self, question: Value) -> Vec<Vec<Value>> {
         let question = Question::from_json(question.to_string().as_bytes()).unwrap();
         let keyspace = &*self.keyspace;
-        let scope = Scope { keyspace, keyspace_id: "demo", organization_id: "demo", policy: &[] };
+        let scope = Scope {
+            keyspace,
+            keyspace_id: "demo",
+            organization_id: "demo",
+            policy: &[],
+            aggregates: &[],
+        };
         let clock = Clock::system();
         let answer = ask(&scope, &question, &Budget::default(), &|| clock.instant()).unwrap();
         let mut text = Vec::new();

@@ -88,6 +88,8 @@ const TABLE: &[(&str, &str, Who)] = &[
     ("DELETE", "/api/v1/teams/{id}/members/{user_id}", From("admin")),
     ("GET", "/api/v1/sign-in-rules", From("manager")),
     ("PATCH", "/api/v1/sign-in-rules", From("owner")),
+    ("GET", "/api/v1/tenants/{slug}/row-policy", From("manager")),
+    ("PUT", "/api/v1/tenants/{slug}/row-policy", From("owner")),
     ("GET", "/api/v1/auth/sessions", Known),
     ("DELETE", "/api/v1/auth/sessions/{family}", Known),
     ("POST", "/api/v1/auth/revoke", Everybody),

@@ -23,7 +23,7 @@ fn now() -> Instant {
 const CACHE_BYTES: usize = 16 << 20;
 
 fn scope(keyspace: &Fake) -> Scope<'_> {
-    Scope { keyspace, keyspace_id: "k1", organization_id: "acme", policy: &[] }
+    Scope { keyspace, keyspace_id: "k1", organization_id: "acme", policy: &[], aggregates: &[] }
 }
 
 fn question(json: &str) -> Question {
@@ -139,7 +139,7 @@ fn nobody_gets_anothers_answer() {
     let question = question(r#"{"group_by": ["organization_id"]}"#);
     for scope in [
         base,
-        Scope { policy: &policy, ..base },
+        Scope { aggregates: &policy, ..base },
         Scope { organization_id: "other", ..base },
         Scope { keyspace: &second, keyspace_id: "k2", ..base },
     ] {

@@ -15,7 +15,7 @@ use storage::engine::Keyspace;
 use storage::row::{Actor, Dimension, Status, Word};
 
 fn scope<'a>(keyspace: &'a dyn Keyspace, policy: &'a [Predicate]) -> Scope<'a> {
-    Scope { keyspace, keyspace_id: "k1", organization_id: "acme", policy }
+    Scope { keyspace, keyspace_id: "k1", organization_id: "acme", policy, aggregates: policy }
 }
 
 fn ask(scope: &Scope<'_>, pairs: &[(&str, &str)]) -> Result<Page, QueryError> {

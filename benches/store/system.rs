@@ -106,6 +106,7 @@ impl System {
             keyspace_id: tenant,
             organization_id: tenant,
             policy: &[],
+            aggregates: &[],
         };
         Ok(ask(&scope, &question, &QuerySettings::default().budget(now()), &now)?)
     }

@@ -1,7 +1,9 @@
 //! Acts of administration. A command performs one on the data itself or, where a server has the
 //! data open, has the server perform it: the same act, with the same answer.
 
-use super::commands::{AuditAct, KeyAct, SsoAct, TeamAct, TenantToMake, UserAct, tenant_named};
+use super::commands::{
+    AuditAct, KeyAct, RowPolicyAct, SsoAct, TeamAct, TenantToMake, UserAct, tenant_named,
+};
 use super::problem::Problem;
 use super::table::instant;
 use crate::audit::{self, Outcome};
@@ -86,6 +88,8 @@ pub(super) enum Act {
     User(UserAct),
     /// Something to be done with teams.
     Team(TeamAct),
+    /// A look at a row policy, or a change of it.
+    RowPolicy(RowPolicyAct),
     /// Something to be done with API keys.
     Key(KeyAct),
     /// A look at the audit log.
@@ -127,6 +131,7 @@ impl Acts {
             Act::SignInRules { slug, require_otp, require_sso } => {
                 self.sign_in_rules(&slug, RulesChange { require_otp, require_sso }, &by)
             }
+            Act::RowPolicy(act) => act.perform(tenancy, &by, self.clock.now_ms()),
             Act::Audit(act) => act.perform(tenancy, &by, self.clock.now_ms()),
             Act::Sso(act) => act.perform(self, &by),
             Act::TenantCreate(new) => self.create_tenant(new, &by),

@@ -151,9 +151,11 @@ impl Session {
         let settings = self.settings();
         let log = Arc::clone(tenancy.log());
         let identity = Identity::start(log, master, &identity_settings(settings), clock.now_ms())?;
+        let identity = Arc::new(identity);
+        tenancy.know(identity.people());
         let site = Site::at(&site::url_of(settings, settings.server.listen));
         let guard = settings.outgoing.guard();
-        Ok(Acts { engine, data_dir, tenancy, identity: Arc::new(identity), clock, site, guard })
+        Ok(Acts { engine, data_dir, tenancy, identity, clock, site, guard })
     }
 
     fn open_once(&self) -> Result<Data> {

@@ -143,6 +143,7 @@ pub(super) fn asked(scope: &TenantScope) -> query::Scope<'_> {
         keyspace: &**scope.keyspace(),
         keyspace_id: scope.id().as_str(),
         organization_id: scope.id().as_str(),
-        policy: scope.policy().conditions(),
+        policy: scope.seen().rows.conditions(),
+        aggregates: scope.seen().aggregates.conditions(),
     }
 }

@@ -368,12 +368,12 @@ impl From<TenancyError> for Problem {
             TenancyError::NotFound { .. } => {
                 Self::new(StatusCode::NOT_FOUND, code, "there is no such tenant")
             }
+            TenancyError::Stale => Self::new(StatusCode::PRECONDITION_FAILED, code, detail),
             TenancyError::Unnamed => Self::bad_request(code, detail),
             TenancyError::Suspended => Self::new(StatusCode::FORBIDDEN, code, detail),
             TenancyError::SlugTaken { .. }
             | TenancyError::Conflict { .. }
-            | TenancyError::State { .. }
-            | TenancyError::Changed { .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            | TenancyError::State { .. } => Self::new(StatusCode::CONFLICT, code, detail),
             TenancyError::Slug(_) | TenancyError::Zone { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }

@@ -57,7 +57,7 @@ pub(super) use handler;
 
 /// Every route, in the order of the contract.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    let areas: [&'static [Route]; 21] = [
+    let areas: [&'static [Route]; 22] = [
         api::executions::ROUTES,
         api::quarantine::ROUTES,
         api::query::ROUTES,
@@ -68,6 +68,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Route> {
         api::users::ROUTES,
         api::teams::ROUTES,
         api::sign_in_rules::ROUTES,
+        api::row_policy::ROUTES,
         api::sessions::ROUTES,
         api::keys::ROUTES,
         api::tenants::ROUTES,

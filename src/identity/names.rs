@@ -1,6 +1,13 @@
 //! How executions name users and teams, which is not how people do.
 
+use super::{Identity, team, user};
 use crate::model::limits::WORD_BYTES_MAX;
+use crate::tenancy::id::TenantId;
+use crate::tenancy::row_policy::Names;
+use crate::tenancy::sight::People;
+use std::sync::Arc;
+use storage::engine::Tables;
+use storage::error::StoreError;
 
 /// How many names one user or team has in executions: a person has an account on some machines.
 pub const REPORTED_AS_MAX: usize = 32;
@@ -28,6 +35,37 @@ pub(super) fn reported_as(names: &[String]) -> Result<Vec<String>, NamesError> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// Finds the names of users and of their teams in the platform's tables.
+#[derive(Debug)]
+struct Registered {
+    platform: Arc<dyn Tables>,
+}
+
+impl People for Registered {
+    fn tables(&self) -> &'static [&'static str] {
+        &[user::USERS, team::TEAMS]
+    }
+
+    fn names(&self, tenant_id: &TenantId, user_id: &str) -> Result<Names, StoreError> {
+        let stored = user::get(&*self.platform, user_id)?;
+        let Some(stored) = stored.filter(|stored| stored.user.tenant_id == *tenant_id) else {
+            return Ok(Names::default());
+        };
+        let words = |names: Vec<String>| names.into_iter().map(String::into_boxed_str).collect();
+        Ok(Names {
+            teams: words(team::reported_as(&*self.platform, tenant_id, &stored.user.teams)?),
+            users: words(stored.user.reported_as),
+        })
+    }
+}
+
+impl Identity {
+    /// Whoever knows how executions name people: for the row policies of tenants.
+    pub fn people(&self) -> Arc<dyn People> {
+        Arc::new(Registered { platform: Arc::clone(&self.platform) })
+    }
 }
 
 #[cfg(test)]

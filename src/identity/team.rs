@@ -21,7 +21,7 @@ use storage::error::{Corrupt, StoreError};
 use storage::row::TimeMs;
 
 /// Teams by id.
-const TEAMS: &str = "teams";
+pub(super) const TEAMS: &str = "teams";
 
 /// Ids of teams by tenant and folded name.
 const NAMES: &str = "team_names";
@@ -174,6 +174,23 @@ fn read(platform: &dyn Tables, id: &str) -> Result<Option<StoredTeam>, StoreErro
     let Some(bytes) = platform.get(TEAMS, id.as_bytes())? else { return Ok(None) };
     let team = record::decode(&format!("{TEAMS}/{id}"), &bytes)?;
     Ok(Some(StoredTeam { team, bytes }))
+}
+
+/// How executions name the teams of `tenant_id` with these ids, in order, each once.
+pub(super) fn reported_as(
+    platform: &dyn Tables,
+    tenant_id: &TenantId,
+    ids: &[String],
+) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    for id in ids {
+        // One that was removed meanwhile has no rows to show.
+        let stored = read(platform, id)?.filter(|stored| stored.team.tenant_id == *tenant_id);
+        names.extend(stored.into_iter().flat_map(|stored| stored.team.reported_as));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// What removes every team of a tenant.

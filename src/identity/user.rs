@@ -13,7 +13,7 @@ use storage::error::{Corrupt, StoreError};
 use storage::row::TimeMs;
 
 /// Users by id.
-const USERS: &str = "users";
+pub(super) const USERS: &str = "users";
 
 /// Ids of users by tenant and folded address.
 const EMAILS: &str = "user_emails";

@@ -85,7 +85,7 @@ impl AnswerCache {
 /// What makes two askings the same. The text is compared whole, not by a hash: one tenant's
 /// answer must not be another's by accident.
 fn key(scope: &Scope<'_>, question: &Question) -> Arc<str> {
-    let Scope { keyspace: _, keyspace_id, organization_id, policy } = scope;
-    let question = question.canonical();
+    let Scope { keyspace: _, keyspace_id, organization_id, policy: _, aggregates: _ } = scope;
+    let (policy, question) = (scope.over(question), question.canonical());
     format!("{keyspace_id:?} {organization_id:?} {policy:?} {question}").into()
 }

@@ -11,7 +11,7 @@ use super::problem::{Problems, QueryError};
 use crate::model::limits::TEXT_BYTES_MAX;
 use crate::model::problem::excerpt;
 use storage::ask::{NumberTest, Predicate, WordTest};
-use storage::row::{Actor, Dimension, Measure, Status};
+use storage::row::{Actor, Dimension, Measure, Status, Word};
 
 /// Most filters of one question.
 pub const FILTERS_MAX: usize = 64;
@@ -32,6 +32,19 @@ pub enum Filter {
     Row(Predicate),
     /// On the tenant: all rows pass or none.
     Organization(WordTest),
+}
+
+impl Filter {
+    /// Whether it picks single rows out: hardly two have an id, a line or an error in common.
+    pub fn picks_rows(&self) -> bool {
+        match self {
+            Self::Row(Predicate::IdIn(_)) => true,
+            Self::Row(Predicate::Word(Dimension::Word(word), _)) => {
+                matches!(word, Word::CommandLine | Word::Error)
+            }
+            Self::Row(_) | Self::Organization(_) => false,
+        }
+    }
 }
 
 /// Reads a list of filters that is JSON of its own; it stands at the key `name` of something larger.

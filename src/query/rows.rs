@@ -219,10 +219,8 @@ pub fn by_id(
     id: &str,
     ts_ms: Option<TimeMs>,
 ) -> Result<Option<(RowBatch, usize)>, QueryError> {
-    let batch = scope.keyspace.find(RowId::parse(id), ts_ms)?;
-    let visible = Selection { predicates: scope.policy.to_vec(), ..Selection::all() };
-    let first = select(&batch, &visible).first().copied();
-    Ok(first.map(|row| (batch, row as usize)))
+    let batch = scope.keyspace.find(RowId::parse(id), ts_ms, scope.policy)?;
+    Ok((batch.len > 0).then_some((batch, 0)))
 }
 
 /// Reads a parameter that is a time; `pointer` is where it stands, like `/ts`.

@@ -12,7 +12,7 @@ use std::time::Instant;
 use storage::ask::{
     AggregateRequest, Aggregated, Budget, GroupKeys, Predicate, Selection, Source, WordTest,
 };
-use storage::engine::{Keyspace, KeyspaceStats};
+use storage::engine::Keyspace;
 use storage::row::{Seq, TimeMs};
 
 /// Whose rows are asked, and which of them the caller may see.
@@ -26,6 +26,19 @@ pub struct Scope<'a> {
     pub organization_id: &'a str,
     /// The caller's row policy: rows that do not pass are not there for it.
     pub policy: &'a [Predicate],
+    /// The same for what is computed over many rows. All that pass `policy` pass it.
+    pub aggregates: &'a [Predicate],
+}
+
+impl<'a> Scope<'a> {
+    /// The policy that an answer to `question` keeps to. What picks single rows out, by what hardly two
+    /// have in common, is a question about rows.
+    pub fn over(&self, question: &Question) -> &'a [Predicate] {
+        match question.filters.iter().any(Filter::picks_rows) {
+            true => self.policy,
+            false => self.aggregates,
+        }
+    }
 }
 
 /// Answers `question`; `clock` measures `elapsed_ms`.
@@ -84,10 +97,12 @@ pub(crate) fn table(
     budget: &Budget,
 ) -> Result<Table, QueryError> {
     budget.check(0)?;
-    let range = Range::of(scope.keyspace, question)?;
+    let policy = scope.over(question);
+    let range = Range::of(scope.keyspace, policy, question, budget)?;
     let starts = bucket::starts(&question.zone, question.bucket, range.from, range.to)
         .map_err(|error| QueryError::invalid("/bucket", "too_many_buckets", error.to_string()))?;
-    let selected = predicates(scope, &question.filters).filter(|_| range.from < range.to);
+    let selected = predicates_of(scope.organization_id, policy, &question.filters);
+    let selected = selected.filter(|_| range.from < range.to);
     let mut groups = match selected {
         Some(predicates) => {
             let selection = Selection { from_ms: range.from, to_ms: range.to, predicates };
@@ -96,7 +111,10 @@ pub(crate) fn table(
         }
         None => nothing(question, scope.keyspace.last_seq()?),
     };
-    groups.as_of_seq = range.as_of(scope.keyspace, groups.as_of_seq)?;
+    groups.as_of_seq = range.as_of(scope.keyspace, policy, groups.as_of_seq, budget)?;
+    if !policy.is_empty() {
+        withhold_plan(&mut groups);
+    }
     if groups.keys.is_empty() && question.bucket == Width::None && order::has_one_group(question) {
         one_empty_group(question, &mut groups);
     }
@@ -109,36 +127,76 @@ pub(crate) fn table(
 struct Range {
     from: TimeMs,
     to: TimeMs,
-    /// What the keyspace said, if an end was taken from it.
-    taken: Option<KeyspaceStats>,
+    /// What the keyspace had, if an end was taken from it.
+    taken: Option<Extent>,
+}
+
+/// The times of the rows that pass a policy, and the seq up to which these are all.
+#[derive(Clone, Copy)]
+struct Extent {
+    times: Option<(TimeMs, TimeMs)>,
+    last_seq: Seq,
+}
+
+impl Extent {
+    fn of(
+        keyspace: &dyn Keyspace,
+        policy: &[Predicate],
+        budget: &Budget,
+    ) -> Result<Self, QueryError> {
+        if policy.is_empty() {
+            let stats = keyspace.stats()?;
+            return Ok(Self { times: stats.time_range, last_seq: stats.last_seq });
+        }
+        let last_seq = keyspace.last_seq()?;
+        let selection = Selection { predicates: policy.to_vec(), ..Selection::all() };
+        let newest = keyspace.page(&selection, None, 1, budget)?.ts.first().copied();
+        let mut oldest = None;
+        keyspace.scan(&selection, budget, &mut |batch| {
+            oldest = batch.ts.first().copied();
+            oldest.is_none()
+        })?;
+        Ok(Self { times: oldest.zip(newest), last_seq })
+    }
 }
 
 impl Range {
     /// Without buckets an open end is open. With buckets it is the earliest row's time, or just
     /// behind the latest row's: buckets need ends.
-    fn of(keyspace: &dyn Keyspace, question: &Question) -> Result<Self, QueryError> {
+    fn of(
+        keyspace: &dyn Keyspace,
+        policy: &[Predicate],
+        question: &Question,
+        budget: &Budget,
+    ) -> Result<Self, QueryError> {
         let (from, to) = (question.from, question.to);
         if question.bucket == Width::None || (from.is_some() && to.is_some()) {
             let (from, to) = (from.unwrap_or(TimeMs::MIN), to.unwrap_or(TimeMs::MAX));
             return Ok(Self { from, to, taken: None });
         }
-        let stats = keyspace.stats()?;
-        let (from, to) = match stats.time_range {
+        let taken = Extent::of(keyspace, policy, budget)?;
+        let (from, to) = match taken.times {
             Some((earliest, latest)) => {
                 (from.unwrap_or(earliest), to.unwrap_or(latest.saturating_add(1)))
             }
             // No row, no range: one given end alone spans nothing.
             None => (0, 0),
         };
-        Ok(Self { from, to, taken: Some(stats) })
+        Ok(Self { from, to, taken: Some(taken) })
     }
 
     /// The seq up to which an answer over this range is complete. If rows widened the keyspace's
     /// range while it was being asked, the answer has none of those outside, and may only claim
     /// what was there when the range was taken.
-    fn as_of(&self, keyspace: &dyn Keyspace, seq: Seq) -> Result<Seq, QueryError> {
+    fn as_of(
+        &self,
+        keyspace: &dyn Keyspace,
+        policy: &[Predicate],
+        seq: Seq,
+        budget: &Budget,
+    ) -> Result<Seq, QueryError> {
         let Some(taken) = self.taken else { return Ok(seq) };
-        if seq == taken.last_seq || keyspace.stats()?.time_range == taken.time_range {
+        if seq == taken.last_seq || Extent::of(keyspace, policy, budget)?.times == taken.times {
             return Ok(seq);
         }
         Ok(taken.last_seq.min(seq))
@@ -153,6 +211,12 @@ fn request(question: &Question, selection: Selection, starts: Vec<TimeMs>) -> Ag
         metrics: question.metrics.iter().map(|column| column.metric.clone()).collect(),
         partials: true,
     }
+}
+
+/// How an answer was found tells which words and ids there are, also in rows that may not be seen: what
+/// has none of them is not read.
+fn withhold_plan(groups: &mut Aggregated) {
+    (groups.source, groups.view, groups.rows_scanned) = (Source::Scan, None, 0);
 }
 
 fn nothing(question: &Question, as_of_seq: Seq) -> Aggregated {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use storage::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
+use storage::ask::{AggregateRequest, Aggregated, AskError, Budget, Predicate, Selection};
 use storage::batch::RowBatch;
 use storage::engine::{
     Append, Appended, CursorState, Engine, Expect, FeedItem, Keyspace, KeyspaceSettings,
@@ -250,7 +250,7 @@ impl Keyspace for FakeKeyspace {
         Ok(nothing()?)
     }
 
-    fn find(&self, _: RowId<'_>, _: Option<TimeMs>) -> Result<RowBatch, AskError> {
+    fn find(&self, _: RowId<'_>, _: Option<TimeMs>, _: &[Predicate]) -> Result<RowBatch, AskError> {
         Ok(nothing()?)
     }
 

@@ -8,6 +8,7 @@ use super::by::By;
 use super::display_name::DisplayName;
 use super::record::{delete, put};
 use super::registry::{Completion, Tenancy, TenancyError};
+use super::sight::ROW_POLICIES;
 use super::slug::Slug;
 use super::tenant::{SLUGS, TENANTS, Tenant, TenantState};
 use crate::audit::{Outcome, PLATFORM};
@@ -45,7 +46,11 @@ impl Tenancy {
         let before = json!({ "slug": tenant.slug });
         let done = Completion {
             expect: vec![unchanged(tenant)?],
-            writes: vec![delete(TENANTS, id), delete(SLUGS, tenant.slug.as_str().as_bytes())],
+            writes: vec![
+                delete(TENANTS, id),
+                delete(SLUGS, tenant.slug.as_str().as_bytes()),
+                delete(ROW_POLICIES, id),
+            ],
             told: vec![event.before(before).ended(Outcome::Done).in_chain(PLATFORM)],
         };
         // Somebody else may have come to the end first.
@@ -79,7 +84,7 @@ impl Tenancy {
         let _alone = self.alone();
         let tenant = self.find(slug.as_str())?;
         if !current(&tenant) {
-            return Err(TenancyError::Changed { slug: slug.clone() });
+            return Err(TenancyError::Stale);
         }
         let changed = change.of(&tenant)?;
         if changed == tenant {

@@ -11,7 +11,9 @@ pub mod slug;
 pub mod permission;
 pub mod record;
 pub mod registry;
+pub mod row_policy;
 pub mod scope;
+pub mod sight;
 pub mod tenant;
 pub mod zone;
 

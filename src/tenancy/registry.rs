@@ -12,6 +12,7 @@ use super::display_name::DisplayName;
 use super::id::TenantId;
 use super::record::{self, absent, delete, present, put, write_surely};
 use super::scope::{Principal, TenantScope};
+use super::sight::{Sights, Watched};
 use super::slug::{Slug, SlugError};
 use super::steps::Unborn;
 use super::tenant::{SLUGS, TENANTS, Tenant, TenantState};
@@ -60,12 +61,9 @@ pub enum TenancyError {
         /// Its state.
         is: &'static str,
     },
-    /// Somebody else changed it.
-    #[error("the tenant `{slug}` is not what you saw any more: look at it again")]
-    Changed {
-        /// The tenant's name.
-        slug: Slug,
-    },
+    /// It was changed since the caller looked.
+    #[error("it was changed since you looked at it: look again")]
+    Stale,
     /// The principal belongs to no tenant.
     #[error("no tenant is named, and the operator of the machine belongs to none: name one")]
     Unnamed,
@@ -90,7 +88,7 @@ impl TenancyError {
             Self::Zone { .. } => "unknown_time_zone",
             Self::Suspended => "tenant_suspended",
             Self::State { .. } => "invalid_state",
-            Self::Changed { .. } => "precondition_failed",
+            Self::Stale => "precondition_failed",
             Self::Unnamed => "tenant_required",
             Self::Conflict { .. } => "conflict",
             Self::Store(_) => "store_failed",
@@ -158,6 +156,7 @@ pub struct Tenancy {
     platform: Arc<dyn Tables>,
     log: Arc<AuditLog>,
     directory: Directory,
+    sights: Arc<Sights>,
     /// Held while a tenant is made or changed, so that a record that says `creating` and belongs to nobody
     /// who holds this is left over.
     creation: Mutex<()>,
@@ -169,9 +168,11 @@ impl Tenancy {
     /// The engine lets one process in at a time, so nobody else can be at work on them.
     pub fn start(engine: Arc<dyn Engine>) -> Result<Self, TenancyError> {
         let platform = engine.platform()?;
+        let sights = Arc::new(Sights::new(Arc::clone(&platform)));
+        let platform: Arc<dyn Tables> = Arc::new(Watched { platform, sights: Arc::clone(&sights) });
         let directory = Directory::default();
         let log = Arc::new(AuditLog::new(Arc::clone(&platform)));
-        let tenancy = Self { engine, platform, log, directory, creation: Mutex::new(()) };
+        let tenancy = Self { engine, platform, log, directory, sights, creation: Mutex::new(()) };
         for tenant in tenancy.records()? {
             tenancy.directory.admit(&tenant);
             if tenant.state == TenantState::Creating {
@@ -351,12 +352,13 @@ impl Tenancy {
         self.admit(tenant, principal)?.ok_or_else(not_found)
     }
 
-    /// Lets `principal` into the tenant where it belongs, if its keyspace is open already. Never waits
-    /// for a disk.
+    /// Lets `principal` into the tenant where it belongs, if its keyspace is open already and what it
+    /// sees there is known. Never waits for a disk.
     pub fn enter_opened(&self, principal: &Principal) -> Option<TenantScope> {
         let tenant = self.with_id(principal.tenant_id()?)?;
+        let known = |tenant: &Tenant| self.sights.known(principal, &tenant.id).ok_or(());
         let opened = |tenant: &Tenant| self.engine.opened(tenant.id.as_str()).ok_or(());
-        TenantScope::grant(tenant, principal, opened).ok().flatten()
+        TenantScope::grant(tenant, principal, known, opened).ok().flatten()
     }
 
     /// The keyspace of a tenant, whether or not anybody may enter: for whoever looks after the files.
@@ -369,7 +371,8 @@ impl Tenancy {
         tenant: Arc<Tenant>,
         principal: &Principal,
     ) -> Result<Option<TenantScope>, StoreError> {
-        TenantScope::grant(tenant, principal, |tenant| self.engine.open(tenant.id.as_str()))
+        let look = |tenant: &Tenant| self.sights.of(principal, &tenant.id);
+        TenantScope::grant(tenant, principal, look, |tenant| self.engine.open(tenant.id.as_str()))
     }
 
     /// What is known of the tenant called `slug`, if it can be entered. Reads no store.
@@ -416,6 +419,11 @@ impl Tenancy {
 
     pub(super) fn engine(&self) -> &dyn Engine {
         &*self.engine
+    }
+
+    /// Who sees what.
+    pub(super) fn sights(&self) -> &Sights {
+        &self.sights
     }
 
     /// Held while a tenant is made or changed.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::tenancy::fake::{Death, FakeEngine};
 use crate::tenancy::permission::Role;
-use crate::tenancy::scope::RowPolicy;
+use crate::tenancy::row_policy::RowPolicy;
 
 fn new(slug: &str) -> NewTenant {
     NewTenant { slug: Slug::parse(slug).unwrap(), time_zone: "UTC".into() }

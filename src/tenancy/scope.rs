@@ -1,14 +1,15 @@
 //! Who asks, and permission to touch one tenant's data, as a value that one must hold.
 //!
 //! *Invariants*: a [`TenantScope`] is made by [`Tenancy`](super::registry::Tenancy) alone, for a
-//! principal that may enter that tenant. Cloning a principal or a scope copies no text.
+//! principal that may enter that tenant, with the rows that the principal sees there: no row is read
+//! without. Cloning a principal or a scope copies no text.
 
 use super::id::TenantId;
 use super::permission::{Permission, Role};
+use super::row_policy::{RowPolicy, Seen};
 use super::slug::Slug;
 use super::tenant::Tenant;
 use std::sync::Arc;
-use storage::ask::Predicate;
 use storage::engine::Keyspace;
 use storage::row::TimeMs;
 
@@ -93,34 +94,6 @@ impl Principal {
     }
 }
 
-/// Which rows of a tenant a principal may see: those that pass every condition.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RowPolicy {
-    conditions: Arc<[Predicate]>,
-}
-
-impl RowPolicy {
-    /// All rows.
-    pub fn all_rows() -> Self {
-        Self::default()
-    }
-
-    /// The rows that pass every one of `conditions`.
-    pub fn only(conditions: impl Into<Arc<[Predicate]>>) -> Self {
-        Self { conditions: conditions.into() }
-    }
-
-    /// What a row must pass; nothing where all may be seen.
-    pub fn conditions(&self) -> &Arc<[Predicate]> {
-        &self.conditions
-    }
-
-    /// Whether every row may be seen.
-    pub fn is_all_rows(&self) -> bool {
-        self.conditions.is_empty()
-    }
-}
-
 /// One tenant's data, opened for one principal.
 ///
 /// *Invariant*: made only by [`Tenancy::enter`](super::registry::Tenancy::enter) and
@@ -130,23 +103,24 @@ impl RowPolicy {
 pub struct TenantScope {
     tenant: Arc<Tenant>,
     principal: Principal,
-    policy: RowPolicy,
+    seen: Seen,
     keyspace: Arc<dyn Keyspace>,
 }
 
 impl TenantScope {
-    /// The scope of `principal` in `tenant`, if it may enter; `open` opens the keyspace.
+    /// The scope of `principal` in `tenant`, if it may enter; `look` finds out what it sees there, and
+    /// `open` opens the keyspace.
     pub(super) fn grant<E>(
         tenant: Arc<Tenant>,
         principal: &Principal,
+        look: impl FnOnce(&Tenant) -> Result<Seen, E>,
         open: impl FnOnce(&Tenant) -> Result<Arc<dyn Keyspace>, E>,
     ) -> Result<Option<Self>, E> {
         if !principal.may_enter(&tenant.id) {
             return Ok(None);
         }
-        let (principal, policy) = (principal.clone(), RowPolicy::all_rows());
-        let keyspace = open(&tenant)?;
-        Ok(Some(Self { tenant, principal, policy, keyspace }))
+        let (seen, keyspace) = (look(&tenant)?, open(&tenant)?);
+        Ok(Some(Self { tenant, principal: principal.clone(), seen, keyspace }))
     }
 
     /// The tenant's id.
@@ -171,7 +145,12 @@ impl TenantScope {
 
     /// Which rows may be seen.
     pub fn policy(&self) -> &RowPolicy {
-        &self.policy
+        &self.seen.rows
+    }
+
+    /// Which rows may be seen, and which aggregates are over.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// The tenant's rows and tables.
@@ -212,12 +191,5 @@ mod tests {
         assert_eq!(key.subject(), "key:k");
         assert_eq!(user(Role::Owner, false).subject(), "user:u");
         assert_eq!(Principal::LocalOperator.subject(), "operator");
-    }
-
-    #[test]
-    fn an_empty_policy_is_all_rows() {
-        assert!(RowPolicy::only(Vec::new()).is_all_rows());
-        assert_eq!(RowPolicy::only(Vec::new()), RowPolicy::all_rows());
-        assert!(!RowPolicy::only([Predicate::IdIn(vec!["x".into()])]).is_all_rows());
     }
 }

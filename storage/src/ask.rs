@@ -33,6 +33,8 @@ pub enum Predicate {
     Number(Measure, NumberTest),
     /// The row's id is one of these.
     IdIn(Vec<Box<str>>),
+    /// One of these holds; none does if there are none.
+    Any(Vec<Predicate>),
 }
 
 /// A condition on a word.

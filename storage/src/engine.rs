@@ -1,7 +1,7 @@
 //! The engine's public words. Whoever stands above `storage` sees these traits and plain data,
 //! never the library underneath.
 
-use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
+use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Predicate, Selection};
 use crate::batch::RowBatch;
 use crate::error::StoreError;
 use crate::row::{RowId, Seq, TimeMs};
@@ -224,8 +224,13 @@ pub trait Keyspace: Tables {
         budget: &Budget,
     ) -> Result<RowBatch, AskError>;
 
-    /// The rows with this id, newest `ts` first.
-    fn find(&self, id: RowId<'_>, ts_ms: Option<TimeMs>) -> Result<RowBatch, AskError>;
+    /// The rows with this id that pass every one of `predicates`, newest `ts` first.
+    fn find(
+        &self,
+        id: RowId<'_>,
+        ts_ms: Option<TimeMs>,
+        predicates: &[Predicate],
+    ) -> Result<RowBatch, AskError>;
 
     /// Calls `each` with all selected rows in order of `(ts, seq)`, batch by batch, until it
     /// answers `false`. Memory stays bounded however many rows there are.

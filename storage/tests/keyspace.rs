@@ -267,9 +267,9 @@ fn pages_find_and_seqs_agree_with_the_rows() {
     assert!(seen.is_sorted_by(|a, b| a > b));
     assert_eq!(seen.len(), 730);
     let row = made(400);
-    let found = keyspace.find(RowId::parse(&row.id), None).unwrap();
+    let found = keyspace.find(RowId::parse(&row.id), None, &[]).unwrap();
     assert_eq!((found.len, found.ts[0]), (1, row.ts_ms));
-    assert_eq!(keyspace.find(RowId::parse("nobody"), None).unwrap().len, 0);
+    assert_eq!(keyspace.find(RowId::parse("nobody"), None, &[]).unwrap().len, 0);
     let by_seq = keyspace.rows_by_seq(100, 620, 400).unwrap();
     assert_eq!(by_seq.seq, (100..500).collect::<Vec<_>>());
 }

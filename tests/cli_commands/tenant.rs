@@ -104,3 +104,21 @@ fn a_second_factor_is_demanded_and_not_any_more() {
     emx.fails(&["tenant", "sign-in", "nowhere"], 1, "tenant_not_found");
     emx.fails(&["tenant", "sign-in", "demo", "--require-otp", "maybe"], 2, "usage");
 }
+
+#[test]
+fn a_row_policy_is_shown_and_changed() {
+    let emx = Emx::initialised();
+    let policy = |more: &[&str]| emx.json(&[&["tenant", "row-policy", "demo"], more].concat());
+    assert_eq!(policy(&[])["preset"], "open");
+    assert_eq!(policy(&["--preset", "strict"])["manager"]["rows"], "teams");
+    let changed = policy(&["--member", "teams:same", "--viewer", "own"]);
+    assert_eq!(changed["member"]["aggregates"], "same");
+    assert_eq!((&changed["viewer"]["aggregates"], &changed["preset"]), (&"all".into(), &().into()));
+    assert_eq!(policy(&[]), changed);
+    let said = emx.ok(&["tenant", "row-policy", "demo"]);
+    assert!(said.contains("manager") && said.contains("admin, owner"), "{said}");
+    assert!(emx.ok(&["audit", "list", "--tenant", "demo"]).contains("row_policy.change"));
+    emx.fails(&["tenant", "row-policy", "nowhere"], 1, "tenant_not_found");
+    emx.fails(&["tenant", "row-policy", "demo", "--preset", "mild"], 2, "usage");
+    emx.fails(&["tenant", "row-policy", "demo", "--member", "mine"], 2, "usage");
+}

@@ -22,11 +22,8 @@ enum Thing {
     Session,
     Team,
     Tenant,
-<<<<<<< ours
     OidcProvider,
     SamlProvider,
-=======
->>>>>>> theirs
 }
 
 /// Where an address names something.
@@ -107,6 +104,8 @@ const WAYS: &[(&str, &str, Place, Thing)] = &[
     ("POST", "/api/v1/users", Body(IN_TEAM), Thing::Team),
     ("POST", "/api/v1/users/invite", Body(IN_TEAM), Thing::Team),
     ("POST", "/api/v1/sso-providers", Body(OF_TEAM), Thing::Team),
+    ("GET", "/api/v1/tenants/{slug}/row-policy", Path("slug"), Thing::Tenant),
+    ("PUT", "/api/v1/tenants/{slug}/row-policy", PathWith("slug", OPEN), Thing::Tenant),
     ("GET", "/api/v1/executions", Query("user_id"), Thing::User),
     ("GET", "/api/v1/query", Query("user_id"), Thing::User),
     ("GET", "/api/v1/export", Query("user_id"), Thing::User),
@@ -114,6 +113,9 @@ const WAYS: &[(&str, &str, Place, Thing)] = &[
     ("GET", "/api/v1/audit/export", Query("actor"), Thing::User),
     ("POST", "/api/v1/executions", Body(r#"{"id":"ID","command":"mine"}"#), Thing::Execution),
 ];
+
+/// A row policy.
+const OPEN: &str = r#"{"preset":"open"}"#;
 
 /// A new user in a team.
 const IN_TEAM: &str = r#"{"email":"new@example.org","role":"member","teams":["ID"]}"#;

@@ -175,7 +175,7 @@ fn of_two_who_are_taken_away_at_once_one_stays() {
         assert_eq!(done.iter().filter(|done| **done).count(), 1, "{n} and {m}");
         let by = By::operator();
         for (tenant, user) in both {
-            turn(world, tenant, TenantState::Active).unwrap();
+            turn(&world, tenant, TenantState::Active).unwrap();
             world.identity.enable_user(&tenant.id, &user.id, &by, NOW_MS).unwrap();
             world.identity.set_platform(&tenant.id, &user.id, true, &by, NOW_MS).unwrap();
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use storage::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
+use storage::ask::{AggregateRequest, Aggregated, AskError, Budget, Predicate, Selection};
 use storage::batch::RowBatch;
 use storage::engine::{
     Append, Appended, CursorState, Expect, FeedItem, Keyspace, KeyspaceStats, PageCursor,
@@ -117,8 +117,13 @@ impl Keyspace for Scripted {
         self.inner.page(selection, after, limit, budget)
     }
 
-    fn find(&self, id: RowId<'_>, ts_ms: Option<TimeMs>) -> Result<RowBatch, AskError> {
-        self.inner.find(id, ts_ms)
+    fn find(
+        &self,
+        id: RowId<'_>,
+        ts_ms: Option<TimeMs>,
+        predicates: &[Predicate],
+    ) -> Result<RowBatch, AskError> {
+        self.inner.find(id, ts_ms, predicates)
     }
 
     fn scan(

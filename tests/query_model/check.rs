@@ -20,13 +20,18 @@ pub fn now() -> Instant {
 const TENANT: &str = "acme";
 
 pub fn scope<'a>(keyspace: &'a dyn Keyspace, policy: &'a [Predicate]) -> Scope<'a> {
-    Scope { keyspace, keyspace_id: "k1", organization_id: TENANT, policy }
+    Scope { keyspace, keyspace_id: "k1", organization_id: TENANT, policy, aggregates: policy }
 }
 
 /// The answer's JSON, its text parsed again.
 pub fn answer(keyspace: &dyn Keyspace, question: &Value) -> Value {
+    answer_in(&scope(keyspace, &[]), question)
+}
+
+/// The same in a scope of one's own.
+pub fn answer_in(scope: &Scope<'_>, question: &Value) -> Value {
     let question = Question::from_json(question.to_string().as_bytes()).unwrap();
-    let answer = ask(&scope(keyspace, &[]), &question, &Budget::default(), &now).unwrap();
+    let answer = ask(scope, &question, &Budget::default(), &now).unwrap();
     let mut text = Vec::new();
     render::write_json(&mut text, &answer).unwrap();
     serde_json::from_slice(&text).unwrap()
@@ -116,12 +121,21 @@ pub fn check(
     rows: &[PlainRow],
     question: &Value,
 ) -> Result<(), TestCaseError> {
-    let found = answer(keyspace, question);
+    check_in(&scope(keyspace, &[]), rows, question)
+}
+
+/// The same in a scope of one's own; `rows` are what an answer may be made of.
+pub fn check_in(
+    scope: &Scope<'_>,
+    rows: &[PlainRow],
+    question: &Value,
+) -> Result<(), TestCaseError> {
+    let found = answer_in(scope, question);
     let names: Vec<&str> =
         found["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     prop_assert_eq!(&names, &column_names(question));
     prop_assert_eq!(&found["truncated"], &json!(false));
-    prop_assert_eq!(&found["as_of_seq"], &json!(keyspace.last_seq().unwrap()));
+    prop_assert_eq!(&found["as_of_seq"], &json!(scope.keyspace.last_seq().unwrap()));
     let shown = rows_of(&found);
     for pair in shown.windows(2) {
         prop_assert!(in_order(question, &pair[0], &pair[1]), "{:?} before {:?}", pair[0], pair[1]);
@@ -154,7 +168,7 @@ pub fn check(
     }
     prop_assert!(missing.is_empty(), "not answered: {missing:?}");
     check_fill(question, rows, &wanted, &filled)?;
-    check_limits(keyspace, rows, question, &shown)
+    check_limits(scope, rows, question, &shown)
 }
 
 fn check_fill(
@@ -183,7 +197,7 @@ fn check_fill(
 /// A limit gives the first rows of the whole answer, and says so. Between the two the engine may
 /// have sealed rows, and then adds up doubles in another order.
 fn check_limits(
-    keyspace: &dyn Keyspace,
+    scope: &Scope<'_>,
     rows: &[PlainRow],
     question: &Value,
     all: &[Vec<Value>],
@@ -197,7 +211,7 @@ fn check_limits(
         let limit = limit.max(1);
         let mut limited = question.clone();
         limited["limit"] = json!(limit);
-        let found = answer(keyspace, &limited);
+        let found = answer_in(scope, &limited);
         prop_assert_eq!(&found["truncated"], &json!(limit < all.len()));
         let found = rows_of(&found);
         prop_assert_eq!(found.len(), limit.min(all.len()));

@@ -77,13 +77,16 @@ fn number_of(row: &PlainRow, measure: &Measure) -> Option<f64> {
 
 fn passes(row: &PlainRow, selection: &Selection) -> bool {
     (selection.from_ms..selection.to_ms).contains(&row.ts)
-        && selection.predicates.iter().all(|predicate| match predicate {
-            Predicate::IdIn(ids) => ids.iter().any(|id| **id == *row.id),
-            Predicate::Word(dimension, test) => {
-                word_passes(word_of(row, dimension), dimension, test)
-            }
-            Predicate::Number(measure, test) => number_passes(number_of(row, measure), test),
-        })
+        && selection.predicates.iter().all(|predicate| passes_one(row, predicate))
+}
+
+fn passes_one(row: &PlainRow, predicate: &Predicate) -> bool {
+    match predicate {
+        Predicate::IdIn(ids) => ids.iter().any(|id| **id == *row.id),
+        Predicate::Word(dimension, test) => word_passes(word_of(row, dimension), dimension, test),
+        Predicate::Number(measure, test) => number_passes(number_of(row, measure), test),
+        Predicate::Any(predicates) => predicates.iter().any(|p| passes_one(row, p)),
+    }
 }
 
 fn word_passes(word: Option<&str>, dimension: &Dimension, test: &WordTest) -> bool {
@@ -267,11 +270,18 @@ impl Keyspace for Fake {
         Ok(to_batch(&rows))
     }
 
-    fn find(&self, id: RowId<'_>, ts_ms: Option<TimeMs>) -> Result<RowBatch, AskError> {
+    fn find(
+        &self,
+        id: RowId<'_>,
+        ts_ms: Option<TimeMs>,
+        predicates: &[Predicate],
+    ) -> Result<RowBatch, AskError> {
         let state = self.lock();
         let wanted =
             |row: &PlainRow| row.id == id.to_string() && ts_ms.is_none_or(|ts| ts == row.ts);
-        let mut rows: Vec<_> = state.rows.iter().filter(|(_, row)| wanted(row)).collect();
+        let passes = |row: &PlainRow| predicates.iter().all(|p| passes_one(row, p));
+        let mut rows: Vec<_> =
+            state.rows.iter().filter(|(_, row)| wanted(row) && passes(row)).collect();
         rows.sort_unstable_by_key(|(_, row)| std::cmp::Reverse(row.ts));
         Ok(to_batch(&rows))
     }

@@ -179,6 +179,7 @@ pub(super) fn scope(tenant: &TenantScope) -> Scope<'_> {
         keyspace_id: tenant.id().as_str(),
         organization_id: tenant.id().as_str(),
         policy: &[],
+        aggregates: &[],
     }
 }
 

@@ -1,5 +1,6 @@
 //! `emx tenant`: who shares this installation.
 
+use super::row_policy;
 use crate::app::act::{Act, text};
 use crate::app::output;
 use crate::app::password;
@@ -26,6 +27,8 @@ pub(in crate::app) enum Command {
     List,
     /// Say how people of a tenant sign in, or have them sign in otherwise
     SignIn(SignInFlags),
+    /// Say which rows each role sees, or have them see others
+    RowPolicy(row_policy::Flags),
     /// Keep everybody out of a tenant, whose data stays
     Suspend(NameFlags),
     /// Let everybody into a suspended tenant again
@@ -167,6 +170,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
         Command::Import(flags) => import(flags, session),
         Command::Delete(flags) => delete(flags, session),
         Command::SignIn(flags) => sign_in(flags, session),
+        Command::RowPolicy(flags) => row_policy::run(flags, session),
     }
 }
 

@@ -150,6 +150,7 @@ fn open(
     let site = acts.site.clone();
     acts.engine.listen(live.listener());
     identity.on_revoked(live.revoker());
+    tenancy.on_sight_changed(live.looker());
     let server = Server::new(Parts {
         control: Arc::new(move |act| acts.perform_text(act)),
         tenancy,

@@ -126,7 +126,10 @@ fn stream(call: &Call, scope: TenantScope, rows: RowsQuestion, format: ExportFor
     };
     // A long export is no fault: only its peer's silence ends it.
     let budget = Budget { memory_bytes: call.server.query.memory_bytes_max, ..Budget::default() };
+    let server = Arc::clone(&call.server);
     let body = streamed(call, Arc::clone(&budget.cancelled), move |out| {
+        let seen = scope.clone();
+        out.only_while(move || server.tenancy.sees_the_same(&seen));
         let written = export(&**scope.keyspace(), &selection, format, &budget, out, &mut |_| {});
         Ok(written.map(drop)?)
     });
@@ -172,7 +175,8 @@ pub(super) fn streamed(
     call.server.tasks.spawn(async move {
         let here = Handle::current();
         let ended = server.exports.run(move || {
-            let mut out = Pieces { pieces, here, piece: Vec::with_capacity(PIECE_BYTES) };
+            let piece = Vec::with_capacity(PIECE_BYTES);
+            let mut out = Pieces { pieces, here, piece, stands: Box::new(|| true) };
             let written = write(&mut out);
             match written.and_then(|()| Ok(out.flush()?)) {
                 Ok(()) => {}
@@ -223,9 +227,16 @@ pub(super) struct Pieces {
     pieces: mpsc::Sender<Piece>,
     here: Handle,
     piece: Vec<u8>,
+    /// Whether it may still be sent.
+    stands: Box<dyn Fn() -> bool>,
 }
 
 impl Pieces {
+    /// Sends nothing more once `stands` says no: what is sent is cut then.
+    fn only_while(&mut self, stands: impl Fn() -> bool + 'static) {
+        self.stands = Box::new(stands);
+    }
+
     fn send(&mut self, piece: Piece) -> io::Result<()> {
         let sent = self.here.block_on(timeout(UNREAD_MAX, self.pieces.send(piece)));
         match sent {
@@ -258,6 +269,9 @@ impl Write for Pieces {
     fn flush(&mut self) -> io::Result<()> {
         if self.piece.is_empty() {
             return Ok(());
+        }
+        if !(self.stands)() {
+            return Err(io::Error::other("what may be seen has changed"));
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
         self.send(Ok(piece.into()))

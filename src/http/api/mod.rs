@@ -12,6 +12,7 @@ pub(super) mod auth;
 pub(super) mod keys;
 pub(super) mod otp;
 mod people;
+pub(super) mod row_policy;
 pub(super) mod sessions;
 pub(super) mod sign_in_rules;
 pub(super) mod signing_keys;

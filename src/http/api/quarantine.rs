@@ -11,10 +11,13 @@ use crate::intake::quarantine::{self, EntryId, Retried};
 use crate::model::time::format_rfc3339;
 use crate::process::admit::Arrival;
 use crate::process::quarantine::{Form, Quarantined};
+use crate::query::QueryError;
 use crate::tenancy::permission::Permission;
+use crate::tenancy::row_policy::RowPolicy;
+use crate::tenancy::scope::TenantScope;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use storage::ask::Budget;
 use storage::engine::RowOutcome;
 
 pub(in crate::http) const ROUTES: &[Route] = &[
@@ -63,14 +66,64 @@ async fn list(call: Call) -> Answer {
     let (limit, after) = (params.limit, params.after(EntryId::parse)?);
     let scope = call.scope().await?;
     call.tell_of_reading(&scope, "quarantine.read").await?;
-    let keyspace = Arc::clone(scope.keyspace());
-    let entries = call.server.threads.run(move || quarantine::list(&*keyspace, after, limit + 1));
+    let budget = call.server.query.budget(call.server.clock.instant());
+    let entries = call.server.threads.run(move || listed(&scope, after, limit + 1, &budget));
     let mut entries = entries.await??;
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next_cursor = entries.last().filter(|_| more).map(|(id, _)| id.to_string());
     let items: Vec<Value> = entries.iter().map(|(id, entry)| shown(*id, entry)).collect();
     Ok(reply::json(StatusCode::OK, &json!({ "items": items, "next_cursor": next_cursor })))
+}
+
+/// Entries read at once where not all of them may be seen.
+const LOOKED_AT: usize = 1000;
+
+/// Up to `limit` entries after `after` that may be seen.
+fn listed(
+    scope: &TenantScope,
+    mut after: Option<EntryId>,
+    limit: usize,
+    budget: &Budget,
+) -> Result<Vec<(EntryId, Quarantined)>, QueryError> {
+    let (keyspace, policy) = (&**scope.keyspace(), scope.policy());
+    if policy.is_all_rows() {
+        return Ok(quarantine::list(keyspace, after, limit)?);
+    }
+    let mut found = Vec::new();
+    loop {
+        budget.check(0)?;
+        let page = quarantine::list(keyspace, after, LOOKED_AT)?;
+        let is_last = page.len() < LOOKED_AT;
+        after = page.last().map(|(id, _)| *id);
+        found.extend(page.into_iter().filter(|(_, entry)| is_in_sight(policy, entry)));
+        if is_last || found.len() >= limit {
+            found.truncate(limit);
+            return Ok(found);
+        }
+    }
+}
+
+/// Whether an entry may be seen under `policy`. Whose a text is that is no execution, nobody knows.
+fn is_in_sight(policy: &RowPolicy, entry: &Quarantined) -> bool {
+    if policy.is_all_rows() {
+        return true;
+    }
+    let row = match entry.form {
+        Form::Execution => serde_json::from_str(&entry.raw).unwrap_or(Value::Null),
+        Form::Text => return false,
+    };
+    let name = |field: &str| row[field].as_str().unwrap_or_default();
+    policy.admits(name("user_id"), name("team_id"))
+}
+
+/// Fails as if there were no such entry where it may not be seen.
+fn demand_in_sight(scope: &TenantScope, id: EntryId) -> Result<(), Problem> {
+    let entry = quarantine::get(&**scope.keyspace(), id)?;
+    match entry.is_none_or(|entry| is_in_sight(scope.policy(), &entry)) {
+        true => Ok(()), // whoever looks for it finds that it is not there
+        false => Err(Problem::not_found("an entry with this id")),
+    }
 }
 
 fn shown(id: EntryId, entry: &Quarantined) -> Value {
@@ -100,10 +153,11 @@ fn target(id: EntryId) -> String {
 
 async fn retry(call: Call) -> Answer {
     let (id, scope) = (id_of(&call)?, call.scope().await?);
-    let (keyspace, received_ms) = (Arc::clone(scope.keyspace()), call.server.clock.now_ms());
+    let (acting, received_ms) = (scope.clone(), call.server.clock.now_ms());
     let retry = move || {
+        demand_in_sight(&acting, id)?;
         let arrival = Arrival { received_ms, origin: "quarantine", retention_ms: None };
-        match quarantine::retry(&*keyspace, id, arrival)? {
+        match quarantine::retry(&**acting.keyspace(), id, arrival)? {
             Retried::Missing => Err(Problem::not_found("an entry with this id")),
             Retried::NotAnExecution => {
                 let detail =
@@ -126,10 +180,13 @@ async fn retry(call: Call) -> Answer {
 
 async fn delete(call: Call) -> Answer {
     let (id, scope) = (id_of(&call)?, call.scope().await?);
-    let keyspace = Arc::clone(scope.keyspace());
-    let delete = move || match quarantine::delete(&*keyspace, id)? {
-        true => Ok(()),
-        false => Err(Problem::not_found("an entry with this id")),
+    let acting = scope.clone();
+    let delete = move || {
+        demand_in_sight(&acting, id)?;
+        match quarantine::delete(&**acting.keyspace(), id)? {
+            true => Ok(()),
+            false => Err(Problem::not_found("an entry with this id")),
+        }
     };
     call.told_around(&scope, ("quarantine.delete", target(id)), delete).await?;
     Ok(reply::no_content())

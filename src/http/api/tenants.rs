@@ -436,7 +436,7 @@ fn tenancy_problem(error: TenancyError) -> Problem {
         TenancyError::Zone { .. } => {
             Problem::invalid("/time_zone", error.code(), error.to_string())
         }
-        TenancyError::Changed { .. } => precondition::failed(error.code(), error.to_string()),
+        TenancyError::Stale => precondition::failed(error.code(), error.to_string()),
         error => error.into(),
     }
 }

@@ -10,7 +10,9 @@ use super::outbox::{Closing, Outbox, Registration};
 use super::tickets::Tickets;
 use crate::identity::revocation::{self, Revoked};
 use crate::tenancy::id::TenantId;
+use crate::tenancy::row_policy::RowPolicy;
 use crate::tenancy::scope::{Principal, TenantScope};
+use crate::tenancy::sight::{self, Sights};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +41,18 @@ pub struct Hub {
 struct Inner {
     watched: HashMap<TenantId, Watched>,
     by_credential: HashMap<Credential, Vec<Arc<Outbox>>>,
+    /// By the place of the outbox in memory.
+    looking: HashMap<usize, Looking>,
     count: usize,
+}
+
+/// Who watches under which row policy.
+#[derive(Clone, Debug)]
+struct Looking {
+    outbox: Arc<Outbox>,
+    principal: Principal,
+    tenant_id: TenantId,
+    policy: RowPolicy,
 }
 
 #[derive(Debug)]
@@ -135,6 +148,23 @@ impl Hub {
         })
     }
 
+    /// What the tenancy has to call when somebody may see something else than before.
+    pub fn looker(self: &Arc<Self>) -> sight::Listener {
+        let hub = Arc::clone(self);
+        Arc::new(move |sights| hub.look_again(sights))
+    }
+
+    /// Closes, with 4403, whoever may see other rows than when it came, or may do so.
+    fn look_again(&self, sights: &Sights) {
+        let looking: Vec<Looking> = self.lock().looking.values().cloned().collect();
+        for Looking { outbox, principal, tenant_id, policy } in looking {
+            let seen = sights.of(&principal, &tenant_id);
+            if !seen.is_ok_and(|seen| seen.rows == policy) {
+                outbox.close(Closing::SightChanged);
+            }
+        }
+    }
+
     /// How many connections watch.
     pub fn len(&self) -> usize {
         self.lock().count
@@ -195,6 +225,13 @@ impl Hub {
             let outboxes = inner.by_credential.entry(credential.clone()).or_default();
             outboxes.push(Arc::clone(&outbox));
         }
+        let looking = Looking {
+            outbox: Arc::clone(&outbox),
+            principal: scope.principal().clone(),
+            tenant_id: scope.id().clone(),
+            policy: scope.policy().clone(),
+        };
+        inner.looking.insert(place(&outbox), looking);
         Ok(Watcher { hub: Arc::clone(self), channel, outbox, credentials })
     }
 
@@ -242,6 +279,10 @@ impl Hub {
     }
 }
 
+fn place(outbox: &Arc<Outbox>) -> usize {
+    Arc::as_ptr(outbox) as usize
+}
+
 /// A connection that watches, counted while this is there.
 #[derive(Debug)]
 pub(super) struct Watcher {
@@ -255,6 +296,7 @@ impl Drop for Watcher {
     fn drop(&mut self) {
         let mut inner = self.hub.lock();
         inner.count -= 1;
+        inner.looking.remove(&place(&self.outbox));
         for credential in &self.credentials {
             if let Some(outboxes) = inner.by_credential.get_mut(credential) {
                 outboxes.retain(|outbox| !Arc::ptr_eq(outbox, &self.outbox));

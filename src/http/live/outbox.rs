@@ -27,6 +27,8 @@ pub(super) type Registration = u64;
 pub(super) enum Closing {
     /// Whoever watches may not any more.
     Revoked,
+    /// Whoever watches may see something else than before.
+    SightChanged,
     /// There is nothing more to be had.
     Failed,
 }

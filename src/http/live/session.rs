@@ -64,6 +64,7 @@ impl Farewell {
     const FAILED: Self = Self { code: 1011, reason: "the feed cannot be read" };
     const TOO_SLOW: Self = Self { code: 1013, reason: "nothing is being read" };
     const ENDED: Self = Self { code: 4401, reason: "the session has ended" };
+    const OTHER_SIGHT: Self = Self { code: 4403, reason: "what may be seen has changed" };
     const NO_PONG: Self = Self { code: 4408, reason: "pings are not answered" };
 }
 
@@ -142,6 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if let Some(closing) = outbox.closing() {
                 return End::Saying(match closing {
                     Closing::Revoked => Farewell::ENDED,
+                    Closing::SightChanged => Farewell::OTHER_SIGHT,
                     Closing::Failed => Farewell::FAILED,
                 });
             }

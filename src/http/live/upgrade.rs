@@ -123,6 +123,7 @@ pub(in crate::http) async fn upgrade(
     let (caller, until_ms) = (admitted.caller, admitted.until_ms);
     let call =
         Call { server: Arc::clone(server), request, caller: Some(caller), params: Vec::new() };
+    let age = server.tenancy.sight_age();
     let scope = call.scope().await?;
     call.tell_of_reading(&scope, "executions.watch").await?;
     let watcher = server.live.watch(&scope, &means);
@@ -133,8 +134,18 @@ pub(in crate::http) async fn upgrade(
     if !(pass.stands)() {
         return Err(Problem::unauthorized("session_ended", "sign in again"));
     }
+    // So does a change of what may be seen.
+    if server.tenancy.sight_age() != age && !sees_the_same(server, &scope).await? {
+        let detail = "what you may see has just changed: try again";
+        return Err(Problem::unavailable("sight_changed", detail));
+    }
     serve(server, on_upgrade, link, Watching { watcher, pass, scope, means });
     Ok(switching(accept, protocol))
+}
+
+async fn sees_the_same(server: &Arc<Server>, scope: &TenantScope) -> Result<bool, Problem> {
+    let (tenancy, scope) = (Arc::clone(&server.tenancy), scope.clone());
+    Ok(server.threads.run(move || tenancy.sees_the_same(&scope)).await?)
 }
 
 struct Watching {

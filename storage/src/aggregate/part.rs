@@ -161,14 +161,17 @@ impl ColumnSet {
     /// What [`select`](super::select()) needs; `ts` only if `need_ts`.
     pub fn for_selection(selection: &Selection, need_ts: bool) -> Self {
         let mut set = Self { ts: need_ts, ..Self::default() };
-        for predicate in &selection.predicates {
-            match predicate {
-                Predicate::Word(dimension, _) => set.add_dimension(dimension),
-                Predicate::Number(measure, _) => set.add_measure(measure),
-                Predicate::IdIn(_) => set.ids = true,
-            }
-        }
+        selection.predicates.iter().for_each(|p| set.add_predicate(p));
         set
+    }
+
+    fn add_predicate(&mut self, predicate: &Predicate) {
+        match predicate {
+            Predicate::Word(dimension, _) => self.add_dimension(dimension),
+            Predicate::Number(measure, _) => self.add_measure(measure),
+            Predicate::IdIn(_) => self.ids = true,
+            Predicate::Any(predicates) => predicates.iter().for_each(|p| self.add_predicate(p)),
+        }
     }
 
     /// Whether no column is wanted.

@@ -4,12 +4,12 @@ use super::columns::{Codes, Columns};
 use super::dictionary::Dictionary;
 use super::group::Numbering;
 use super::plan::{Step, borders_within, bucket_at, cuts};
-use super::select::{Rows, keep_predicate, keep_time, keep_words};
+use super::select::{Rows, keep_any, keep_predicate, keep_time, keep_words};
 use super::tally::Tally;
 use super::wants::Wants;
 use super::{ColumnSet, Part, Partial, View};
 use crate::ask::{AggregateRequest, AskError, Predicate};
-use crate::row::TimeMs;
+use crate::row::{Dimension, TimeMs};
 
 /// A question, ready to be answered.
 pub(super) struct Question<'a> {
@@ -82,15 +82,13 @@ impl<'a> Worker<'a> {
         let starts: Vec<TimeMs> = partial.grains.iter().map(|&g| g.max(first).min(last)).collect();
         let mut rows = Rows::Range(0..partial.groups());
         keep_time(&mut rows, &starts, true, &request.selection);
-        let codes_of = |dimension| -> Codes<'_> {
+        let codes_of = |dimension: &Dimension| -> Codes<'_> {
             let place = view.dimensions.iter().position(|d| d == dimension);
             let words = place.and_then(|n| partial.dimensions.get(n));
             words.map_or(Codes::Words(None), |words| words.codes())
         };
         for predicate in &request.selection.predicates {
-            if let Predicate::Word(dimension, test) = predicate {
-                keep_words(&mut rows, &codes_of(dimension), dimension, test);
-            }
+            keep_groups(&mut rows, &codes_of, predicate);
         }
         if rows.is_empty() {
             return;
@@ -186,6 +184,24 @@ impl<'a> Worker<'a> {
         let groups = &mut self.tally.groups;
         let slots: Vec<u32> = keys.chunks(width).map(|key| groups.slot(key)).collect();
         self.numbering.map(&slots);
+    }
+}
+
+/// Keeps the groups of a partial that pass `predicate`, which its view decides; `codes_of` gives the
+/// column of a dimension.
+fn keep_groups<'c>(
+    rows: &mut Rows,
+    codes_of: &dyn Fn(&Dimension) -> Codes<'c>,
+    predicate: &Predicate,
+) {
+    match predicate {
+        Predicate::Word(dimension, test) => {
+            keep_words(rows, &codes_of(dimension), dimension, test);
+        }
+        Predicate::Any(predicates) => {
+            keep_any(rows, predicates, &|rows, predicate| keep_groups(rows, codes_of, predicate));
+        }
+        Predicate::Number(..) | Predicate::IdIn(_) => {} // no view decides them
     }
 }
 

@@ -37,6 +37,14 @@ impl Rows {
         }
     }
 
+    /// One more than the last row; 0 if there is none.
+    fn end(&self) -> usize {
+        match self {
+            Self::Range(range) => range.end,
+            Self::Picked(picked) => picked.last().map_or(0, |&row| row as usize + 1),
+        }
+    }
+
     /// The entries of `column` for these rows: borrowed if they lie together, else gathered.
     pub(super) fn gather<'a, T: Copy>(&self, column: &'a [T], scratch: &'a mut Vec<T>) -> &'a [T] {
         match self {
@@ -115,7 +123,28 @@ pub(super) fn keep_predicate(rows: &mut Rows, columns: &Columns<'_>, predicate: 
         }
         Predicate::Number(measure, test) => keep_numbers(rows, columns, measure, test),
         Predicate::IdIn(ids) => keep_ids(rows, columns, ids),
+        Predicate::Any(predicates) => {
+            keep_any(rows, predicates, &|rows, predicate| keep_predicate(rows, columns, predicate));
+        }
     }
+}
+
+/// Keeps the rows that pass one of `predicates`; `keep` keeps those that pass a certain one.
+pub(super) fn keep_any(
+    rows: &mut Rows,
+    predicates: &[Predicate],
+    keep: &dyn Fn(&mut Rows, &Predicate),
+) {
+    if let [only] = predicates {
+        return keep(rows, only);
+    }
+    let mut passes = vec![false; rows.end()];
+    for predicate in predicates {
+        let mut passing = rows.clone();
+        keep(&mut passing, predicate);
+        (0..passing.len()).for_each(|at| passes[passing.row(at)] = true);
+    }
+    rows.keep(&passes, |passes| passes);
 }
 
 /// Keeps the rows whose word passes `test`; also for the groups of a partial.

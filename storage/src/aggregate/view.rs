@@ -36,10 +36,16 @@ impl View {
         request.partials
             && request.group_by.iter().all(|d| self.dimensions.contains(d))
             && request.metrics.iter().all(|m| self.holds(m))
-            && request.selection.predicates.iter().all(|p| match p {
-                Predicate::Word(dimension, _) => self.dimensions.contains(dimension),
-                Predicate::Number(..) | Predicate::IdIn(_) => false,
-            })
+            && request.selection.predicates.iter().all(|p| self.decides(p))
+    }
+
+    /// Whether a group as a whole passes `predicate` or does not.
+    fn decides(&self, predicate: &Predicate) -> bool {
+        match predicate {
+            Predicate::Word(dimension, _) => self.dimensions.contains(dimension),
+            Predicate::Any(predicates) => predicates.iter().all(|p| self.decides(p)),
+            Predicate::Number(..) | Predicate::IdIn(_) => false,
+        }
     }
 
     fn holds(&self, metric: &Metric) -> bool {

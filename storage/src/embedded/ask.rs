@@ -4,7 +4,7 @@ use super::db::Db;
 use super::keyspace::EmbeddedKeyspace;
 use super::rewrite::Slack;
 use crate::aggregate::{Part, aggregate, default_views};
-use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Selection};
+use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Predicate, Selection};
 use crate::batch::RowBatch;
 use crate::engine::{Append, Appended, CursorState, FeedItem, Keyspace, KeyspaceStats, PageCursor};
 use crate::error::StoreError;
@@ -50,8 +50,13 @@ impl Keyspace for EmbeddedKeyspace {
         self.healing(|| self.read_page(selection, after, limit, budget))
     }
 
-    fn find(&self, id: RowId<'_>, ts_ms: Option<TimeMs>) -> Result<RowBatch, AskError> {
-        self.healing(|| self.find_rows(id, ts_ms))
+    fn find(
+        &self,
+        id: RowId<'_>,
+        ts_ms: Option<TimeMs>,
+        predicates: &[Predicate],
+    ) -> Result<RowBatch, AskError> {
+        self.healing(|| self.find_rows(id, ts_ms, predicates))
     }
 
     fn scan(

@@ -202,6 +202,7 @@ impl Part for Block {
             Predicate::Word(Dimension::Label(key), WordTest::In(_) | WordTest::Prefix(_)) => {
                 self.entry.labels.iter().any(|k| **k == **key)
             }
+            Predicate::Any(predicates) => predicates.iter().any(|p| self.may_match(p)),
             _ => true,
         }
     }

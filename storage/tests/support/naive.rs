@@ -75,11 +75,16 @@ pub(crate) fn batch_of(rows: &[NaiveRow]) -> RowBatch {
 pub(crate) fn passes(row: &NaiveRow, selection: &Selection) -> bool {
     row.ts >= selection.from_ms
         && row.ts < selection.to_ms
-        && selection.predicates.iter().all(|predicate| match predicate {
-            Predicate::IdIn(ids) => ids.iter().any(|id| **id == row.id),
-            Predicate::Number(measure, test) => number_passes(row.number(measure), test),
-            Predicate::Word(dimension, test) => word_passes(row, dimension, test),
-        })
+        && selection.predicates.iter().all(|predicate| passes_one(row, predicate))
+}
+
+fn passes_one(row: &NaiveRow, predicate: &Predicate) -> bool {
+    match predicate {
+        Predicate::IdIn(ids) => ids.iter().any(|id| **id == row.id),
+        Predicate::Number(measure, test) => number_passes(row.number(measure), test),
+        Predicate::Word(dimension, test) => word_passes(row, dimension, test),
+        Predicate::Any(predicates) => predicates.iter().any(|p| passes_one(row, p)),
+    }
 }
 
 fn word_passes(row: &NaiveRow, dimension: &Dimension, test: &WordTest) -> bool {

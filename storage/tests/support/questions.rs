@@ -218,14 +218,14 @@ fn find_is_right(keyspace: &dyn Keyspace, ledger: &KeyspaceLedger) -> Result<(),
     let step = (ledger.rows.len() / ASKED).max(1);
     for row in ledger.rows.values().step_by(step) {
         for ts_ms in [None, Some(row.ts_ms)] {
-            let found = keyspace.find(RowId::parse(&row.id), ts_ms)?;
+            let found = keyspace.find(RowId::parse(&row.id), ts_ms, &[])?;
             let right = found.len == 1 && LedgerRow::read(&found, 0) == *row;
             demand(right, || format!("{} rows for `{}`", found.len, row.id))?;
         }
-        let elsewhere = keyspace.find(RowId::parse(&row.id), Some(row.ts_ms + 1))?;
+        let elsewhere = keyspace.find(RowId::parse(&row.id), Some(row.ts_ms + 1), &[])?;
         demand(elsewhere.len == 0, || format!("`{}` at another time", row.id))?;
     }
-    let nobody = keyspace.find(RowId::Text("never written"), None)?;
+    let nobody = keyspace.find(RowId::Text("never written"), None, &[])?;
     demand(nobody.len == 0, || "a row that was never written".to_owned())
 }
 

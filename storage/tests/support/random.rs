@@ -152,6 +152,18 @@ fn number_test() -> impl Strategy<Value = NumberTest> {
 
 fn predicate() -> impl Strategy<Value = Predicate> {
     prop_oneof![
+        4 => simple_predicate(),
+        1 => prop::collection::vec(simple_predicate(), 0..4).prop_map(Predicate::Any),
+        // As row policies are, and of one dimension, so that a partial decides it.
+        1 => (dimension(), prop::collection::vec(word_test(), 0..3)).prop_map(|(dimension, tests)| {
+            let test = |test| Predicate::Word(dimension.clone(), test);
+            Predicate::Any(tests.into_iter().map(test).collect())
+        }),
+    ]
+}
+
+fn simple_predicate() -> impl Strategy<Value = Predicate> {
+    prop_oneof![
         5 => (dimension(), word_test()).prop_map(|(d, t)| Predicate::Word(d, t)),
         2 => (measure(), number_test()).prop_map(|(m, t)| Predicate::Number(m, t)),
         1 => prop::collection::vec(0..40_u32, 0..20).prop_map(|ids| {
