@@ -4,8 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the finding")]
 
 use emx::audit::{
-    Anchor, AuditLog, Event, Filter, Finding, Harm, Outcome, Source, Told, verify_lines,
+    Anchor, AuditLog, Event, Filter, Finding, Harm, Outcome, Source, Told, Verdict, verify_lines,
 };
+use serde_json::Value;
 use std::sync::Arc;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Engine, Expect, TableWrite, Tables};
@@ -42,8 +43,7 @@ impl Installation {
     }
 
     fn findings(&self, anchors: &[Anchor]) -> Vec<(u64, Harm)> {
-        let verdict = self.log.verify(CHAIN, anchors).unwrap();
-        verdict.findings.into_iter().map(|Finding { seq, harm }| (seq, harm)).collect()
+        places(self.log.verify(CHAIN, anchors).unwrap())
     }
 
     /// The stored entry `seq`, as whoever can write the file sees it.
@@ -51,10 +51,44 @@ impl Installation {
         self.platform.get("audit", &key(seq)).unwrap().unwrap()
     }
 
+    /// Puts a forged entry at `seq`, and what lay there and behind it one place further.
+    fn insert_at(&self, seq: u64) {
+        let last = self.log.anchor(CHAIN).unwrap().seq;
+        (seq..=last).rev().for_each(|seq| self.store(seq + 1, Some(self.stored(seq))));
+        self.store(seq, Some(forged(&self.stored(seq + 1), seq)));
+    }
+
+    /// Has the head say that the last entry is `seq`, with the hash of the entry that was `hash_of`.
+    fn set_head(&self, seq: u64, hash_of: u64) {
+        let head = self.platform.get("audit_heads", CHAIN.as_bytes()).unwrap().unwrap();
+        let mut head: Value = serde_json::from_slice(&head).unwrap();
+        assert_eq!(head["seq"], hash_of);
+        head["seq"] = seq.into();
+        let value = Some(head.to_string().into_bytes());
+        let key = CHAIN.as_bytes().to_vec();
+        let write = TableWrite { table: "audit_heads".into(), key, value };
+        assert!(self.platform.write(&[], &[write]).unwrap());
+    }
+
     fn store(&self, seq: u64, value: Option<Vec<u8>>) {
         let write = TableWrite { table: "audit".into(), key: key(seq), value };
         assert!(self.platform.write(&[], &[write]).unwrap());
     }
+}
+
+/// Each place with what is wrong there.
+fn places(verdict: Verdict) -> Vec<(u64, Harm)> {
+    let each =
+        |Finding { seq, first_seq, harm }| (first_seq..=seq).rev().map(move |seq| (seq, harm));
+    verdict.findings.into_iter().flat_map(each).collect()
+}
+
+/// What somebody has written who wanted it to be taken for the entry `seq`.
+fn forged(text: &[u8], seq: u64) -> Vec<u8> {
+    let mut entry: Value = serde_json::from_slice(text).unwrap();
+    entry["seq"] = seq.into();
+    entry["actor"] = "user:otto".into();
+    entry.to_string().into_bytes()
 }
 
 fn told(events: impl IntoIterator<Item = Event>) -> Vec<Told> {
@@ -135,6 +169,40 @@ fn what_an_auditor_looks_for_is_found() {
 }
 
 #[test]
+fn an_entry_that_cannot_be_read_is_listed_and_the_rest_beside_it() {
+    let installation = Installation::with(30);
+    installation.store(7, Some(b"{\"version\":1,\"seq\":7".to_vec()));
+    installation.store(9, Some(b"\xff\xfe".to_vec()));
+    let damaged = |filter: &Filter, limit| {
+        let found = installation.log.find(CHAIN, filter, None, limit).unwrap();
+        let unread = found.entries.iter().filter(|listed| listed.entry.is_none());
+        (found.entries.len(), unread.map(|listed| listed.seq).collect::<Vec<u64>>())
+    };
+    assert_eq!(damaged(&Filter::default(), 100), (30, vec![9, 7]));
+    assert_eq!(damaged(&Filter::default(), 22), (22, vec![9]));
+    let of_one = Filter { target: Some("api_key:k12".into()), ..Filter::default() };
+    assert_eq!(damaged(&of_one, 100), (3, vec![9, 7]));
+    let harmed = [(9, Harm::Altered), (7, Harm::Altered)];
+    assert_eq!(installation.findings(&[]), harmed);
+}
+
+#[test]
+fn a_long_stretch_does_not_hide_what_lies_behind_it() {
+    let installation = Installation::with(1_000);
+    installation.insert_at(300);
+    installation.set_head(1_001, 1_000);
+    installation.store(100, None);
+    let verdict = installation.log.verify(CHAIN, &[]).unwrap();
+    let said: Vec<String> = verdict.findings.iter().map(ToString::to_string).collect();
+    let expected = [
+        "each of the entries 301 to 1001 lies in the place of another one",
+        "entry 300 was inserted",
+        "entry 100 is missing",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn an_export_is_verified_line_by_line() {
     let installation = Installation::with(10);
     let anchor = installation.log.anchor(CHAIN).unwrap();
@@ -143,7 +211,7 @@ fn an_export_is_verified_line_by_line() {
     let look = |lines: &[Vec<u8>]| {
         let lines = lines.iter().cloned().map(Ok::<_, ()>);
         let verdict = verify_lines(lines, CHAIN, std::slice::from_ref(&anchor)).unwrap();
-        verdict.findings.into_iter().map(|f| (f.seq, f.harm)).collect::<Vec<_>>()
+        places(verdict)
     };
     assert_eq!(look(&lines), []);
     let mut altered = lines.clone();
@@ -152,7 +220,11 @@ fn an_export_is_verified_line_by_line() {
     assert_eq!(look(&altered), [(7, Harm::Altered)]);
     let mut swapped = lines.clone();
     swapped.swap(2, 5);
-    assert!(!look(&swapped).is_empty());
+    let missing = [8, 7, 6].map(|seq| (seq, Harm::Missing));
+    assert_eq!(look(&swapped), [&missing[..], &[7, 6, 8].map(|seq| (seq, Harm::Moved))].concat());
+    let mut repeated = lines.clone();
+    repeated.insert(4, lines[3].clone());
+    assert_eq!(look(&repeated), [(7, Harm::Moved)]);
     assert_eq!(look(&lines[1..]), [(10, Harm::Missing)]);
     assert_eq!(look(&lines[..9]), [(1, Harm::Missing)]);
     assert_eq!(look(&[]), [(10, Harm::Missing)]);
@@ -173,7 +245,7 @@ fn what_is_counted_is_written_once() {
 fn every_harm_is_found_where_it_was_done() {
     /// What is called so, is done so, and is found so.
     type Harming = (&'static str, fn(&Installation), &'static [(u64, Harm)]);
-    let harms: [Harming; 7] = [
+    let harms: [Harming; 12] = [
         ("nothing", |_| {}, &[]),
         (
             "a word",
@@ -200,6 +272,54 @@ fn every_harm_is_found_where_it_was_done() {
             &[(7, Harm::Moved), (4, Harm::Moved)],
         ),
         ("one more", |i| i.store(11, Some(i.stored(10))), &[(11, Harm::Inserted)]),
+        (
+            "one more between, and the rest moved up",
+            |i| i.insert_at(7),
+            &[
+                (11, Harm::Inserted),
+                (10, Harm::Moved),
+                (9, Harm::Moved),
+                (8, Harm::Moved),
+                (7, Harm::Inserted),
+            ],
+        ),
+        (
+            "the same, and the head told so",
+            |i| {
+                i.insert_at(7);
+                i.set_head(11, 10);
+            },
+            &[
+                (11, Harm::Moved),
+                (10, Harm::Moved),
+                (9, Harm::Moved),
+                (8, Harm::Moved),
+                (7, Harm::Inserted),
+            ],
+        ),
+        (
+            "one less, the rest moved down, and the head told so",
+            |i| {
+                (7..10).for_each(|seq| i.store(seq, Some(i.stored(seq + 1))));
+                i.store(10, None);
+                i.set_head(9, 10);
+            },
+            &[(9, Harm::Moved), (8, Harm::Moved), (7, Harm::Moved)],
+        ),
+        (
+            "neighbours that changed places",
+            |i| {
+                let (a, b) = (i.stored(6), i.stored(7));
+                i.store(6, Some(b));
+                i.store(7, Some(a));
+            },
+            &[(7, Harm::Moved), (6, Harm::Moved)],
+        ),
+        (
+            "the newest two cut off",
+            |i| [9, 10].into_iter().for_each(|seq| i.store(seq, None)),
+            &[(10, Harm::Missing), (9, Harm::Missing)],
+        ),
     ];
     for (name, harm, expected) in harms {
         let installation = Installation::with(10);

@@ -29,6 +29,18 @@ fn printed(dir: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Changes the entry `seq` of `chain` as whoever can write the file does.
+fn change_entry(dir: &Path, chain: &str, seq: u64, change: impl FnOnce(String) -> String) {
+    let key = [format!("{chain}/").as_bytes(), &(u64::MAX - seq).to_be_bytes()].concat();
+    let volume = OsVolume::shared(dir);
+    let engine: Arc<dyn Engine> =
+        Arc::new(EmbeddedEngine::open(volume, EngineSettings::default()).unwrap());
+    let tables = engine.platform().unwrap();
+    let stored = String::from_utf8(tables.get("audit", &key).unwrap().unwrap()).unwrap();
+    let value = Some(change(stored).into_bytes());
+    tables.write(&[], &[TableWrite { table: "audit".into(), key, value }]).unwrap();
+}
+
 struct World {
     _place: tempfile::TempDir,
     dir: PathBuf,
@@ -124,6 +136,16 @@ fn refusals_are_counted_and_survive_an_orderly_end() {
         assert_eq!(as_viewer(Ask::get("/api/v1/audit")), 403);
     }
     assert_eq!(as_viewer(Ask::get("/api/v1/executions").header("X-Tenant", "other")), 403);
+    // Also where a WebSocket is wanted it is known who was refused.
+    let (sender_id, sender) = world.key("ingest");
+    let watch = Ask::get("/api/v1/ws")
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(world.server.ask(&watch.clone().bearer(&sender)).status, 403);
+    assert_eq!(as_viewer(watch.clone().header("X-Tenant", "other")), 403);
+    assert_eq!(world.server.ask(&watch).status, 401);
     assert_eq!(world.server.login("a wrong password").status, 401);
     assert_eq!(world.server.ask(&Ask::get("/api/v1/executions")).status, 401);
     let World { _place, dir, server, .. } = world;
@@ -151,12 +173,19 @@ fn refusals_are_counted_and_survive_an_orderly_end() {
     let expected = [
         (word("GET /api/v1/audit"), word("forbidden"), 4),
         (word("GET /api/v1/executions"), word("tenant_mismatch"), 1),
+        (word("GET /api/v1/ws"), word("forbidden"), 1),
+        (word("GET /api/v1/ws"), word("tenant_mismatch"), 1),
         (word("session.begin"), word("invalid_credentials"), 1),
     ];
     assert_eq!(counts(&of_tenant), expected, "{of_tenant:?}");
+    let sent =
+        |entry: &&Value| entry["action"] == "GET /api/v1/ws" && entry["after"] == "forbidden";
+    let sent = of_tenant.iter().find(sent).unwrap();
+    assert_eq!(sent["actor"], *format!("key:{sender_id}"));
     let of_platform = list(&[]);
     let expected = [
         (word("GET /api/v1/executions"), word("unauthorized"), 1),
+        (word("GET /api/v1/ws"), word("unauthorized"), 1),
         (word("POST /api/v1/auth/login"), word("invalid_credentials"), 1),
     ];
     assert_eq!(counts(&of_platform), expected, "{of_platform:?}");
@@ -233,16 +262,7 @@ fn a_harmed_log_is_found_and_where() {
 
     // Whoever can write the file itself.
     let seq = anchor["seq"].as_u64().unwrap() - 1;
-    let key = [format!("{chain}/").as_bytes(), &(u64::MAX - seq).to_be_bytes()].concat();
-    {
-        let volume = OsVolume::shared(&dir);
-        let engine: Arc<dyn Engine> =
-            Arc::new(EmbeddedEngine::open(volume, EngineSettings::default()).unwrap());
-        let tables = engine.platform().unwrap();
-        let stored = String::from_utf8(tables.get("audit", &key).unwrap().unwrap()).unwrap();
-        let value = Some(stored.replace("\"viewer\"", "\"owner\"").into_bytes());
-        tables.write(&[], &[TableWrite { table: "audit".into(), key, value }]).unwrap();
-    }
+    change_entry(&dir, &chain, seq, |stored| stored.replace("\"viewer\"", "\"owner\""));
     let found = emx(&dir, &["audit", "verify", "--json"]);
     assert_eq!(found.status.code(), Some(1));
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
@@ -252,4 +272,32 @@ fn a_harmed_log_is_found_and_where() {
     assert_eq!(harmed[0]["chain"], *chain);
     assert_eq!(harmed[0]["findings"][0]["seq"], seq);
     assert_eq!(harmed[0]["findings"][0]["harm"], "altered");
+}
+
+#[test]
+fn what_cannot_be_read_is_listed_as_damaged() {
+    let world = World::new();
+    (0..3).for_each(|_| drop(world.key("viewer")));
+    let anchor = world.ask(Ask::get("/api/v1/audit/anchor")).json();
+    let (chain, last) = (anchor["chain"].as_str().unwrap(), anchor["seq"].as_u64().unwrap());
+    let World { _place, dir, server, .. } = world;
+    server.end();
+    change_entry(&dir, chain, last - 1, |stored| stored[..stored.len() / 2].to_owned());
+
+    let server = Server::start(&dir);
+    let token = server.sign_in();
+    let ask = |target: &str| server.ask(&Ask::get(target).bearer(&token));
+    let list = ask("/api/v1/audit?limit=1000");
+    assert_eq!(list.status, 200, "{list:?}");
+    let items = list.json()["items"].as_array().unwrap().clone();
+    let seqs: Vec<u64> = items.iter().map(|item| item["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=seqs[0]).rev().collect::<Vec<u64>>());
+    let damaged: Vec<&Value> = items.iter().filter(|item| item["outcome"] == "damaged").collect();
+    assert_eq!((damaged.len(), damaged[0]["seq"].as_u64()), (1, Some(last - 1)));
+    let verdict = ask("/api/v1/audit/verify").json();
+    let found = (&verdict["findings"][0]["seq"], &verdict["findings"][0]["harm"]);
+    assert_eq!(found, (&json!(last - 1), &json!("altered")));
+    let listed = printed(&dir, &["audit", "list", "--tenant", TENANT, "--limit", "100"]);
+    assert!(listed.contains("damaged"), "{listed}");
+    server.end();
 }

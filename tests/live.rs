@@ -192,7 +192,8 @@ async fn a_key_with_networks_watches_from_there_alone_by_a_ticket_too() {
 /// Opens a WebSocket that works.
 async fn watching(server: &Server, token: &str) -> Watch {
     let bearer = format!("Bearer {token}");
-    let mut watch = server.watch("", &[("authorization", &bearer)]).await.unwrap();
+    let opened = server.watch("", &[("authorization", &bearer)]).await;
+    let mut watch = opened.expect("it opens");
     watch.say(json!({ "type": "ping" })).await;
     assert_eq!(watch.hear().await["type"], "pong");
     watch

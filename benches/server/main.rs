@@ -1,7 +1,7 @@
 //! Measures the server as its clients see it, over TLS, with everything on.
 //!
-//! `cargo bench --bench server -- <load|latency|requests|questions|page|live|slow|fan-out|walls|all> [--rows N]
-//! [--repeats N]`. The server is the real binary in a process of its own, whose processor time and
+//! `cargo bench --bench server -- <load|latency|requests|questions|page|logins|live|slow|fan-out|walls|all>
+//! [--rows N] [--repeats N]`. The server is the real binary in a process of its own, whose processor time and
 //! memory are read from `/proc`; the clients live in this one.
 
 #[path = "../../tests/support/browser.rs"]
@@ -21,6 +21,7 @@ mod fan_out;
 mod latency;
 mod live;
 mod load;
+mod logins;
 mod page;
 mod peer;
 mod process;
@@ -44,16 +45,17 @@ struct Options {
 }
 
 const USAGE: &str = "usage: cargo bench --bench server -- \
-     <load|latency|requests|questions|page|live|slow|fan-out|walls|all> [--rows N] [--repeats N]";
+     <load|latency|requests|questions|page|logins|live|slow|fan-out|walls|all> [--rows N] [--repeats N]";
 
 type Measurement = fn(Options) -> Result<()>;
 
-const MEASUREMENTS: [(&str, Measurement); 9] = [
+const MEASUREMENTS: [(&str, Measurement); 10] = [
     ("load", load::print),
     ("latency", latency::print),
     ("requests", requests::print),
     ("questions", questions::print),
     ("page", page::print),
+    ("logins", logins::print),
     ("live", live::print),
     ("slow", slow::print),
     ("fan-out", fan_out::print),

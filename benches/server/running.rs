@@ -5,6 +5,7 @@ use crate::process::Process;
 use crate::workload::fresh_directory;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -22,6 +23,9 @@ const IDLE_LOOKS_MAX: usize = 60;
 /// The variable that says how many connections there may be from one address.
 pub(crate) const PER_ADDRESS_MAX: &str = "EMX_SERVER__CONNECTIONS_PER_ADDRESS_MAX";
 
+/// The file that a server's messages go to where they are read.
+const LOG: &str = "log.ndjson";
+
 /// A server with one tenant, its address and a key for it.
 pub(crate) struct Running {
     pub(crate) process: Process,
@@ -38,7 +42,22 @@ impl Running {
 
     /// Starts one in the empty directory `name`, with settings as variables of its environment.
     pub(crate) fn start_with(name: &str, settings: &[(&str, String)]) -> Result<Self> {
+        Self::begin(fresh_directory(name)?, settings, Stdio::inherit())
+    }
+
+    /// The same, with what it says in a file of its own.
+    pub(crate) fn start_logged(name: &str, settings: &[(&str, String)]) -> Result<Self> {
         let directory = fresh_directory(name)?;
+        let log = File::create(directory.join(LOG))?;
+        Self::begin(directory, settings, log.into())
+    }
+
+    /// The file that a server that is logged writes.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.directory.join(LOG)
+    }
+
+    fn begin(directory: PathBuf, settings: &[(&str, String)], log: Stdio) -> Result<Self> {
         let ready = directory.join("ready.json");
         let data = directory.join("data");
         let process = Command::new(env!("CARGO_BIN_EXE_emx"))
@@ -48,7 +67,7 @@ impl Running {
             .arg(&data)
             .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()?;
         let process = Process(process);
         let mut looks = 0;

@@ -1,6 +1,6 @@
 //! Runs a measurement in a process of its own.
 
-use crate::{ingest, latency, questions, scale, shapes};
+use crate::{audit, ingest, latency, questions, scale, shapes};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,12 @@ pub(crate) enum Task {
     AskTenants(scale::TenantsTask),
     /// Send rows one a call.
     Single(shapes::SingleTask),
+    /// Make an audit log.
+    MakeAudit(audit::AuditTask),
+    /// Verify it.
+    VerifyAudit(audit::AuditTask),
+    /// Verify what was exported of it.
+    VerifyExport(audit::AuditTask),
 }
 
 /// Does `task`, which is JSON, and prints what came out as one line of JSON.
@@ -39,6 +45,9 @@ pub(crate) fn run(task: &str) -> Result<()> {
         Task::MakeTenants(task) => serde_json::to_value(scale::make_tenants(&task)?),
         Task::AskTenants(task) => serde_json::to_value(scale::ask_tenants(&task)?),
         Task::Single(task) => serde_json::to_value(shapes::single(&task)?),
+        Task::MakeAudit(task) => serde_json::to_value(audit::make(&task)?),
+        Task::VerifyAudit(task) => serde_json::to_value(audit::verify(&task)?),
+        Task::VerifyExport(task) => serde_json::to_value(audit::verify_export(&task)?),
     };
     println!("{}", result?);
     Ok(())

@@ -1,11 +1,12 @@
 //! Measures the store on a made-up workload and prints tables for `docs/benchmarks.md`.
 //!
-//! `cargo bench --bench store -- <ingest|latency|questions|scale|shapes|all> [--rows N]
+//! `cargo bench --bench store -- <ingest|latency|questions|scale|shapes|audit|all> [--rows N]
 //! [--repeats N]`. Every measurement runs in a process of its own (this program started again as
 //! `child`), so that processor time and peak memory are its alone; the workload lies ready in a
 //! file before any clock starts. A busy machine moves every figure, so each table carries what
 //! makes it comparable: ratios within one run, medians with their extremes.
 
+mod audit;
 mod child;
 mod duckdb;
 mod ingest;
@@ -34,8 +35,8 @@ impl Default for Options {
     }
 }
 
-const USAGE: &str = "usage: cargo bench --bench store -- <ingest|latency|questions|scale|shapes|all> [--rows N] \
-     [--repeats N]";
+const USAGE: &str = "usage: cargo bench --bench store -- \
+     <ingest|latency|questions|scale|shapes|audit|all> [--rows N] [--repeats N]";
 
 fn main() -> Result<()> {
     // Cargo adds `--bench` to what it is given.
@@ -65,12 +66,13 @@ fn main() -> Result<()> {
 
 type Measurement = fn(Options) -> Result<()>;
 
-const MEASUREMENTS: [(&str, Measurement); 5] = [
+const MEASUREMENTS: [(&str, Measurement); 6] = [
     ("ingest", ingest::print),
     ("latency", latency::print),
     ("questions", questions::print),
     ("scale", scale::print),
     ("shapes", shapes::print),
+    ("audit", audit::print),
 ];
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Options> {

@@ -89,7 +89,7 @@ pub(crate) fn ask_tenants(task: &TenantsTask) -> Result<(f64, u64)> {
 }
 
 /// Drops what the system has cached of every file under `path`, as after a start of the machine.
-fn forget(path: &Path) -> Result<()> {
+pub(crate) fn forget(path: &Path) -> Result<()> {
     for entry in std::fs::read_dir(path)? {
         let path = entry?.path();
         if path.is_dir() {

@@ -113,6 +113,6 @@ impl System {
 }
 
 /// The engine on the data directory `path`.
-fn engine(path: &Path) -> Result<Arc<dyn Engine>> {
+pub(crate) fn engine(path: &Path) -> Result<Arc<dyn Engine>> {
     Ok(Arc::new(EmbeddedEngine::open(OsVolume::shared(path), EngineSettings::default())?))
 }

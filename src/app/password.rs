@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// The file in the data directory that a made-up password goes to.
 pub(super) const FILE_NAME: &str = "first-password.txt";
 
+/// What to do with that file.
+pub(super) const FILE_ADVICE: &str = "read it, then delete the file";
+
 /// A password, and whether somebody has yet to be told.
 pub(super) struct Chosen {
     pub(super) password: Password,

@@ -74,6 +74,17 @@ impl Session {
         }
     }
 
+    /// The tenant that is asked about: the one that was named, or at a server elsewhere `None`, for the key
+    /// says it.
+    pub(super) fn tenant<'n>(&self, named: &'n Option<String>) -> Result<Option<&'n str>> {
+        if named.is_none() && self.login.is_none() {
+            return Err(Failure::usage("it is not said whose executions are meant")
+                .help("name the tenant with `--tenant`; `emx tenant list` shows them")
+                .into());
+        }
+        Ok(named.as_deref())
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.loaded.settings
     }

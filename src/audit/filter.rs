@@ -1,7 +1,7 @@
 //! Which entries an auditor wants to see.
 
-use super::entry::{Entry, Event, Outcome};
-use super::{AuditLog, PAGE_MAX};
+use super::entry::{Entry, Event, Link, Outcome};
+use super::{AuditLog, PAGE_MAX, hash};
 use storage::error::StoreError;
 use storage::row::TimeMs;
 
@@ -28,11 +28,22 @@ pub struct Filter {
     pub text: Option<String>,
 }
 
+/// An entry as it lies in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Its place.
+    pub seq: u64,
+    /// The hash of what is stored there.
+    pub hash: Link,
+    /// What it says; `None`: it is damaged, and cannot be read.
+    pub entry: Option<Entry>,
+}
+
 /// A page of what was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// Newest first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Listed>,
     /// Before which entry to go on looking; `None`: there are no more.
     pub next: Option<u64>,
 }
@@ -67,7 +78,7 @@ fn is_or_is_under(wanted: &str, action: &str) -> bool {
 
 impl AuditLog {
     /// Up to `limit` entries of `chain` that pass `filter`, before the entry `before` (`None`: from the
-    /// last one on), newest first.
+    /// last one on), newest first. One that is damaged passes every filter: nobody knows what it said.
     pub fn find(
         &self,
         chain: &str,
@@ -80,9 +91,10 @@ impl AuditLog {
             let page = self.page_as_stored(chain, next, PAGE_MAX)?;
             for (seq, stored) in &page {
                 (next, looked_at) = (Some(*seq), looked_at + 1);
-                let entry = Entry::decode(stored)?;
-                if filter.passes(&entry) && filter.has_words(&entry.event) {
-                    entries.push(entry);
+                let entry = Entry::decode(stored).ok();
+                let passes = |entry: &Entry| filter.passes(entry) && filter.has_words(&entry.event);
+                if entry.as_ref().is_none_or(passes) {
+                    entries.push(Listed { seq: *seq, hash: hash(stored), entry });
                 }
                 if entries.len() >= limit || looked_at >= LOOKED_AT_MAX {
                     let next = Some(*seq).filter(|seq| *seq > 1); // the first one has seq 1

@@ -11,7 +11,7 @@ mod tally;
 mod verify;
 
 pub use entry::{Entry, Event, Link, Outcome, Source, Told};
-pub use filter::{Filter, Found};
+pub use filter::{Filter, Found, Listed};
 pub use verify::{Anchor, Finding, Harm, Verdict, verify_lines};
 
 use aws_lc_rs::digest::{SHA256, digest};

@@ -56,7 +56,7 @@ pub enum Harm {
     Missing,
     /// The entry lies where another one should.
     Moved,
-    /// The entry lies behind the last one.
+    /// The entry lies behind the last one, or where one should that lies further up.
     Inserted,
     /// The entry is not the one that the anchor was made of.
     Rewritten,
@@ -68,19 +68,31 @@ impl fmt::Display for Harm {
             Self::Altered => "was altered",
             Self::Missing => "is missing",
             Self::Moved => "lies in the place of another one",
-            Self::Inserted => "was inserted behind the last one",
+            Self::Inserted => "was inserted",
             Self::Rewritten => "is not the one that the anchor was made of",
         })
     }
 }
 
-/// Something that is wrong with a chain.
+/// Something that is wrong with a chain, at one place or at several in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The place.
+    /// The place, or the newest of them.
     pub seq: u64,
-    /// What is wrong there.
+    /// The oldest of them.
+    pub first_seq: u64,
+    /// What is wrong at each.
     pub harm: Harm,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, first_seq, harm } = self;
+        match seq == first_seq {
+            true => write!(f, "entry {seq} {harm}"),
+            false => write!(f, "each of the entries {first_seq} to {seq} {harm}"),
+        }
+    }
 }
 
 /// What became of looking at a chain.
@@ -88,7 +100,7 @@ pub struct Finding {
 pub struct Verdict {
     /// Entries that were read.
     pub entries: u64,
-    /// What is wrong, from the newest to the oldest, the first hundred.
+    /// What is wrong, from the newest to the oldest, the first hundred stretches of it.
     pub findings: Vec<Finding>,
 }
 
@@ -145,6 +157,8 @@ struct Walk<'a> {
     seq: u64,
     /// The hash that it must have; `None` behind an entry that nothing can be said of.
     hash: Option<Link>,
+    /// The hash of the entry that should lie there, and lies one place further up.
+    displaced: Option<Link>,
     last_seq: u64,
     anchors: Vec<&'a Anchor>,
     verdict: Verdict,
@@ -155,6 +169,7 @@ impl<'a> Walk<'a> {
         let mut walk = Self {
             seq: head.seq,
             hash: Some(head.hash),
+            displaced: None,
             last_seq: head.seq,
             anchors: anchors.collect(),
             verdict: Verdict { entries: 0, findings: Vec::new() },
@@ -170,14 +185,23 @@ impl<'a> Walk<'a> {
         if seq > self.last_seq {
             return self.find(seq, Harm::Inserted);
         }
+        if seq > self.seq {
+            return self.find(seq, Harm::Moved); // a line of a file, too late or again
+        }
         self.skip_to(seq);
         let found = hash(bytes);
         // What an entry says of the one before it is believed, unless it is another one.
         let entry = Entry::decode(bytes).ok();
-        let is_itself = entry.as_ref().is_none_or(|entry| entry.seq == seq);
-        if self.hash.is_some_and(|expected| expected != found) {
-            self.find(seq, if is_itself { Harm::Altered } else { Harm::Moved });
+        let claimed = entry.as_ref().map_or(seq, |entry| entry.seq);
+        let is_itself = claimed == seq;
+        if !is_itself {
+            self.find(seq, Harm::Moved);
+        } else if self.displaced.is_some_and(|displaced| displaced != found) {
+            self.find(seq, Harm::Inserted);
+        } else if self.hash.is_some_and(|expected| expected != found) {
+            self.find(seq, Harm::Altered);
         }
+        self.displaced = Some(found).filter(|_| claimed.checked_add(1) == Some(seq));
         if self.anchors.iter().any(|anchor| anchor.seq == seq && anchor.hash != found) {
             self.find(seq, Harm::Rewritten);
         }
@@ -187,10 +211,9 @@ impl<'a> Walk<'a> {
 
     /// Entries between the one that should come and `seq` are not there.
     fn skip_to(&mut self, seq: u64) {
-        while self.seq > seq {
-            self.find(self.seq, Harm::Missing);
-            self.hash = None;
-            self.seq = if self.verdict.findings.len() < FINDINGS_MAX { self.seq - 1 } else { seq };
+        if self.seq > seq {
+            self.find_all((seq + 1, self.seq), Harm::Missing);
+            (self.hash, self.displaced, self.seq) = (None, None, seq);
         }
     }
 
@@ -203,11 +226,21 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&mut self, seq: u64, harm: Harm) {
-        let found = Finding { seq, harm };
-        if self.verdict.findings.len() < FINDINGS_MAX
-            && self.verdict.findings.last() != Some(&found)
+        self.find_all((seq, seq), harm);
+    }
+
+    /// The same at every place from `first_seq` to `seq`. What goes on from the last finding is told with
+    /// it, so that the hundred are not used up before a place that says more.
+    fn find_all(&mut self, (first_seq, seq): (u64, u64), harm: Harm) {
+        let findings = &mut self.verdict.findings;
+        let joins = first_seq..=seq.saturating_add(1);
+        if let Some(last) = findings.last_mut()
+            && last.harm == harm
+            && joins.contains(&last.first_seq)
         {
-            self.verdict.findings.push(found);
+            last.first_seq = first_seq;
+        } else if findings.len() < FINDINGS_MAX {
+            findings.push(Finding { seq, first_seq, harm });
         }
     }
 }

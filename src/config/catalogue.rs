@@ -4,14 +4,16 @@
 //! so that every setting has a default and every default has a meaning.
 
 use super::amount::{Size, Span};
-use super::settings::{LogFormat, LogLevel, Names, Openings, Ports, Settings, Text};
+use super::settings::{
+    LogFormat, LogLevel, Names, Networks, Openings, Origins, Ports, Settings, Text,
+};
 use crate::identity::client::Binding;
 use crate::identity::sso::site;
-use crate::runtime::outgoing::guard::Opening;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A value as a source gives it.
@@ -76,7 +78,10 @@ pub(super) const KEYS: &[Key] = &[
     key!(server.certificate, text),
     key!(server.key, text),
     key!(server.base_domain, domain),
-    key!(server.origins, names),
+    key!(server.origins, origins),
+    key!(server.cors_origins, origins),
+    key!(server.trusted_proxies, networks),
+    key!(server.hsts_time, |raw: &Raw| span(raw, 0..=3_650 * DAY_MS)),
     key!(server.connections_max, |raw: &Raw| count(raw, 10..=1_000_000)),
     key!(server.connections_per_address_max, |raw: &Raw| count(raw, 1..=1_000_000)),
     key!(server.stop_time_max, |raw: &Raw| span(raw, 1_000..=3_600_000)),
@@ -271,9 +276,7 @@ fn names(raw: &Raw) -> Result<Names, String> {
 }
 
 fn openings(raw: &Raw) -> Result<Openings, String> {
-    let Names(texts) = names(raw)?;
-    let read = texts.iter().map(|text| text.parse::<Opening>().map_err(|e| e.to_string()));
-    Ok(Openings(read.collect::<Result<_, String>>()?))
+    parsed(raw).map(Openings)
 }
 
 fn ports(raw: &Raw) -> Result<Ports, String> {
@@ -284,6 +287,20 @@ fn ports(raw: &Raw) -> Result<Ports, String> {
     let port = |text: &String| text.parse().ok().filter(|port| *port != 0);
     let read: Option<Vec<u16>> = texts.iter().map(port).collect();
     read.map(Ports).ok_or_else(|| "it must be ports, like \"443, 8443\"".into())
+}
+
+fn origins(raw: &Raw) -> Result<Origins, String> {
+    parsed(raw).map(Origins)
+}
+
+fn networks(raw: &Raw) -> Result<Networks, String> {
+    parsed(raw).map(Networks)
+}
+
+/// What stands between commas, each read.
+fn parsed<T: FromStr<Err: Display>>(raw: &Raw) -> Result<Vec<T>, String> {
+    let Names(texts) = names(raw)?;
+    texts.iter().map(|text| text.parse().map_err(|error: T::Err| error.to_string())).collect()
 }
 
 fn choice<T: Copy>(raw: &Raw, choices: &[(&str, T)]) -> Result<T, String> {
@@ -340,18 +357,30 @@ impl Shown for Names {
 
 impl Shown for Openings {
     fn shown(&self) -> String {
-        listed(&self.0)
+        joined(&self.0)
     }
 }
 
 impl Shown for Ports {
     fn shown(&self) -> String {
-        listed(&self.0)
+        joined(&self.0)
     }
 }
 
-fn listed<T: Display>(items: &[T]) -> String {
-    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+impl Shown for Origins {
+    fn shown(&self) -> String {
+        joined(&self.0)
+    }
+}
+
+impl Shown for Networks {
+    fn shown(&self) -> String {
+        joined(&self.0)
+    }
+}
+
+fn joined(items: &[impl Display]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Shown for PathBuf {

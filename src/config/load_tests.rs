@@ -136,6 +136,21 @@ fn a_bad_value_is_refused_with_its_line() {
     assert!(guard.check_url("https://[::1]:9443/").is_ok());
     assert!(guard.check_url("https://10.1.2.3:8443/").is_ok());
     assert!(guard.check_url("https://10.1.2.3/").is_err());
+    check_refused(
+        "[server]\norigins = \"https://a.example, *\"\ncors_origins = \"https://a.example/\"\n\
+         trusted_proxies = \"10.0.0.0/8, 10.1.2.3/8\"\n",
+        &[("EMX_SERVER__TRUSTED_PROXIES", "0.0.0.0/0")],
+        &[
+            "my.toml:2: `server.origins`: `*` is not an origin: write it like \
+             `https://metrics.example.org:8443`, and nothing after it",
+            "my.toml:3: `server.cors_origins`: `https://a.example/` is not an origin: write it like \
+             `https://metrics.example.org:8443`, and nothing after it",
+            "my.toml:4: `server.trusted_proxies`: `10.1.2.3/8` is an address in a network: the network \
+             is `10.0.0.0/8`",
+            "EMX_SERVER__TRUSTED_PROXIES: `server.trusted_proxies`: `0.0.0.0/0` is every address: name \
+             the networks that are meant",
+        ],
+    );
     let message = load_from("[storage]\n\ncache_bytes = = 3\n", &[]).unwrap_err();
     assert!(message.starts_with("my.toml:3: this is not TOML: "), "{message}");
 }

@@ -2,6 +2,8 @@
 
 use super::amount::{Size, Span};
 use crate::identity::client::Binding;
+use crate::model::network::Network;
+use crate::model::web_origin::WebOrigin;
 use crate::runtime::outgoing::guard::{Guard, Opening};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,7 +45,13 @@ pub struct ServerSettings {
     /// The domain whose subdomains name tenants; empty: none do.
     pub base_domain: Text,
     /// Other pages that may watch.
-    pub origins: Names,
+    pub origins: Origins,
+    /// Other pages that may read answers.
+    pub cors_origins: Origins,
+    /// Proxies that are believed when they say whom they ask for.
+    pub trusted_proxies: Networks,
+    /// For how long browsers ask by TLS alone, where the company's certificate is shown.
+    pub hsts_time: Span,
     /// Connections in all.
     pub connections_max: usize,
     /// Connections from one address.
@@ -61,7 +69,10 @@ impl Default for ServerSettings {
             certificate: Text::default(),
             key: Text::default(),
             base_domain: Text::default(),
-            origins: Names::default(),
+            origins: Origins::default(),
+            cors_origins: Origins::default(),
+            trusted_proxies: Networks::default(),
+            hsts_time: Span::default(),
             connections_max: 0,
             connections_per_address_max: 0,
             stop_time_max: Span::default(),
@@ -108,6 +119,14 @@ pub struct Text(pub String);
 /// Some words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
+
+/// Some web sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins(pub Vec<WebOrigin>);
+
+/// Some networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(pub Vec<Network>);
 
 /// `[security]`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

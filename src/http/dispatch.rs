@@ -2,7 +2,8 @@
 //! answer leaves with the same headers.
 
 use super::call::{Call, Caller};
-use super::guard;
+use super::cors::Site;
+use super::guard::{self, Denied};
 use super::listener::HttpService;
 use super::live;
 use super::page;
@@ -12,14 +13,13 @@ use super::request::{Arrived, Request, TARGET_BYTES_MAX, is_well_encoded};
 use super::route::{Answer, Found, NotFound, Routes};
 use super::server::Server;
 use crate::audit::{ANONYMOUS, Event, Outcome, PLATFORM};
-use crate::identity::api_key::ApiKeyError;
 use crate::tenancy::id::TenantId;
 use crate::tenancy::scope::Principal;
 use bytes::Buf;
 use futures_util::future::Either;
 use futures_util::{FutureExt, Stream};
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, StatusCode};
 use std::convert::Infallible;
@@ -155,6 +155,7 @@ async fn answered(server: Arc<Server>, routes: &Routes, mut request: Request) ->
     let started = server.clock.instant();
     let (id, method) = (request.id.clone(), request.method.clone());
     let path = request.path.clone();
+    let mut site = Site::of(&request, &server.cors_origins);
     let found = match sound(&request) {
         Ok(()) => Ok(routes.find(&request.method, &request.path, request.is_local())),
         Err(problem) => Err(problem),
@@ -168,14 +169,24 @@ async fn answered(server: Arc<Server>, routes: &Routes, mut request: Request) ->
             let index = found.index;
             (route(&server, request, found, &id).await, Some(index))
         }
-        Ok(Err(NotFound::Address)) => (page::answer(&server, &request), None),
-        Ok(Err(NotFound::Method { allowed })) => (Err(Problem::method_not_allowed(&allowed)), None),
+        Ok(Err(NotFound::Address)) => {
+            let page = page::answer(&server, &request);
+            if page.is_ok() {
+                site = Site::Off; // the server's own has no need, others no use
+            }
+            (page, None)
+        }
+        Ok(Err(NotFound::Method { allowed })) => {
+            let refused = || Problem::method_not_allowed(&allowed);
+            (site.preflight(&request, &allowed).ok_or_else(refused), None)
+        }
         Ok(Err(NotFound::Encoding)) => {
             let detail = "the address is not percent-encoded UTF-8";
             (Err(Problem::bad_request("invalid_path", detail)), None)
         }
     };
-    let reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));
+    let mut reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));
+    site.mark(&mut reply);
     finish(&server, reply, &id, index, (&method, &path), started)
 }
 
@@ -205,11 +216,11 @@ fn admit(
     request: &Request,
     found: &Found,
     now_ms: TimeMs,
-) -> Result<Option<Caller>, Problem> {
+) -> Result<Option<Caller>, Denied> {
     let caller = guard::admit(server, request, found.route.access, now_ms)?;
     if !found.route.remembers && request.headers().contains_key(IDEMPOTENCY_KEY) {
         let detail = "answers to this are not remembered: leave `Idempotency-Key` out";
-        return Err(Problem::bad_request("idempotency_not_supported", detail));
+        return Err(Problem::bad_request("idempotency_not_supported", detail).into());
     }
     Ok(caller)
 }
@@ -220,20 +231,9 @@ async fn route(server: &Arc<Server>, mut request: Request, found: Found, id: &st
     let admitted = admit(server, &request, &found, now_ms);
     let caller = match admitted {
         Ok(caller) => caller,
-        Err(problem) => {
-            // A key that was refused would be, and be counted, once more.
-            let known = match problem.code() == ApiKeyError::Invalid.code() {
-                true => None,
-                false => guard::authenticate(server, &request, now_ms).ok(),
-            };
-            count_refused(
-                server,
-                known.as_ref(),
-                &arrived,
-                (&route.method, route.path),
-                id,
-                &problem,
-            );
+        Err(Denied { problem, known }) => {
+            let address = (&route.method, route.path);
+            count_refused(server, known.as_deref(), &arrived, address, id, &problem);
             request.skip_body().await;
             return Err(problem);
         }
@@ -286,12 +286,13 @@ async fn watched(server: Arc<Server>, request: Request, on_upgrade: Option<OnUpg
     let arrived = Arc::clone(&request.arrived);
     let answer = match sound(&request) {
         Ok(()) => live::upgrade(&server, request, on_upgrade).await,
-        Err(problem) => Err(problem),
+        Err(problem) => Err(problem.into()),
     };
-    let answer = answer.inspect_err(|problem| {
-        count_refused(&server, None, &arrived, (&Method::GET, &path), &id, problem);
+    let reply = answer.unwrap_or_else(|Denied { problem, known }| {
+        let address = (&Method::GET, &*path);
+        count_refused(&server, known.as_deref(), &arrived, address, &id, &problem);
+        problem.into_reply(&id)
     });
-    let reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));
     finish(&server, reply, &id, None, (&Method::GET, &path), started)
 }
 
@@ -318,6 +319,10 @@ fn finish(
         headers.insert(name, value);
     }
     headers.entry(hyper::header::CONTENT_SECURITY_POLICY).or_insert(NO_PAGE);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Some(hsts) = &server.hsts {
+        headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }

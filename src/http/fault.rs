@@ -17,6 +17,8 @@ pub(super) enum Fault {
     HeadersTooLarge,
     /// The body is coded in another way than `chunked`.
     TransferEncoding,
+    /// A proxy says that it came to it in the clear.
+    NotEncrypted,
 }
 
 /// The authority that a request names, or what is wrong with the request.
@@ -44,32 +46,32 @@ fn authority_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, &'s
     if hosts.next().is_some() {
         return Err("the request has more than one `Host`");
     }
-    let lower = |text: &str| text.to_ascii_lowercase().parse::<Authority>();
-    let header = match header {
-        None => None,
-        Some(value) => {
-            let text = value.to_str().map_err(|_| "the `Host` is not plain text")?;
-            Some(lower(text).map_err(|_| "the `Host` is not a host and a port")?)
-        }
-    };
-    let target = uri.authority().and_then(|authority| lower(authority.as_str()).ok());
-    for named in [&target, &header].into_iter().flatten() {
-        if named.as_str().contains('@') {
-            return Err("the host must not have a user in it");
-        }
-        if named.host().contains('%') {
-            return Err("the host must be written without percent-encoding");
-        }
-        if !has_sound_port(named) {
-            return Err("the port of the host is not a number up to 65535");
-        }
-    }
+    let header = header.map(|value| authority(value.as_bytes())).transpose()?;
+    let target = uri.authority().map(|target| authority(target.as_str().as_bytes())).transpose()?;
     match (target, header) {
         (Some(target), Some(host)) if target.host() != host.host() => {
             Err("the request's target and its `Host` name different hosts")
         }
         (target, host) => Ok(target.or(host)),
     }
+}
+
+/// A host and perhaps a port, in lower case.
+pub(super) fn authority(text: &[u8]) -> Result<Authority, &'static str> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.is_ascii());
+    let text = text.ok_or("the host is not plain text")?;
+    let named = text.to_ascii_lowercase().parse::<Authority>();
+    let named = named.map_err(|_| "what names the host is not a host and a port")?;
+    if named.as_str().contains('@') {
+        return Err("the host must not have a user in it");
+    }
+    if named.host().contains('%') {
+        return Err("the host must be written without percent-encoding");
+    }
+    if !has_sound_port(&named) {
+        return Err("the port of the host is not a number up to 65535");
+    }
+    Ok(named)
 }
 
 /// Whether what follows the host is nothing, or a port; `Authority` takes anything.

@@ -11,26 +11,50 @@ use crate::tenancy::registry::TenancyError;
 use crate::tenancy::scope::Principal;
 use storage::row::TimeMs;
 
+/// That somebody is not let in, and who it is where that is known.
+#[derive(Debug)]
+pub(super) struct Denied {
+    pub(super) problem: Problem,
+    pub(super) known: Option<Box<Principal>>,
+}
+
+impl Denied {
+    /// That `known` is not let in.
+    pub(super) fn known(problem: Problem, known: &Principal) -> Self {
+        Self { problem, known: Some(Box::new(known.clone())) }
+    }
+}
+
+/// It is not known who is not let in.
+impl From<Problem> for Denied {
+    fn from(problem: Problem) -> Self {
+        Self { problem, known: None }
+    }
+}
+
 /// Whoever asks, if the route lets it in.
 pub(super) fn admit(
     server: &Server,
     request: &Request,
     access: Access,
     now_ms: TimeMs,
-) -> Result<Option<Caller>, Problem> {
+) -> Result<Option<Caller>, Denied> {
     match access {
         Access::Public => return Ok(None),
         // Nobody else learns that there is such an address.
-        Access::Local if !request.is_local() => return Err(Problem::not_found("this address")),
+        Access::Local if !request.is_local() => {
+            return Err(Problem::not_found("this address").into());
+        }
         _ => {}
     }
     let principal = authenticate(server, request, now_ms)?;
-    let tenant = named_tenant(server, request, &principal)?;
+    let tenant = named_tenant(server, request, &principal);
+    let tenant = tenant.map_err(|problem| Denied::known(problem, &principal))?;
     if let Access::With(permission) = access
         && !principal.permits(permission)
     {
         let detail = format!("this needs the permission `{permission}`, which you do not have");
-        return Err(Problem::forbidden("forbidden", detail));
+        return Err(Denied::known(Problem::forbidden("forbidden", detail), &principal));
     }
     Ok(Some(Caller { principal, tenant }))
 }

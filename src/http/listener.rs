@@ -14,7 +14,8 @@
 //! *Invariant*: the protocol is what the handshake agreed on. Nothing is sniffed, so no peer can
 //! stay in between by being silent.
 
-use super::fault;
+use super::fault::{self, Fault};
+use super::forwarded::Proxies;
 use super::request::Arrived;
 use super::stream::{Activity, Answering, Unread, UntilSent, Watched};
 use crate::model::network::network;
@@ -22,6 +23,7 @@ use crate::runtime::tasks::Tasks;
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::header::UPGRADE;
+use hyper::http::uri::Authority;
 use hyper::{Request, Response, Uri, Version, server::conn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::HashMap;
@@ -68,7 +70,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct ConnectionCaps {
     /// In all.
     pub total_max: usize,
-    /// From one address; of IPv6 from one /64.
+    /// From one address; of IPv6 from one /64. A trusted proxy has all of them: it stands for many.
     pub per_address_max: usize,
 }
 
@@ -76,6 +78,7 @@ pub struct ConnectionCaps {
 #[derive(Clone, Debug)]
 pub(super) struct Connections {
     caps: ConnectionCaps,
+    proxies: Proxies,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -94,16 +97,18 @@ pub(super) struct Admission {
 }
 
 impl Connections {
-    pub(super) fn new(caps: ConnectionCaps) -> Self {
-        Self { caps, counts: Arc::default() }
+    pub(super) fn new(caps: ConnectionCaps, proxies: Proxies) -> Self {
+        Self { caps, proxies, counts: Arc::default() }
     }
 
     /// Lets a connection from `peer` in, unless there are too many.
     fn admit(&self, peer: SocketAddr) -> Option<Admission> {
         let address = network(peer.ip());
+        let is_proxy = self.proxies.trust(peer.ip());
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let from_there = counts.by_address.get(&address).copied().unwrap_or_default();
-        if counts.total >= self.caps.total_max || from_there >= self.caps.per_address_max {
+        let too_many_there = from_there >= self.caps.per_address_max && !is_proxy;
+        if counts.total >= self.caps.total_max || too_many_there {
             counts.refused += 1;
             return None;
         }
@@ -156,9 +161,13 @@ pub(super) async fn accept<S>(
             },
         };
         let Some(admission) = connections.admit(peer) else { continue };
-        let (tls, service, inner) = (tls.clone(), service.clone(), tasks.clone());
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let proxies = connections.proxies.trust(peer.ip()).then(|| connections.proxies.clone());
+        let (activity, link) = (Activity::default(), Link::Network { _place: Arc::new(admission) });
+        let attached = Attached { service: service.clone(), peer, proxies, activity, link };
+        let (tls, inner) = (tls.clone(), tasks.clone());
         tasks.spawn(async move {
-            serve(tcp, peer, tls, service, &inner, Arc::new(admission)).await;
+            serve(tcp, tls, attached, &inner).await;
         });
     }
 }
@@ -215,8 +224,9 @@ pub(super) async fn accept_local<S: HttpService>(listener: UnixListener, service
             let activity = Activity::default();
             let stream = Watched::new(stream, activity.clone());
             let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+            let link = Link::Local;
             let attached =
-                Attached { service, peer, activity: activity.clone(), link: Link::Local };
+                Attached { service, peer, proxies: None, activity: activity.clone(), link };
             drive_http1(stream, attached, activity, &inner).await;
         });
     }
@@ -244,18 +254,13 @@ pub(super) enum Link {
 
 async fn serve<S: HttpService>(
     tcp: TcpStream,
-    peer: SocketAddr,
     tls: Option<TlsAcceptor>,
-    service: S,
+    service: Attached<S>,
     tasks: &Tasks,
-    admission: Arc<Admission>,
 ) {
     let _same_without = tcp.set_nodelay(true);
-    let activity = Activity::default();
+    let activity = service.activity.clone();
     let tcp = Watched::new(tcp, activity.clone());
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let link = Link::Network { _place: admission };
-    let service = Attached { service, peer, activity: activity.clone(), link };
     let Some(tls) = tls else { return drive_http1(tcp, service, activity, tasks).await };
     let handshake = tokio::select! {
         () = tasks.stopping() => return,
@@ -358,8 +363,20 @@ async fn drive<C: Future>(
 struct Attached<S> {
     service: S,
     peer: SocketAddr,
+    /// Those that are trusted, where the peer is one of them.
+    proxies: Option<Proxies>,
     activity: Activity,
     link: Link,
+}
+
+impl<S> Attached<S> {
+    /// Who asks for which host: the peer, or whom it says if it is a trusted proxy.
+    fn asks(&self, request: &Request<Incoming>) -> Result<(IpAddr, Option<Authority>), Fault> {
+        let authority = fault::find(request.uri(), request.headers())?;
+        let Some(proxies) = &self.proxies else { return Ok((self.peer.ip(), authority)) };
+        let behind = proxies.behind(self.peer.ip(), request.headers())?;
+        Ok((behind.address, behind.authority.or(authority)))
+    }
 }
 
 impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> {
@@ -369,9 +386,9 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> 
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let under_way = self.activity.begin_request();
-        let (authority, fault) = match fault::find(request.uri(), request.headers()) {
-            Ok(authority) => (authority, None),
-            Err(fault) => (None, Some(fault)),
+        let (address, authority, fault) = match self.asks(&request) {
+            Ok((address, authority)) => (address, authority, None),
+            Err(fault) => (self.peer.ip(), None, Some(fault)),
         };
         if request.uri().path_and_query().is_none() {
             // The answer is no in any case, and warp panics without a path.
@@ -382,11 +399,11 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for Attached<S> 
             true => request.headers().clone(),
             false => std::mem::take(request.headers_mut()),
         };
-        let (peer, link) = (self.peer, self.link.clone());
+        let link = self.link.clone();
         let body_read = AtomicBool::new(request.body().is_end_stream());
         let is_http2 = request.version() == Version::HTTP_2;
         let arrived =
-            Arc::new(Arrived { peer, link, authority, fault, headers, body_read, is_http2 });
+            Arc::new(Arrived { address, link, authority, fault, headers, body_read, is_http2 });
         let unread = Unread::of(&request, &arrived);
         request.extensions_mut().insert(arrived);
         Answering::new(self.service.clone().call(request), under_way, unread)
@@ -399,7 +416,8 @@ mod tests {
 
     #[test]
     fn caps_hold_in_all_and_for_each_address() {
-        let connections = Connections::new(ConnectionCaps { total_max: 3, per_address_max: 2 });
+        let caps = ConnectionCaps { total_max: 3, per_address_max: 2 };
+        let connections = Connections::new(caps, Proxies::default());
         let peer = |text: &str| SocketAddr::new(text.parse().unwrap(), 1);
         let one = connections.admit(peer("2001:db8::1")).unwrap();
         let two = connections.admit(peer("2001:db8::ffff:2")).unwrap();
@@ -411,5 +429,11 @@ mod tests {
         assert!(connections.admit(peer("192.0.2.1")).is_some());
         drop(other);
         assert_eq!(connections.counts(), (0, 2));
+        // A trusted proxy stands for many.
+        let proxies = Proxies::new(vec!["192.0.2.0/24".parse().unwrap()]);
+        let connections = Connections::new(caps, proxies);
+        let admitted: Vec<_> =
+            (0..4).filter_map(|_| connections.admit(peer("192.0.2.1"))).collect();
+        assert_eq!((admitted.len(), connections.counts()), (3, (3, 1)));
     }
 }

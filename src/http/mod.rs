@@ -3,7 +3,7 @@
 //! Follow a request through:
 //!
 //! 1. [`listener`] accepts the connection, [`tls`] encrypts it, [`stream`] watches that its peer is
-//!    neither silent nor deaf.
+//!    neither silent nor deaf. Whom a trusted proxy asks for, [`forwarded`] reads.
 //! 2. [`dispatch`] has warp take the request apart ([`request`]), refuses what no server should
 //!    guess at ([`fault`]), finds who answers in the one table of addresses ([`route`]), and asks
 //!    [`guard`] who is asking.
@@ -12,6 +12,9 @@
 //!    sending the same again harmless.
 //! 4. [`live`] pushes what happens to whoever watches, [`page`] gives the page, [`openapi`] describes
 //!    it all, [`measures`] counts it.
+//!
+//! What browsers may do for which pages: [`origin`] and [`cors`] say it, and the headers that
+//! [`dispatch`] and [`page`] give every answer.
 //!
 //! Long bodies share the memory that [`body_room`] bounds, whoever sends them.
 //!
@@ -25,8 +28,10 @@ pub mod tls;
 
 mod body_room;
 mod cookie;
+mod cors;
 mod dispatch;
 mod fault;
+mod forwarded;
 mod guard;
 mod origin;
 mod request;

@@ -1,30 +1,51 @@
 //! Which pages may open a WebSocket or use the server's cookie. A browser lets every page try, and says
 //! only which page it was.
+//!
+//! *Invariant*: what a browser sends along by itself (a cookie) is used for the server's own page alone.
 
 use super::problem::Problem;
 use super::request::Request;
-use hyper::Uri;
+use crate::model::web_origin::WebOrigin;
 
 /// Fails unless the request comes from the server's own page, or from one of `allowed`, or, where
 /// `may_be_absent`, from no page at all.
 pub(super) fn check(
     request: &Request,
-    allowed: &[String],
+    allowed: &[WebOrigin],
     may_be_absent: bool,
 ) -> Result<(), Problem> {
     let Some(origin) = request.text_header("origin")? else {
         return if may_be_absent { Ok(()) } else { Err(refused("the request has no `Origin`")) };
     };
-    if is_servers_own(request, origin)
-        || allowed.iter().any(|known| known.eq_ignore_ascii_case(origin))
-    {
+    if is_servers_own(request, origin) || is_listed(origin, allowed) {
         return Ok(());
     }
     Err(refused("pages of that origin may not watch: add it to the setting `server.origins`"))
 }
 
+/// Fails unless a browser says that the server's own page asks: what takes the cookie, or sets it, is for
+/// that alone. Browsers say it with every `POST` (Fetch §3.2, Fetch Metadata §2), so who says nothing is
+/// none, and has no use for a cookie.
+pub(super) fn demand_own(request: &Request) -> Result<(), Problem> {
+    let foreign = || refused("only the server's own page may use its cookie");
+    let site = request.text_header("sec-fetch-site")?;
+    let origin = request.text_header("origin")?;
+    if site.is_some_and(|site| site != "same-origin")
+        || origin.is_some_and(|origin| !is_servers_own(request, origin))
+        || (site.is_none() && origin.is_none())
+    {
+        return Err(foreign());
+    }
+    Ok(())
+}
+
+/// Whether `origin`, as a browser says it, is one of `listed`.
+pub(super) fn is_listed(origin: &str, listed: &[WebOrigin]) -> bool {
+    !listed.is_empty() && origin.parse().is_ok_and(|origin| listed.contains(&origin))
+}
+
 /// Whether `origin` is a page of the server, by the name that it was asked by.
-pub(super) fn is_servers_own(request: &Request, origin: &str) -> bool {
+fn is_servers_own(request: &Request, origin: &str) -> bool {
     is_own(origin, request.arrived.authority.as_ref().map(|authority| authority.as_str()))
 }
 
@@ -34,26 +55,8 @@ fn refused(detail: &str) -> Problem {
 
 /// Whether `origin` is a page of this server, as the request names it. All its pages are encrypted.
 fn is_own(origin: &str, host: Option<&str>) -> bool {
-    let Some(host) = host.and_then(|host| host_and_port(&format!("https://{host}"))) else {
-        return false;
-    };
-    host_and_port(origin) == Some(host)
-}
-
-/// The host in lower case and the port of an `https` origin, which has nothing else.
-fn host_and_port(origin: &str) -> Option<(String, u16)> {
-    let uri: Uri = origin.parse().ok()?;
-    let authority = uri.authority()?;
-    let is_bare = origin.len() == "https://".len() + authority.as_str().len();
-    let is_https = uri.scheme_str() == Some("https");
-    if !is_https || !is_bare || authority.as_str().contains('@') {
-        return None;
-    }
-    let port = match authority.port() {
-        Some(port) => port.as_str().parse().ok()?,
-        None => 443,
-    };
-    Some((authority.host().to_ascii_lowercase(), port))
+    let own = host.and_then(WebOrigin::encrypted);
+    own.is_some() && origin.parse().ok() == own
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::route::Answer;
 use super::server::Server;
 use hyper::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderMap,
-    HeaderValue, IF_NONE_MATCH, VARY,
+    HeaderName, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use hyper::{Method, StatusCode};
 use rust_embed::{Embed, EmbeddedFile};
@@ -26,6 +26,18 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'",
+);
+
+/// No other window has a hold on the page's (HTML §7.1.3), whoever opened which.
+const ALONE: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("cross-origin-opener-policy"),
+    HeaderValue::from_static("same-origin"),
+);
+
+/// What of the machine the page has no use for.
+const UNUSED: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("permissions-policy"),
+    HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 );
 
 /// The page.
@@ -94,6 +106,9 @@ fn file(name: &str, request: &HeaderMap) -> Option<Reply> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept));
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    for (name, value) in [ALONE, UNUSED] {
+        headers.insert(name, value);
+    }
     if let Some(tag) = tag {
         headers.insert(ETAG, tag);
     }

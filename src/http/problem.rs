@@ -239,6 +239,10 @@ impl From<Fault> for Problem {
                 "headers_too_large",
                 "the headers are too long: send less in them",
             ),
+            Fault::NotEncrypted => Self::forbidden(
+                "not_encrypted",
+                "this came to a proxy in the clear: ask by https, and have the proxy take nothing else",
+            ),
             Fault::TransferEncoding => Self::new(
                 StatusCode::NOT_IMPLEMENTED,
                 "unsupported_transfer_encoding",

@@ -15,7 +15,7 @@ use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,12 +52,12 @@ pub(super) const JSON_BYTES_MAX: usize = 256 << 10;
 /// What the connection knows of a request, and its headers.
 #[derive(Debug)]
 pub(super) struct Arrived {
-    /// The other end.
-    pub(super) peer: SocketAddr,
+    /// The other end, or whom it asks for if it is a trusted proxy.
+    pub(super) address: IpAddr,
     /// The connection.
     pub(super) link: Link,
     pub(super) headers: HeaderMap,
-    /// The host, and perhaps the port, that was asked for, lower case; `None` if there is none.
+    /// The host, and perhaps the port, that the client asked for, lower case; `None` if there is none.
     pub(super) authority: Option<Authority>,
     /// What is wrong with the request whoever it is for.
     pub(super) fault: Option<Fault>,
@@ -130,11 +130,10 @@ impl Arrived {
         self.authority.as_ref().map(Authority::host)
     }
 
-    /// Who calls with the request called `id`. The address is the connection's; no header has a say in
-    /// it.
+    /// Who calls with the request called `id`. No header of the client's has a say in its address.
     fn client<'a>(&'a self, id: &'a str) -> Client<'a> {
         let is_local = matches!(self.link, Link::Local);
-        let address = (!is_local).then(|| self.peer.ip().to_canonical());
+        let address = (!is_local).then_some(self.address);
         let agent = self.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         Client { address, agent, request_id: Some(id) }
     }

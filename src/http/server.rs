@@ -1,6 +1,7 @@
 //! Everything that answers share.
 
 use super::body_room::BodyRoom;
+use super::forwarded::Proxies;
 use super::idempotency::InFlight;
 use super::listener::{ConnectionCaps, Connections};
 use super::live::Hub;
@@ -9,6 +10,8 @@ use super::tls::Certificates;
 use crate::identity::sso::site::Site;
 use crate::identity::{Identity, oidc};
 use crate::intake::writer::Writers;
+use crate::model::network::Network;
+use crate::model::web_origin::WebOrigin;
 use crate::query::{AnswerCache, QuerySettings};
 use crate::runtime::clock::Clock;
 use crate::runtime::outgoing::Outgoing;
@@ -17,9 +20,11 @@ use crate::runtime::tasks::Tasks;
 use crate::tenancy::by::By;
 use crate::tenancy::registry::{Tenancy, TenancyError};
 use crate::tenancy::scope::TenantScope;
+use hyper::header::HeaderValue;
 use serde_json::Value;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Does what the person at the machine asks for, and gives what came of it, or the error as it is
 /// told. Waits for the disk.
@@ -55,7 +60,7 @@ pub struct Parts {
     pub threads: Pool,
     /// For exports, which wait for their peers.
     pub exports: Pool,
-    /// For the hashes of passwords, which take memory and time on purpose.
+    /// For the hashes of passwords, which take memory and time on purpose: in the background.
     pub passwords: Pool,
     /// Tasks that live as long as the server.
     pub tasks: Tasks,
@@ -65,8 +70,14 @@ pub struct Parts {
     pub certificates: Arc<Certificates>,
     /// `<slug>.<base_domain>` names a tenant; empty: no host does.
     pub base_domain: String,
-    /// Pages of others that may watch, as `https://host:port`.
-    pub origins: Vec<String>,
+    /// Pages of others that may watch.
+    pub origins: Vec<WebOrigin>,
+    /// Pages of others that may read answers.
+    pub cors_origins: Vec<WebOrigin>,
+    /// Proxies that are believed when they say whom they ask for.
+    pub trusted_proxies: Vec<Network>,
+    /// For how long browsers ask by TLS alone; zero: they are not told.
+    pub hsts_time: Duration,
     /// Whoever watches.
     pub live: Arc<Hub>,
     /// Counters.
@@ -85,6 +96,8 @@ pub struct Server {
     pub(super) in_flight: InFlight,
     /// Memory for bodies that are on their way.
     pub(super) bodies: BodyRoom,
+    /// What browsers are told of asking by TLS alone (RFC 6797).
+    pub(super) hsts: Option<HeaderValue>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -104,8 +117,11 @@ impl Deref for Server {
 impl Server {
     /// A server of these parts, that nobody is connected to.
     pub fn new(parts: Parts) -> Self {
-        let connections = Connections::new(parts.caps);
-        Self { parts, connections, in_flight: InFlight::default(), bodies: BodyRoom::default() }
+        let connections = Connections::new(parts.caps, Proxies::new(parts.trusted_proxies.clone()));
+        let hsts_s = parts.hsts_time.as_secs();
+        let hsts = (hsts_s > 0).then(|| HeaderValue::from_str(&format!("max-age={hsts_s}")).ok());
+        let (in_flight, bodies) = (InFlight::default(), BodyRoom::default());
+        Self { parts, connections, in_flight, bodies, hsts: hsts.flatten() }
     }
 
     /// The tenant that a host names: whatever stands before the base domain, so that a host below that

@@ -1,9 +1,9 @@
 //! Signing in with a password, and with a second factor where there is one or must be.
 //!
-//! *Invariants*: an attempt costs one hash, whether there is such a tenant, such a user, such a
-//! password or none of them, and a refused one costs none; all of them but the last are told apart
-//! by nothing. What a second factor is asked for, is asked only once the password is right. These
-//! calls block for as long as a hash takes, so they belong on a thread that may.
+//! *Invariants*: an attempt costs one hash and as many reads, whether there is such a tenant, such a
+//! user, such a password or none of them, and a refused one costs none; all of them but the last are
+//! told apart by nothing. What a second factor is asked for, is asked only once the password is right.
+//! These calls block for as long as a hash takes, so they belong on a thread that may.
 
 use super::account::AccountError;
 use super::client::Client;
@@ -294,10 +294,9 @@ impl Identity {
         tenancy: &Tenancy,
         credentials: &Credentials<'_>,
     ) -> Result<StoredUser, LoginError> {
-        let user = match (tenancy.named(credentials.tenant), Email::parse(credentials.email)) {
-            (Some(tenant), Ok(email)) => user::find(&*self.platform, &tenant.id, &email)?,
-            _ => None,
-        };
+        let (tenant, email) = (tenancy.named(credentials.tenant), Email::parse(credentials.email));
+        let tenant_id = tenant.as_ref().map(|tenant| &tenant.id);
+        let user = user::find_or_not(&*self.platform, tenant_id, email.as_ref().ok())?;
         let found = user.as_ref().map(|stored| &stored.user);
         if !self.passwords.fits(found, credentials.password) {
             return Err(LoginError::InvalidCredentials);

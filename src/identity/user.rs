@@ -221,6 +221,21 @@ pub(super) fn find(
     named(platform, &email, &id)
 }
 
+/// The same by what somebody typed, of which either may be nobody's; as many reads, whatever is there.
+pub(super) fn find_or_not(
+    platform: &dyn Tables,
+    tenant_id: Option<&TenantId>,
+    email: Option<&Email>,
+) -> Result<Option<StoredUser>, StoreError> {
+    const NOBODY: &[u8] = b"/"; // no id, no address
+    let key = tenant_id.zip(email).map(|(tenant_id, email)| email_key(tenant_id, email));
+    let key = key.as_deref().unwrap_or(NOBODY);
+    match platform.get(EMAILS, key)? {
+        Some(id) => named(platform, key, &id),
+        None => platform.get(USERS, NOBODY).map(|_| None),
+    }
+}
+
 /// The user whose id was found under the address `email`; none if it was removed meanwhile.
 fn named(platform: &dyn Tables, email: &[u8], id: &[u8]) -> Result<Option<StoredUser>, StoreError> {
     if let Some(bytes) = platform.get(USERS, id)? {

@@ -6,3 +6,4 @@ pub mod network;
 pub mod problem;
 pub mod strict;
 pub mod time;
+pub mod web_origin;

@@ -5,17 +5,24 @@
 //! told so at once, and nothing was begun. A piece that runs keeps its place until it has ended,
 //! also where nobody waits for it any more.
 
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 
+/// How far behind everything else work in the background stands (`nice`; 19 would be the last): beside
+/// threads that compute it has a tenth of a processor.
+const BACKGROUND_NICE: i32 = 10;
+
 /// Where the work of a [`Pool`] runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Where {
     /// On rayon's threads, one a processor: for what computes.
     Processors,
     /// On threads of their own: for what mostly waits.
     Threads,
+    /// On threads that get what others leave: for what computes long, and may.
+    Background(Arc<ThreadPool>),
 }
 
 /// Why work did not end.
@@ -49,6 +56,21 @@ impl Pool {
         Self::new(Where::Threads, running_max, waiting_max)
     }
 
+    /// For what computes long and may wait for what others compute.
+    pub fn in_background(
+        running_max: usize,
+        waiting_max: usize,
+    ) -> Result<Self, ThreadPoolBuildError> {
+        let threads = ThreadPoolBuilder::new()
+            .num_threads(running_max.max(1))
+            .thread_name(|n| format!("emx-background-{n}"))
+            .start_handler(|_| {
+                // Of Linux's threads each has its own. Who may not is as far behind already.
+                let _as_before = rustix::process::setpriority_process(None, BACKGROUND_NICE);
+            });
+        Ok(Self::new(Where::Background(Arc::new(threads.build()?)), running_max, waiting_max))
+    }
+
     fn new(place: Where, running_max: usize, waiting_max: usize) -> Self {
         let running = running_max.max(1);
         Self {
@@ -73,8 +95,9 @@ impl Pool {
             drop((running, admitted));
             let _nobody_waits = tell.send(result);
         };
-        match self.place {
+        match &self.place {
             Where::Processors => rayon::spawn(work),
+            Where::Background(threads) => threads.spawn(work),
             Where::Threads => drop(tokio::task::spawn_blocking(work)),
         }
         told.await.unwrap_or(Err(PoolError::Panicked))
@@ -94,7 +117,8 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "the test itself sees to their end")]
     #[tokio::test]
     async fn more_than_the_bound_is_told_at_once_and_what_runs_keeps_its_place() {
-        for pool in [Pool::of_threads(1, 1), Pool::of_processors(1, 1)] {
+        let background = Pool::in_background(1, 1).unwrap();
+        for pool in [Pool::of_threads(1, 1), Pool::of_processors(1, 1), background] {
             let (go, wait) = mpsc::channel::<()>();
             let first = tokio::spawn({
                 let pool = pool.clone();
@@ -119,6 +143,16 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    #[tokio::test]
+    async fn who_works_in_the_background_gets_what_others_leave() {
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let before = nice();
+        let pool = Pool::in_background(2, 8).unwrap();
+        assert_eq!(pool.run(nice).await, Ok(before.max(BACKGROUND_NICE)));
+        assert_eq!(nice(), before, "others are where they were");
+        assert_eq!(Pool::of_processors(1, 0).run(nice).await, Ok(before));
     }
 
     #[tokio::test]

@@ -9,6 +9,11 @@ fn a_backup_is_made_verified_and_put_back() {
     let made = emx.json(&["backup", "create", "--to", "b.tar"]);
     assert_eq!((&made["tenants"], &made["files"][0]["kind"]), (&1.into(), &"platform".into()));
     emx.fails(&["backup", "create", "--to", "b.tar"], 1, "backup_exists");
+    let text = emx.ok(&["backup", "create", "--to", "c.tar"]);
+    assert!(text.contains(": 1 tenant, "), "{text}");
+    let text = emx.ok(&["backup", "verify", "c.tar"]);
+    let heading = text.lines().find(|line| line.starts_with("tenant")).unwrap();
+    assert!(heading.trim_end().ends_with("state") && text.contains("sound"), "{text}");
     let verified = emx.json(&["backup", "verify", "b.tar"]);
     assert_eq!((&verified["ok"], &verified["tenants"][0]["rows"]), (&true.into(), &8.into()));
     emx.fails(&["backup", "restore", "b.tar"], 1, "not_empty");

@@ -14,6 +14,7 @@ mod init;
 mod key;
 mod query;
 mod sample;
+mod serve;
 mod stored;
 mod team;
 mod tenant;

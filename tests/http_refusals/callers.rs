@@ -308,9 +308,17 @@ fn signing_in() {
         ),
         row(
             "a cookie that is none",
-            refresh("{}").header("Cookie", "__Host-emx_refresh=x"),
+            refresh("{}")
+                .header("Cookie", "__Host-emx_refresh=x")
+                .header("Origin", "https://localhost"),
             401,
             "invalid_refresh_token",
+        ),
+        row(
+            "a cookie from nowhere",
+            refresh("{}").header("Cookie", "__Host-emx_refresh=x"),
+            403,
+            "origin_not_allowed",
         ),
         row(
             "a cookie from across",

@@ -1,15 +1,22 @@
 //! Signing in, and what an administrator does to users.
 
 use crate::world::{EMAIL, NOBODY, NOW_MS, PASSWORD, World, by, client, credentials};
+use emx::audit::AuditLog;
+use emx::identity::Identity;
 use emx::identity::account::AccountError;
 use emx::identity::email::Email;
 use emx::identity::login::{ChangePasswordError, Credentials, LoginError};
 use emx::identity::password::Password;
+use emx::identity::secret::MasterKey;
+use emx::identity::settings::IdentitySettings;
 use emx::identity::throttle::Refused;
 use emx::identity::token::TokenError;
 use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
 use emx::tenancy::scope::Principal;
+use std::sync::{Arc, Mutex};
+use storage::engine::{Expect, TableEntry, TableWrite, Tables};
+use storage::error::StoreError;
 
 fn attempt(world: &World, tenant: &str, email: &str, password: &str) -> Result<(), LoginError> {
     let credentials = credentials(tenant, email, password);
@@ -55,6 +62,68 @@ fn every_refusal_is_the_same_and_costs_the_same() {
     let before = world.identity.password_hashes();
     attempt(&world, "acme", &EMAIL.to_uppercase(), PASSWORD).unwrap();
     assert_eq!(world.identity.password_hashes() - before, 1);
+}
+
+/// Counts what is read of the platform's tables, and what is written.
+#[derive(Debug)]
+struct Counting {
+    tables: Arc<dyn Tables>,
+    counts: Mutex<(usize, usize)>,
+}
+
+impl Tables for Counting {
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.counts.lock().unwrap().0 += 1;
+        self.tables.get(table, key)
+    }
+
+    fn list(
+        &self,
+        table: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<TableEntry>, StoreError> {
+        self.counts.lock().unwrap().0 += 1;
+        self.tables.list(table, prefix, after, limit)
+    }
+
+    fn write(&self, expect: &[Expect], writes: &[TableWrite]) -> Result<bool, StoreError> {
+        self.counts.lock().unwrap().1 += 1;
+        self.tables.write(expect, writes)
+    }
+}
+
+#[test]
+fn whoever_is_not_there_is_looked_for_as_one_who_is() {
+    let world = World::new();
+    let tables = Arc::clone(&world.platform);
+    let counting = Arc::new(Counting { tables, counts: Mutex::default() });
+    let platform: Arc<dyn Tables> = Arc::<Counting>::clone(&counting);
+    let master = MasterKey::load_or_make(world.dir.path()).unwrap();
+    let log = Arc::new(AuditLog::new(platform));
+    let identity = Identity::start(log, master, &IdentitySettings::default(), NOW_MS).unwrap();
+    let here = client("192.0.2.1", "curl");
+    let mut costs = Vec::new();
+    for (tenant, email) in [
+        ("acme", EMAIL),
+        ("acme", "nobody@example.org"),
+        ("acme", "no address"),
+        ("other", EMAIL),
+        ("nowhere", EMAIL),
+        ("No Such Name!", "no address"),
+        ("", ""),
+    ] {
+        let guess = credentials(tenant, email, "wrong horse battery");
+        let guess = Credentials { client: here, ..guess };
+        let (hashes, counts) = (identity.password_hashes(), *counting.counts.lock().unwrap());
+        identity.login(&world.tenancy, &guess, NOW_MS).unwrap_err();
+        let (reads, writes) = *counting.counts.lock().unwrap();
+        costs.push((identity.password_hashes() - hashes, reads - counts.0, writes - counts.1));
+    }
+    let first = costs[0];
+    assert!(first.0 == 1 && first.1 >= 2 && first.2 == 0, "{costs:?}");
+    assert!(costs.iter().all(|cost| *cost == first), "{costs:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::app::output;
 use crate::app::problem::Failure;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable, instant};
-use crate::audit::{self, Anchor, Entry, Filter, Finding, PAGE_MAX, PLATFORM, Verdict};
+use crate::audit::{self, Anchor, Filter, Finding, Listed, PAGE_MAX, PLATFORM, Verdict};
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
 use crate::tenancy::registry::{Tenancy, TenancyError};
@@ -199,15 +199,18 @@ fn demand_one_of(anchors: &[Anchor], chain: &str) -> Result<()> {
     Err(Failure::usage(detail).help(help).into())
 }
 
-fn as_json(entry: &Entry) -> Value {
+fn as_json(Listed { seq, entry, .. }: &Listed) -> Value {
+    let Some(entry) = entry else { return json!({ "seq": seq, "outcome": "damaged" }) };
     let mut shown = json!(entry);
     shown["at"] = instant(entry.at_ms).into();
     shown
 }
 
 fn verdict_as_json(chain: &str, verdict: &Verdict) -> Value {
-    let findings = verdict.findings.iter().map(|Finding { seq, harm }| {
-        json!({ "seq": seq, "harm": harm, "detail": format!("entry {seq} {harm}") })
+    let findings = verdict.findings.iter().map(|finding| {
+        let Finding { seq, first_seq, harm } = finding;
+        let detail = finding.to_string();
+        json!({ "seq": seq, "first_seq": first_seq, "harm": harm, "detail": detail })
     });
     let findings: Vec<Value> = findings.collect();
     json!({

@@ -148,7 +148,7 @@ fn as_text(path: &Path, verified: &Verified, well: &str) -> String {
         ("tenant", Side::Left),
         ("id", Side::Left),
         ("rows", Side::Right),
-        ("", Side::Left),
+        ("state", Side::Left),
     ]);
     for tenant in &verified.tenants {
         let state = if tenant.findings.is_empty() { well } else { "DAMAGED" };

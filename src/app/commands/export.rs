@@ -24,9 +24,9 @@ use storage::row::TimeMs;
     emx export --tenant demo --format ndjson > executions.ndjson\n  \
     emx export --tenant demo --format csv --from -7d --filter status=failure --output failures.csv")]
 pub(in crate::app) struct Flags {
-    /// Whose executions
+    /// Whose executions; at a server elsewhere (`--url`) the key's own if not given
     #[arg(long, value_name = "NAME")]
-    tenant: String,
+    tenant: Option<String>,
     /// csv, for a spreadsheet, or ndjson, which can be imported again without loss
     #[arg(long, value_name = "FORMAT")]
     format: String,
@@ -53,11 +53,12 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     })?;
     let now_ms = session.clock.now_ms();
     refuse_early(flags.question(now_ms, &Zone::utc()))?;
+    let named = session.tenant(&flags.tenant)?;
     if let Some(server) = session.server()? {
         return from_server(&server, flags, session, now_ms);
     }
     let data = session.open()?;
-    let tenant = data.enter(&flags.tenant)?;
+    let tenant = data.enter(named.unwrap_or_default())?;
     let question = flags.question(now_ms, &zone_of(&tenant))?;
     let nothing = || Selection { from_ms: 0, to_ms: 0, predicates: Vec::new() };
     let selection = question.selection(&scope(&tenant)).unwrap_or_else(nothing);
@@ -85,10 +86,11 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
 
 /// The same rows, from a server.
 fn from_server(server: &Remote, flags: &Flags, session: &Session, now_ms: TimeMs) -> Result<()> {
-    let mut pairs = flags.pairs(now_ms, &server.zone_of(&flags.tenant)?)?;
+    let tenant = flags.tenant.as_deref();
+    let mut pairs = flags.pairs(now_ms, &server.zone_of(tenant)?)?;
     pairs.push(("format", flags.format.clone()));
     let target = target("/api/v1/export", &pairs);
-    let asked = Ask::get(&target, Some(&flags.tenant));
+    let asked = Ask::get(&target, tenant);
     let Some(path) = &flags.output else {
         let mut out = output::stream();
         server.write(asked, &mut out)?;

@@ -75,7 +75,8 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
     let mut text = format!("made `{}` with tenant `{}`\n", dir.display(), tenant.slug);
     text += &format!("administrator: {email}\n");
     if let Some(file) = &file {
-        text += &format!("password: in `{}`; read it, then delete it\n", file.display());
+        let advice = password::FILE_ADVICE;
+        text += &format!("password: in `{}`; {advice}\n", file.display());
     } else if chosen.made_up {
         text += &format!("password: {} (shown only now)\n", chosen.password.reveal());
     }

@@ -27,9 +27,9 @@ const QUESTION_BYTES_MAX: u64 = 16 << 20;
     emx query --tenant demo --from 2026-03-01 --filter 'duration_ms>=1000' --group-by 'team_id, host'\n  \
     emx query --tenant demo --file question.json --csv")]
 pub(in crate::app) struct Flags {
-    /// Whose executions
+    /// Whose executions; at a server elsewhere (`--url`) the key's own if not given
     #[arg(long, value_name = "NAME")]
-    tenant: String,
+    tenant: Option<String>,
     #[command(flatten)]
     asked: Asked,
     /// Read the question as JSON from a file, or from standard input with -
@@ -93,16 +93,17 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         None => flags.asked.question(now_ms, zone),
     };
     refuse_early(question_in(&Zone::utc()))?;
+    let named = session.tenant(&flags.tenant)?;
     let (question, answer) = match session.server()? {
         Some(server) => {
-            let zone = server.zone_of(&flags.tenant)?;
+            let zone = server.zone_of(named)?;
             let question = question_in(&zone)?;
             let answer = ask_server(&server, flags, file.as_deref(), now_ms, &zone, &question)?;
             (question, answer)
         }
         None => {
             let data = session.open()?;
-            let tenant = data.enter(&flags.tenant)?;
+            let tenant = data.enter(named.unwrap_or_default())?;
             let question = question_in(&zone_of(&tenant))?;
             let budget = query_settings(session.settings()).budget(session.clock.instant());
             let answer = ask(&scope(&tenant), &question, &budget, &|| session.clock.instant())?;
@@ -132,7 +133,7 @@ fn ask_server(
     zone: &Zone,
     question: &Question,
 ) -> Result<Answer> {
-    let tenant = Some(flags.tenant.as_str());
+    let tenant = flags.tenant.as_deref();
     let target = match file {
         Some(_) => "/api/v1/query".to_owned(),
         None => target("/api/v1/query", &flags.asked.pairs(now_ms, zone)?),

@@ -20,9 +20,9 @@ use std::time::Duration;
     emx top --tenant demo --by user_id --last 15m --filter status=failure\n  \
     emx top --tenant demo --once --json")]
 pub(in crate::app) struct Flags {
-    /// Whose executions
+    /// Whose executions; at a server elsewhere (`--url`) the key's own if not given
     #[arg(long, value_name = "NAME")]
-    tenant: String,
+    tenant: Option<String>,
     /// By which column: command, user_id, team_id, project_id, host, actor, labels.KEY
     #[arg(long, value_name = "COLUMN", default_value = "command")]
     by: String,
@@ -67,7 +67,8 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
             let table = answer_table::render(&answer, &question, output::cell_width_max());
             let clear = if live { CLEAR } else { "" };
             let Flags { tenant, by, last, .. } = flags;
-            write!(out, "{clear}{tenant}: the last {last} by {by}\n\n{table}")?;
+            let whose = tenant.as_ref().map_or_else(String::new, |tenant| format!("{tenant}: "));
+            write!(out, "{clear}{whose}the last {last} by {by}\n\n{table}")?;
         }
         out.flush()?;
         if !live {
@@ -78,6 +79,7 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
 }
 
 fn look(flags: &Flags, session: &Session) -> Result<(Question, Answer)> {
+    let named = session.tenant(&flags.tenant)?;
     if let Some(server) = session.server()? {
         let pairs = flags.pairs(session, &Zone::utc())?;
         let question = flags.question(&pairs)?;
@@ -85,7 +87,7 @@ fn look(flags: &Flags, session: &Session) -> Result<(Question, Answer)> {
         return Ok((question, answer));
     }
     let data = session.open()?;
-    let tenant = data.enter(&flags.tenant)?;
+    let tenant = data.enter(named.unwrap_or_default())?;
     let question = flags.question(&flags.pairs(session, &zone_of(&tenant))?)?;
     let budget = query_settings(session.settings()).budget(session.clock.instant());
     let answer = ask(&scope(&tenant), &question, &budget, &|| session.clock.instant())?;
@@ -100,7 +102,7 @@ fn ask_server(
 ) -> Result<Answer> {
     let target = target("/api/v1/query", pairs);
     let mut text = Vec::new();
-    server.write(Ask::get(&target, Some(&flags.tenant)), &mut text)?;
+    server.write(Ask::get(&target, flags.tenant.as_deref()), &mut text)?;
     read::answer(&text, question).context("the server's answer is not what was expected")
 }
 

@@ -51,16 +51,16 @@ pub(super) fn clock(now_ms: TimeMs, dir: &Path, findings: &mut Findings) {
     const LAST_MS: TimeMs = 4_102_444_800_000; // 2100-01-01
     let written_ms = fs::metadata(dir.join(PLATFORM_FILE)).map_or(i64::MIN, |m| m.mtime() * 1000);
     if !(FIRST_MS..LAST_MS).contains(&now_ms) {
-        findings.fail("clock", format!("it is said to be {}", instant(now_ms)), SET_CLOCK);
+        findings.fail("clock", format!("the clock says {}", instant(now_ms)), SET_CLOCK);
     } else if now_ms < written_ms.saturating_sub(DAY_MS) {
         let detail = format!(
-            "it is said to be {}, but the data was written to at {}",
+            "the clock says {}, but the data was written to at {}",
             instant(now_ms),
             instant(written_ms)
         );
         findings.warn("clock", detail, SET_CLOCK);
     } else {
-        findings.ok("clock", instant(now_ms));
+        findings.ok("clock", format!("the clock says {}", instant(now_ms)));
     }
 }
 
@@ -74,8 +74,11 @@ pub(super) fn open_files(keyspaces_max: usize, findings: &mut Findings) {
             "raise the limit (`ulimit -n`, LimitNOFILE of the unit), or lower \
              `storage.open_keyspaces_max`",
         ),
-        Some(limit) => findings.ok("open_files", format!("{limit} may be open, {needed} wanted")),
-        None => findings.ok("open_files", "without a limit"),
+        Some(limit) => {
+            let detail = format!("{limit} files may be open at a time, {needed} are wanted");
+            findings.ok("open_files", detail);
+        }
+        None => findings.ok("open_files", "any number of files may be open at a time"),
     }
 }
 
@@ -173,7 +176,7 @@ pub(super) fn files(dir: &Path, findings: &mut Findings) {
     let password = dir.join(password::FILE_NAME);
     if password.exists() {
         let detail = format!("the first password still lies in `{}`", password.display());
-        findings.warn("first_password", detail, "read it, change it, then delete the file");
+        findings.warn("first_password", detail, password::FILE_ADVICE);
     }
 }
 

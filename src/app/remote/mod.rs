@@ -107,9 +107,9 @@ impl Remote {
         Ok(answers.then_some(Self { address, key: None, runtime }))
     }
 
-    /// The zone of `tenant`, whose days are meant where none is named.
-    pub(super) fn zone_of(&self, tenant: &str) -> Result<Zone> {
-        let me: Me = self.ask(Ask::get("/api/v1/auth/me", Some(tenant)))?;
+    /// The zone of `tenant` (`None`: the key's), whose days are meant where none is named.
+    pub(super) fn zone_of(&self, tenant: Option<&str>) -> Result<Zone> {
+        let me: Me = self.ask(Ask::get("/api/v1/auth/me", tenant))?;
         Ok(Zone::parse(&me.tenant.time_zone).unwrap_or_else(Zone::utc))
     }
 

@@ -25,12 +25,14 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Where the rows come from.
 const ORIGIN: &str = "demo";
 
-/// Gives the tenant its history, unless it has rows already. Gives how many were stored.
-pub(super) fn begin(server: &Server) -> Result<u64> {
+/// Gives the tenant its history, unless it has rows already; calls `begun` before it does. Gives how many
+/// were stored.
+pub(super) fn begin(server: &Server, begun: impl FnOnce()) -> Result<u64> {
     let Some(scope) = enter(server)? else { return Ok(0) };
     if scope.keyspace().stats()?.rows > 0 {
         return Ok(0);
     }
+    begun();
     let now_ms = server.clock.now_ms();
     let mut history = demo::history(SEED, now_ms, demo::ROWS);
     let (mut lines, mut rows, mut stored) = (Vec::new(), 0, 0);

@@ -47,7 +47,8 @@ impl Made {
                 format!("  password:   {} (shown only now)\n\n", password.reveal())
             }
             Shown::File(file) => {
-                format!("  password:   in `{}`; read it, then delete it\n\n", file.display())
+                let advice = password::FILE_ADVICE;
+                format!("  password:   in `{}`; {advice}\n\n", file.display())
             }
         };
         text
@@ -63,6 +64,24 @@ pub(super) fn make_directory(dir: &Path) -> Result<()> {
         .with_context(|| format!("cannot make the directory `{}`", dir.display()))
 }
 
+/// Says at a later start where the password is that an earlier one made, if that can still be said; of the
+/// demo, which somebody has forgotten by the next time, how to get another.
+fn remind(name: &str, demo: bool, session: &Session) -> Result<()> {
+    let file = session.data_dir().join(password::FILE_NAME);
+    let text = match file.exists() {
+        true => {
+            let advice = password::FILE_ADVICE;
+            format!("the first password is still in `{}`; {advice}\n\n", file.display())
+        }
+        false if demo => format!(
+            "sign in as {ADMINISTRATOR}, with the password that the first start showed; \
+             `emx user passwd --tenant {name} {ADMINISTRATOR}` sets another\n\n"
+        ),
+        false => return Ok(()),
+    };
+    if session.json { Ok(()) } else { Ok(output::text(&text)?) }
+}
+
 /// Makes the first tenant with its administrator, and the demo's, where they are missing, and says at once
 /// how to sign in: whatever comes next may fail.
 pub(super) fn run(tenancy: &Tenancy, demo: bool, session: &Session) -> Result<()> {
@@ -74,7 +93,7 @@ pub(super) fn run(tenancy: &Tenancy, demo: bool, session: &Session) -> Result<()
         !tenants.is_empty()
     };
     if is_there {
-        return Ok(());
+        return remind(name, demo, session);
     }
     let (slug, email) = (Slug::parse(name)?, Email::parse(ADMINISTRATOR)?);
     let password = Password::random();

@@ -3,6 +3,7 @@
 mod demo;
 mod first_start;
 
+use super::problem::Failure;
 use super::remote::CONTROL_SOCKET;
 use super::session::Session;
 use super::{output, site};
@@ -22,6 +23,7 @@ use crate::runtime::tasks::Tasks;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +43,9 @@ const DISK_WAITING_MAX: usize = 4096;
 /// Exports at a time, and how many more may wait for their turn.
 const EXPORTS_MAX: usize = 8;
 const EXPORTS_WAITING_MAX: usize = 32;
+
+/// Passwords that are hashed at a time, each in 19 MiB: several hundred a second.
+const PASSWORDS_MAX: usize = 8;
 
 /// Sign-ins that may wait for their hash: half a minute's worth for one processor.
 const PASSWORDS_WAITING_MAX: usize = 256;
@@ -66,15 +71,15 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     // One for each processor: a message to thousands who watch is work for all of them at once.
     let watching = start_threads("emx-live", processors)?;
     // Before anything is made: a start that cannot serve leaves nothing behind.
-    let listener = runtime
-        .block_on(TcpListener::bind(plan.listen))
-        .with_context(|| format!("cannot listen at `{}`", plan.listen))?;
+    let listener = runtime.block_on(TcpListener::bind(plan.listen));
+    let listener = listener.map_err(|error| cannot_listen(plan.listen, &error))?;
     let server = open(plan, session, processors, watching.handle())?;
     if plan.demo {
-        if !session.json {
-            eprintln!("making up three months of executions");
-        }
-        demo::begin(&server)?;
+        demo::begin(&server, || {
+            if !session.json {
+                eprintln!("making up three months of executions");
+            }
+        })?;
     }
     let outcome = runtime.block_on(serve(plan, session, &server, listener));
     let settings = &session.settings().server;
@@ -90,6 +95,22 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
         let _may_be_gone = fs::remove_file(file);
     }
     outcome
+}
+
+/// That the address cannot be had, and which may be.
+fn cannot_listen(listen: SocketAddr, error: &std::io::Error) -> Failure {
+    let help = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "something listens there already: stop it, or choose another port with \
+             `--listen ADDRESS:PORT` or `server.listen`"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 are for the administrator: choose another with `--listen ADDRESS:PORT` \
+             or `server.listen`"
+        }
+        _ => "choose an address of this machine with `--listen ADDRESS:PORT` or `server.listen`",
+    };
+    Failure::new("cannot_listen", format!("cannot listen at `{listen}`: {error}")).help(help)
 }
 
 /// One cryptographic provider for everything in the process.
@@ -130,6 +151,9 @@ fn open(
     let (tenancy, identity) = (Arc::clone(&acts.tenancy), Arc::clone(&acts.identity));
     identity.finish_deletions(&tenancy, now_ms);
     first_start::run(&tenancy, plan.demo, session)?;
+    // What the local authority vouches for may have to be clicked away after all: HSTS forbids that.
+    let is_own = !settings.server.certificate.0.is_empty();
+    let hsts_time = if is_own { settings.server.hsts_time.0 } else { Duration::ZERO };
     let source = match (&*settings.server.certificate.0, &*settings.server.key.0) {
         ("", _) => CertificateSource::LocalAuthority,
         (certificate, key) => {
@@ -166,12 +190,16 @@ fn open(
         decoders: Pool::of_threads(processors, processors * WAITING_PER_PROCESSOR_MAX),
         threads: Pool::of_threads(DISK_THREADS_MAX, DISK_WAITING_MAX),
         exports: Pool::of_threads(EXPORTS_MAX, EXPORTS_WAITING_MAX),
-        passwords: Pool::of_threads(processors, PASSWORDS_WAITING_MAX),
+        passwords: Pool::in_background(processors.min(PASSWORDS_MAX), PASSWORDS_WAITING_MAX)
+            .context("cannot start threads")?,
         watching: tasks.on(watching.clone()),
         tasks,
         certificates,
         base_domain,
         origins: settings.server.origins.0.clone(),
+        cors_origins: settings.server.cors_origins.0.clone(),
+        trusted_proxies: settings.server.trusted_proxies.0.clone(),
+        hsts_time,
         live,
         measures: Measures::new(),
         caps: ConnectionCaps {

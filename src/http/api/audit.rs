@@ -2,7 +2,7 @@
 
 use super::export::{Ended, file_reply, streamed};
 use super::{PageParams, demand_once};
-use crate::audit::{Anchor, AuditLog, Entry, Filter, Finding, Outcome, PAGE_MAX, PLATFORM};
+use crate::audit::{Anchor, AuditLog, Entry, Filter, Finding, Listed, Outcome, PAGE_MAX, PLATFORM};
 use crate::http::call::Call;
 use crate::http::openapi::{Operation, schema};
 use crate::http::problem::Problem;
@@ -23,6 +23,9 @@ use std::io::Write;
 use std::sync::Arc;
 use storage::error::StoreError;
 
+/// What is said instead of an outcome where an entry cannot be read.
+const DAMAGED: &str = "damaged";
+
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route {
         method: Method::GET,
@@ -41,7 +44,11 @@ pub(in crate::http) const ROUTES: &[Route] = &[
                 .param("target", schema::text(), "To what, exactly: `user:<id>`")
                 .param("outcome", outcomes, "What became of it")
                 .param("q", schema::text(), "Words that all stand somewhere in the entry")
-                .answer(200, "A page of entries", schema::page(schema::audit_entry()))
+                .answer(
+                    200,
+                    "A page of entries; of one that cannot be read the outcome is `damaged`",
+                    schema::page(schema::audit_entry()),
+                )
                 .refuses(&[400, 422, 503])
         },
     },
@@ -150,8 +157,8 @@ async fn list(call: Call) -> Answer {
     let found = on_log(&call, move |log| {
         let found = log.find(&chain, &filter, before, limit)?;
         let mut names = Names { identity: &server.identity, chain: &chain, known: HashMap::new() };
-        let items = found.entries.iter().map(|entry| shown(entry, &mut names));
-        Ok((items.collect::<Result<Vec<Value>, StoreError>>()?, found.next))
+        let items = found.entries.iter().map(|listed| shown(listed, &mut names));
+        Ok((items.collect::<Vec<Value>>(), found.next))
     });
     let (items, next) = found.await?;
     let next_cursor = next.map(|seq| seq.to_string());
@@ -211,11 +218,17 @@ impl Names<'_> {
     }
 }
 
-fn shown(entry: &Entry, names: &mut Names<'_>) -> Result<Value, StoreError> {
-    let event = &entry.event;
-    Ok(json!({
-        "seq": entry.seq,
-        "at": format_rfc3339(entry.at_ms),
+fn shown(Listed { seq, hash, entry }: &Listed, names: &mut Names<'_>) -> Value {
+    let Some(Entry { at_ms, event, .. }) = entry else {
+        return json!({
+            "seq": seq, "at": null, "actor": "", "actor_name": null, "action": "", "target": "",
+            "outcome": DAMAGED, "count": 1, "address": null, "request_id": null, "before": null,
+            "after": null, "hash": hash,
+        });
+    };
+    json!({
+        "seq": seq,
+        "at": format_rfc3339(*at_ms),
         "actor": event.actor,
         "actor_name": names.of(&event.actor),
         "action": event.action,
@@ -226,8 +239,8 @@ fn shown(entry: &Entry, names: &mut Names<'_>) -> Result<Value, StoreError> {
         "request_id": event.source.request_id,
         "before": event.before,
         "after": event.after,
-        "hash": entry.hash()?,
-    }))
+        "hash": hash,
+    })
 }
 
 async fn anchor(call: Call) -> Answer {
@@ -254,8 +267,10 @@ async fn verified(call: Call) -> Answer {
     let log = Arc::clone(call.server.tenancy.log());
     let verdict = call.server.exports.run(move || log.verify(&chain, &anchors));
     let verdict = verdict.await?.map_err(|error| Problem::of_store(&error))?;
-    let findings = verdict.findings.iter().map(|Finding { seq, harm }| {
-        json!({ "seq": seq, "harm": harm, "detail": format!("entry {seq} {harm}") })
+    let findings = verdict.findings.iter().map(|finding| {
+        let Finding { seq, first_seq, harm } = finding;
+        let detail = finding.to_string();
+        json!({ "seq": seq, "first_seq": first_seq, "harm": harm, "detail": detail })
     });
     let findings: Vec<Value> = findings.collect();
     Ok(reply::json(

@@ -24,7 +24,7 @@ use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::{Permission, Role};
 use crate::tenancy::scope::Principal;
 use crate::tenancy::tenant::Tenant;
-use hyper::header::{CACHE_CONTROL, COOKIE, HeaderValue, ORIGIN, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, COOKIE, HeaderValue, SET_COOKIE};
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ async fn login(mut call: Call) -> Answer {
     let Login { tenant, email, password, otp, cookie } =
         call.request.json_within(SIGN_IN_BYTES_MAX).await?;
     if cookie {
-        own_origin(&call.request)?;
+        origin::demand_own(&call.request)?;
     }
     guard::demand_same_tenant(&call.server, &call.request, &tenant)?;
     let server = Arc::clone(&call.server);
@@ -161,9 +161,10 @@ async fn refresh(mut call: Call) -> Answer {
     let (token, cookie) = match refresh_token {
         Some(token) => (token, false),
         None => {
-            own_origin(&call.request)?;
             let nobody = || Problem::unauthorized("unauthorized", "sign in first");
-            (cookie_of(&call.request).ok_or_else(nobody)?, true)
+            let token = cookie_of(&call.request).ok_or_else(nobody)?;
+            origin::demand_own(&call.request)?;
+            (token, true)
         }
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
@@ -270,22 +271,6 @@ async fn jwks(call: Call) -> Answer {
         reply.headers_mut().insert(CACHE_CONTROL, kept);
     }
     Ok(reply)
-}
-
-/// Fails where a browser says that the page of another site asks.
-pub(super) fn own_origin(request: &Request) -> Result<(), Problem> {
-    let foreign = || {
-        let detail = "only the server's own page may use its cookie";
-        Problem::forbidden("origin_not_allowed", detail)
-    };
-    if let Some(site) = request.text_header("sec-fetch-site")?
-        && !matches!(site, "same-origin" | "none")
-    {
-        return Err(foreign());
-    }
-    let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
-    let own = origin.to_str().is_ok_and(|text| origin::is_servers_own(request, text));
-    if own { Ok(()) } else { Err(foreign()) }
 }
 
 fn cookie_of(request: &Request) -> Option<String> {

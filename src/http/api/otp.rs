@@ -4,9 +4,10 @@
 //! tenant demands a second factor does the same at `/auth/otp/enrol`, with the password each time,
 //! and is let in at the end.
 
-use super::auth::{SIGN_IN_BYTES_MAX, own_origin, told};
+use super::auth::{SIGN_IN_BYTES_MAX, told};
 use crate::http::call::Call;
 use crate::http::openapi::{Operation, schema};
+use crate::http::origin;
 use crate::http::problem::Problem;
 use crate::http::reply;
 use crate::http::route::{Access, Answer, Route, handler};
@@ -201,7 +202,7 @@ async fn enrol(mut call: Call) -> Answer {
     let Enrol { tenant, email, password, code, cookie } =
         call.request.json_within(SIGN_IN_BYTES_MAX).await?;
     if cookie {
-        own_origin(&call.request)?;
+        origin::demand_own(&call.request)?;
     }
     let server = Arc::clone(&call.server);
     let (calling, now_ms) = (call.request.calling(), server.clock.now_ms());

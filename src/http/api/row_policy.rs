@@ -74,7 +74,7 @@ async fn named(call: &Call) -> Result<TenantScope, Problem> {
     let own = principal.tenant_id().and_then(|id| tenancy.with_id(id));
     let other = call.caller.as_ref().and_then(|caller| caller.tenant.as_deref());
     let is_own = own.is_some_and(|own| *own.slug.as_str() == *slug);
-    if !is_own && !(principal.is_platform() && tenancy.named(&slug).is_some()) {
+    if !(is_own || principal.is_platform() && tenancy.named(&slug).is_some()) {
         return Err(Problem::not_found("a tenant with this name"));
     }
     if other.is_some_and(|other| *other != *slug) {

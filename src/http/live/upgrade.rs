@@ -1,7 +1,7 @@
 //! The way in: the handshake, and the tickets for those who cannot send a header with it.
 
 use super::super::call::{Call, Caller};
-use super::super::guard;
+use super::super::guard::{self, Denied};
 use super::super::listener::Link;
 use super::super::origin;
 use super::super::problem::Problem;
@@ -109,12 +109,25 @@ pub(in crate::http) async fn upgrade(
     server: &Arc<Server>,
     request: Request,
     on_upgrade: Option<OnUpgrade>,
-) -> Result<Reply, Problem> {
-    let link = request.arrived.link.clone();
+) -> Result<Reply, Denied> {
     let accept = accept_key(&request)?;
     let protocol = chosen_protocol(&request)?;
     let on_upgrade = on_upgrade.ok_or_else(Problem::upgrade_required)?;
     let admitted = admitted(server, &request)?;
+    let known = admitted.caller.principal.clone();
+    let begun = watch(server, request, on_upgrade, admitted).await;
+    begun.map_err(|problem| Denied::known(problem, &known))?;
+    Ok(switching(accept, protocol))
+}
+
+/// Has whoever was admitted watch over the connection that `on_upgrade` gives.
+async fn watch(
+    server: &Arc<Server>,
+    request: Request,
+    on_upgrade: OnUpgrade,
+    admitted: Admitted,
+) -> Result<(), Problem> {
+    let link = request.arrived.link.clone();
     let means = Means {
         clock: server.clock.clone(),
         threads: server.threads.clone(),
@@ -140,7 +153,7 @@ pub(in crate::http) async fn upgrade(
         return Err(Problem::unavailable("sight_changed", detail));
     }
     serve(server, on_upgrade, link, Watching { watcher, pass, scope, means });
-    Ok(switching(accept, protocol))
+    Ok(())
 }
 
 async fn sees_the_same(server: &Arc<Server>, scope: &TenantScope) -> Result<bool, Problem> {
@@ -217,17 +230,8 @@ fn chosen_protocol(request: &Request) -> Result<Option<HeaderValue>, Problem> {
 }
 
 /// Who it is, by a ticket or by a header, from where it may be.
-fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
-    let mut ticket = None;
-    for (name, value) in request.params()? {
-        match (name.as_str(), &ticket) {
-            ("ticket", None) => ticket = Some(value),
-            ("ticket", Some(_)) => {
-                return Err(Problem::invalid("/ticket", "duplicate_key", "is given twice"));
-            }
-            _ => return Err(Problem::unknown_param(&name)),
-        }
-    }
+fn admitted(server: &Server, request: &Request) -> Result<Admitted, Denied> {
+    let ticket = ticket_of(request)?;
     let by_cookie = request.headers().contains_key(hyper::header::COOKIE);
     origin::check(request, &server.origins, ticket.is_none() && !by_cookie)?;
     let now_ms = server.clock.now_ms();
@@ -242,7 +246,7 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
         || request.headers().contains_key("x-api-key")
     {
         let detail = "send either a ticket or a header, not both";
-        return Err(Problem::bad_request("ambiguous_credentials", detail));
+        return Err(Problem::bad_request("ambiguous_credentials", detail).into());
     }
     let admitted =
         server.live.tickets.redeem(&ticket, server.clock.instant()).ok_or_else(|| {
@@ -251,6 +255,28 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
                 "the ticket is unknown, used or too old: get another",
             )
         })?;
+    fits(server, request, &admitted)
+        .map_err(|problem| Denied::known(problem, &admitted.caller.principal))?;
+    Ok(admitted)
+}
+
+/// The ticket in the address, and nothing else.
+fn ticket_of(request: &Request) -> Result<Option<String>, Problem> {
+    let mut ticket = None;
+    for (name, value) in request.params()? {
+        match (name.as_str(), &ticket) {
+            ("ticket", None) => ticket = Some(value),
+            ("ticket", Some(_)) => {
+                return Err(Problem::invalid("/ticket", "duplicate_key", "is given twice"));
+            }
+            _ => return Err(Problem::unknown_param(&name)),
+        }
+    }
+    Ok(ticket)
+}
+
+/// Fails unless the ticket was made for this client, and for the tenant that the request names.
+fn fits(server: &Server, request: &Request, admitted: &Admitted) -> Result<(), Problem> {
     let Caller { principal, tenant } = &admitted.caller;
     let is_user = matches!(principal, Principal::User { .. });
     let is_another = is_user && admitted.mark != server.identity.mark_of(request.client());
@@ -263,7 +289,7 @@ fn admitted(server: &Server, request: &Request) -> Result<Admitted, Problem> {
     if named.is_some() && named != *tenant {
         return Err(guard::mismatch());
     }
-    Ok(admitted)
+    Ok(())
 }
 
 /// For how long the connection may go on.

@@ -349,7 +349,7 @@ pub(in crate::http) fn key() -> Value {
 pub(in crate::http) fn audit_entry() -> Value {
     object(json!({
         "seq": seq(),
-        "at": time_out(),
+        "at": nullable(time_out()),
         "actor": text(),
         "actor_name": nullable(text()),
         "action": text(),
@@ -369,7 +369,9 @@ pub(in crate::http) fn audit_anchor() -> Value {
 }
 
 pub(in crate::http) fn audit_verdict() -> Value {
-    let finding = object(json!({ "seq": seq(), "harm": text(), "detail": text() }));
+    let finding = object(json!({
+        "seq": seq(), "first_seq": seq(), "harm": text(), "detail": text(),
+    }));
     let findings = json!({ "type": "array", "items": finding });
     object(json!({ "entries": seq(), "sound": boolean(), "findings": findings }))
 }

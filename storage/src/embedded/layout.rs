@@ -50,7 +50,7 @@ pub(super) fn identity_of(transaction: &ReadTransaction) -> Result<Identity, Sto
     let table = transaction.open_table(META).or_store(READING)?;
     let value = table.get(Identity::NAME).or_store(READING)?;
     let value = value.ok_or_else(|| Corrupt::new("a keyspace without identity"))?;
-    Ok(Identity::open(value.value())?)
+    Identity::open(value.value()).map_err(Into::into)
 }
 
 /// Reads what the file says of itself and refuses a file of another name or a newer format.
