@@ -548,7 +548,9 @@ class Keyspace:
         c = self.payload(self.tables["meta"][b"identity"], 1, "meta", b"identity")
         self.format, its_name, self.salt, grain = c.varint(), c.part().decode(), c.varint(), c.varint()
         c.end()
-        need(self.format == 1 and its_name == name and grain in (60, 30, 15), f"format {self.format} of {its_name}")
+        newest = 1 if name == "platform" else 2
+        need(1 <= self.format <= newest and its_name == name and grain in (60, 30, 15),
+             f"format {self.format} of {its_name}")
         self.grain_ms = grain * 60000
         c = self.payload(self.tables["meta"][b"progress"], 1, "meta", b"progress")
         self.unsealed_from, self.next_block, self.feed_from, blocks = (c.varint() for _ in range(4))
@@ -557,7 +559,7 @@ class Keyspace:
 
     def small_tables(self):
         """Small tables; Identity and progress: their digest."""
-        digest = 0
+        digest, received, places = 0, set(), set()
         for key, value in self.tables["tables"].items():
             digest += xxh3(value, xxh3(key))
             (table, place), payload = key.split(b"\0", 1), self.payload(value, 8, "tables", key).rest()
@@ -567,12 +569,18 @@ class Keyspace:
                          b"teams", b"sign_in_rules", b"row_policies"):
                 payload = json.loads(payload)
                 need(table == b"quarantine" or payload["version"] == 1, "a newer record")
+            if table == b"quarantine":
+                received.add((~payload["received_ms"] & U64 ^ 1 << 63).to_bytes(8, "big") + place)
+            elif table == b"quarantine_by_receipt":
+                places.add(place)
+                need(payload == b"", "a value in an index")
             elif table == b"feed_cursors":
                 payload = struct.unpack("<Q", payload)[0]
             yield table.decode(), place, payload
         stored = self.tables["meta"].get(b"tables")
         c = self.payload(stored, 1, "meta", b"tables") if stored else Cursor(b"\0\0")
         need((c.varint(), c.varint()) == (len(self.tables["tables"]), digest & U64), "digest of small tables")
+        need(self.format < 2 or places == received, "the quarantine by receipt")
         c.end()
 
     def block(self, number, entry):

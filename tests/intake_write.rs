@@ -46,7 +46,7 @@ fn take_lines(keyspace: &dyn Keyspace, lines: &str) -> BatchReport {
 
 fn kept(keyspace: &dyn Keyspace) -> Vec<EntryId> {
     let entries = quarantine::list(keyspace, None, 1000).expect("the quarantine");
-    entries.into_iter().map(|(id, _)| id).collect()
+    entries.expect("its order").into_iter().map(|listed| listed.id).collect()
 }
 
 /// The counts of a report: accepted, duplicates, quarantined, rejected.
@@ -175,9 +175,11 @@ fn text_in_quarantine_can_be_listed_and_deleted() {
     assert!(keyspace.write(&[], &writes).expect("a write"));
     let ids = kept(&*keyspace);
     assert_eq!(ids.len(), 5);
-    let page = quarantine::list(&*keyspace, Some(ids[1]), 2).expect("a page");
-    assert_eq!(page.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids[2..4]);
-    assert!(page[0].1.raw.ends_with("PASSWORD=***"), "{:?}", page[0]);
+    let after = quarantine::list(&*keyspace, None, 2).expect("a page").expect("its order");
+    let page = quarantine::list(&*keyspace, Some(&after[1].place), 2).expect("a page");
+    let page = page.expect("its order");
+    assert_eq!(page.iter().map(|listed| listed.id).collect::<Vec<_>>(), ids[2..4]);
+    assert!(page[0].entry.raw.ends_with("PASSWORD=***"), "{:?}", page[0]);
     let retried = quarantine::retry(&*keyspace, ids[0], arrival()).expect("a retry");
     assert_eq!(retried, Retried::NotAnExecution);
     assert!(quarantine::delete(&*keyspace, ids[0]).expect("a deletion"));

@@ -7,14 +7,23 @@ mod damage;
 use libfuzzer_sys::fuzz_target;
 use std::fmt::Debug;
 use storage::codec::frame;
+use storage::error::StoreError;
 use storage::stored::feed::{decode_cursor, encode_cursor, open_head, seal_head};
+use storage::schema::FIRST_VERSION;
 use storage::stored::key::{Salt, kind};
-use storage::stored::meta::{FORMAT, Identity, Progress, TablesDigest};
+use storage::stored::meta::{Identity, Progress, TablesDigest};
 
 const SALT: Salt = Salt(0x1234);
 
 /// The salt of the identity, which holds the salt of all else.
 const NO_SALT: Salt = Salt(0);
+
+/// The newest format that is read here.
+const KNOWN: u32 = FIRST_VERSION + 1;
+
+fn open_identity(value: &[u8]) -> Result<Identity, StoreError> {
+    Identity::open(value, KNOWN)
+}
 
 /// Reads a payload in a frame that fits. What is accepted comes back when it is written again.
 fn read<T: Debug + PartialEq, E: Debug>(
@@ -31,8 +40,8 @@ fn read<T: Debug + PartialEq, E: Debug>(
 
 fn read_all(payload: &[u8]) {
     let key = NO_SALT.meta(Identity::NAME);
-    if let Some(identity) = read(&key, kind::META, payload, Identity::open, Identity::seal) {
-        assert!((1..=FORMAT).contains(&identity.format));
+    if let Some(identity) = read(&key, kind::META, payload, open_identity, Identity::seal) {
+        assert!((FIRST_VERSION..=KNOWN).contains(&identity.format));
         assert!((1..=24 * 60).contains(&identity.grain_minutes));
     }
     let (key, open) = (SALT.meta(Progress::NAME), |value: &[u8]| Progress::open(SALT, value));
@@ -51,20 +60,20 @@ fn read_all(payload: &[u8]) {
 }
 
 fuzz_target!(|data: &[u8]| {
-    drop((Identity::open(data), Progress::open(SALT, data), TablesDigest::open(SALT, data)));
+    drop((open_identity(data), Progress::open(SALT, data), TablesDigest::open(SALT, data)));
     drop(open_head(SALT, data));
     read_all(data);
 
     let numbers = damage::numbers(data);
     let number = |n: usize| numbers.get(n * 31).copied().unwrap_or(n as u64 + 1);
     let identity = Identity {
-        format: FORMAT,
+        format: KNOWN,
         name: String::from_utf8_lossy(data).into_owned(),
         salt: Salt(number(0)),
         grain_minutes: number(1) as u32 % (24 * 60) + 1,
     };
     let value = identity.seal();
-    assert_eq!(Identity::open(&value).ok(), Some(identity));
+    assert_eq!(open_identity(&value).ok(), Some(identity));
     let mut payload = value[2..value.len() - 8].to_vec();
     damage::damage(&mut payload, data);
     read_all(&payload);

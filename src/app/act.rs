@@ -2,7 +2,8 @@
 //! data open, has the server perform it: the same act, with the same answer.
 
 use super::commands::{
-    AuditAct, KeyAct, RowPolicyAct, SsoAct, TeamAct, TenantToMake, UserAct, tenant_named,
+    AuditAct, KeyAct, MigrateAct, RowPolicyAct, SsoAct, TeamAct, TenantToMake, UserAct,
+    tenant_named,
 };
 use super::problem::Problem;
 use super::table::instant;
@@ -96,6 +97,8 @@ pub(super) enum Act {
     Audit(AuditAct),
     /// Something to be done with identity providers.
     Sso(SsoAct),
+    /// Something to be done with the version of tenants' data.
+    Migrate(MigrateAct),
 }
 
 /// What acts are performed on.
@@ -134,6 +137,7 @@ impl Acts {
             Act::RowPolicy(act) => act.perform(tenancy, &by, self.clock.now_ms()),
             Act::Audit(act) => act.perform(tenancy, &by, self.clock.now_ms()),
             Act::Sso(act) => act.perform(self, &by),
+            Act::Migrate(act) => act.perform(tenancy, &by, &self.clock),
             Act::TenantCreate(new) => self.create_tenant(new, &by),
             Act::TenantList => {
                 let tenants = self.tenancy.list()?;

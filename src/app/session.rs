@@ -16,6 +16,7 @@ use crate::identity::sso::site::Site;
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
 use crate::tenancy::registry::{Tenancy, TenancyError};
+use crate::tenancy::schema::SCHEMA;
 use crate::tenancy::scope::{Principal, TenantScope};
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -141,17 +142,21 @@ impl Session {
 
     /// Performs `act` on the data, or has the server perform it that has the data open.
     pub(super) fn perform(&self, act: Act) -> Result<Value> {
+        self.performer()?.perform(act)
+    }
+
+    /// What performs acts, for as many as there are: the server that has the data open, or the data.
+    pub(super) fn performer(&self) -> Result<Performer> {
         if self.login.is_some() {
             return Err(Failure::usage("this is done on the server's own machine")
                 .help("leave out `--url`, and unset EMX_URL")
                 .into());
         }
         if let Some(server) = self.server()? {
-            let act = serde_json::to_vec(&act)?;
-            return server.ask(Ask::post("/control/act", None, act));
+            return Ok(Performer::Server(Box::new(server)));
         }
         let data = self.open()?;
-        self.acts(data)?.perform(act)
+        Ok(Performer::Here(Box::new(self.acts(data)?)))
     }
 
     /// What acts on `data` need.
@@ -196,6 +201,26 @@ impl Session {
     }
 }
 
+/// Performs acts.
+pub(super) enum Performer {
+    /// A server that has the data open.
+    Server(Box<Remote>),
+    /// This process.
+    Here(Box<Acts>),
+}
+
+impl Performer {
+    /// Performs `act`.
+    pub(super) fn perform(&self, act: Act) -> Result<Value> {
+        match self {
+            Self::Server(server) => {
+                server.ask(Ask::post("/control/act", None, serde_json::to_vec(&act)?))
+            }
+            Self::Here(acts) => acts.perform(act),
+        }
+    }
+}
+
 impl Data {
     /// Lets the person at the machine into the tenant called `slug`.
     pub(super) fn enter(&self, slug: &str) -> Result<TenantScope> {
@@ -231,6 +256,7 @@ fn engine_settings(settings: &Settings) -> EngineSettings {
         seal_rows: storage.seal_rows,
         seal_bytes: storage.seal_bytes.bytes(),
         feed_window_bytes: storage.feed_window_bytes.0,
+        schema: &SCHEMA,
         ..EngineSettings::default()
     }
     .shared_out()
@@ -285,7 +311,8 @@ mod tests {
     #[test]
     fn the_default_file_says_what_the_engine_and_identities_default_to() {
         let loaded = load::load(&Sources::default()).unwrap();
-        assert_eq!(engine_settings(&loaded.settings), EngineSettings::default());
+        let engine = EngineSettings { schema: &SCHEMA, ..EngineSettings::default() };
+        assert_eq!(engine_settings(&loaded.settings), engine);
         assert_eq!(identity_settings(&loaded.settings), IdentitySettings::default());
     }
 }

@@ -5,6 +5,7 @@ use super::problem::BackupError;
 use super::{OnProgress, Progress};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::registry::Tenancy;
+use crate::tenancy::schema::SCHEMA;
 use crate::tenancy::slug::Slug;
 use crate::tenancy::tenant::{Tenant, TenantState};
 use serde::Serialize;
@@ -97,6 +98,7 @@ pub(super) fn engine_at(dir: &Path) -> Result<Arc<EmbeddedEngine>, BackupError> 
         background: false,
         open_keyspaces_max: KEYSPACES_OPEN,
         cache_bytes: CACHE_BYTES,
+        schema: &SCHEMA,
         ..EngineSettings::default()
     };
     Ok(Arc::new(EmbeddedEngine::open(OsVolume::shared(dir), settings)?))

@@ -5,7 +5,7 @@
 
 use super::amount::{Size, Span};
 use super::settings::{
-    LogFormat, LogLevel, Names, Networks, Openings, Origins, Ports, Settings, Text,
+    LogFormat, LogLevel, MigrateWhen, Names, Networks, Openings, Origins, Ports, Settings, Text,
 };
 use crate::identity::client::Binding;
 use crate::identity::sso::site;
@@ -99,6 +99,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(storage.seal_rows, |raw: &Raw| count(raw, 1_024..=65_536)),
     key!(storage.seal_bytes, |raw: &Raw| size(raw, MIB..=TIB)),
     key!(storage.feed_window_bytes, |raw: &Raw| size(raw, MIB..=TIB)),
+    key!(storage.migrate, |raw: &Raw| choice(raw, &MIGRATE)),
     key!(performance.query_time_max, |raw: &Raw| span(raw, 10..=24 * 3_600_000)),
     key!(performance.query_memory_max, |raw: &Raw| size(raw, MIB..=TIB)),
     key!(performance.writer_threads, |raw: &Raw| count(raw, 1..=256)),
@@ -118,6 +119,9 @@ const LEVELS: [(&str, LogLevel); 5] = [
 ];
 
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+const MIGRATE: [(&str, MigrateWhen); 2] =
+    [("manual", MigrateWhen::Manual), ("at_start", MigrateWhen::AtStart)];
 
 const BINDINGS: [(&str, Binding); 4] = [
     ("none", Binding::None),
@@ -392,6 +396,12 @@ impl Shown for PathBuf {
 impl Shown for Binding {
     fn shown(&self) -> String {
         name_of(*self, &BINDINGS)
+    }
+}
+
+impl Shown for MigrateWhen {
+    fn shown(&self) -> String {
+        name_of(*self, &MIGRATE)
     }
 }
 

@@ -156,6 +156,8 @@ pub struct StorageSettings {
     pub seal_bytes: Size,
     /// Bytes of the feed that are kept.
     pub feed_window_bytes: Size,
+    /// When tenants' data gets to the newest version.
+    pub migrate: MigrateWhen,
 }
 
 /// `[performance]`
@@ -208,6 +210,16 @@ pub enum LogLevel {
     Debug,
     /// Every step.
     Trace,
+}
+
+/// When tenants' data gets to the newest version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MigrateWhen {
+    /// When somebody says so: an older program reads it until then.
+    #[default]
+    Manual,
+    /// After every start of the server.
+    AtStart,
 }
 
 /// The shape of messages.

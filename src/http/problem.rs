@@ -329,6 +329,12 @@ impl Problem {
                 let detail = "it is unknown whether this was stored: send the same again";
                 Self::unavailable(writing::OUTCOME_UNKNOWN, detail)
             }
+            StoreError::NewerFormat { .. } => {
+                tracing::error!(%error, "a newer program wrote this");
+                let detail =
+                    "the tenant's data was written by a newer `emx`: only that one can read it";
+                Self::unavailable("newer_format", detail)
+            }
             error if error.is_transient() => {
                 tracing::warn!(%error, "the store failed");
                 Self::unavailable(writing::STORE_FAILED, "the store failed: try again")

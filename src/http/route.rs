@@ -57,7 +57,7 @@ pub(super) use handler;
 
 /// Every route, in the order of the contract.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    let areas: [&'static [Route]; 22] = [
+    let areas: [&'static [Route]; 23] = [
         api::executions::ROUTES,
         api::quarantine::ROUTES,
         api::query::ROUTES,
@@ -76,6 +76,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Route> {
         api::sso_providers::ROUTES,
         api::audit::ROUTES,
         api::signing_keys::ROUTES,
+        api::migrations::ROUTES,
         api::appliance::ROUTES,
         api::docs::ROUTES,
         super::live::ROUTES,

@@ -8,11 +8,12 @@ use super::decode::{Body, BodyError, DecodeLimits, Encoding, Format, Shape, deco
 use crate::model::limits::ROW_BYTES_MAX;
 use crate::process::admit::{Arrival, Refusal};
 use crate::process::mask::mask;
-use crate::process::quarantine::{self, Form, Quarantined, TABLE};
+use crate::process::quarantine::{self, BY_RECEIPT, Form, Quarantined, TABLE};
 use serde_json::Value;
 use std::fmt;
 use storage::engine::{Append, Expect, Keyspace, RowOutcome, TableWrite, Tables};
 use storage::error::{Corrupt, StoreError};
+use storage::schema::Indexed;
 
 /// Bounds of a kept row. It was inside the bounds when it came; as JSON it may be longer.
 const KEPT_LIMITS: DecodeLimits = DecodeLimits {
@@ -76,14 +77,89 @@ fn execution_of(raw: &[u8], format: Format) -> Option<String> {
     Some(row.to_string())
 }
 
-/// Up to `limit` entries after `after`, in the order of their ids.
+/// What a page of the list begins after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An entry in the order of receipt, newest first.
+    ByReceipt(Vec<u8>),
+    /// An entry in the order of ids, which is all there is at version 1 of the schema.
+    ById(EntryId),
+}
+
+impl Place {
+    /// Bytes of the place of an entry in the order of receipt: 8 for the time, 16 for the id.
+    const BY_RECEIPT_BYTES: usize = 24;
+
+    /// Reads what [`Display`](fmt::Display) wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (time, id) = match text.len() {
+            32 => return EntryId::parse(text).map(Self::ById),
+            48 => text.split_at_checked(16)?,
+            _ => return None,
+        };
+        let hex = time.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let time = u64::from_str_radix(time, 16).ok().filter(|_| hex)?;
+        let mut place = Vec::with_capacity(Self::BY_RECEIPT_BYTES);
+        place.extend_from_slice(&time.to_be_bytes());
+        place.extend_from_slice(EntryId::parse(id)?.key());
+        Some(Self::ByReceipt(place))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByReceipt(place) => place.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Self::ById(id) => id.fmt(f),
+        }
+    }
+}
+
+/// An entry of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where the list goes on after it.
+    pub place: Place,
+    /// Its name.
+    pub id: EntryId,
+    /// What was kept.
+    pub entry: Quarantined,
+}
+
+/// Up to `limit` entries after `after`: newest first, or by their ids where the keyspace is at a version
+/// that knows no other order. A list that was begun by ids goes on by ids. `None`: there is no such
+/// order any more, and the list must be begun anew.
 pub fn list(
-    tables: &dyn Tables,
-    after: Option<EntryId>,
+    keyspace: &dyn Keyspace,
+    after: Option<&Place>,
     limit: usize,
-) -> Result<Vec<(EntryId, Quarantined)>, StoreError> {
-    let found = tables.list(TABLE, &[], after.as_ref().map(EntryId::key), limit)?;
-    found.into_iter().map(|(key, value)| Ok((id_of(&key)?, entry_of(&value)?))).collect()
+) -> Result<Option<Vec<Listed>>, StoreError> {
+    let after_id = match after {
+        Some(Place::ById(id)) => Some(id),
+        Some(Place::ByReceipt(place)) => return by_receipt(keyspace, Some(place), limit),
+        None => match by_receipt(keyspace, None, limit)? {
+            None => None,
+            listed => return Ok(listed),
+        },
+    };
+    let found = keyspace.list(TABLE, &[], after_id.map(EntryId::key), limit)?;
+    let listed = found.into_iter().map(|(key, value)| {
+        let id = id_of(&key)?;
+        Ok(Listed { place: Place::ById(id), id, entry: entry_of(&value)? })
+    });
+    listed.collect::<Result<_, StoreError>>().map(Some)
+}
+
+fn by_receipt(
+    keyspace: &dyn Keyspace,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Option<Vec<Listed>>, StoreError> {
+    let Some(found) = keyspace.list_by(&BY_RECEIPT, after, limit)? else { return Ok(None) };
+    let listed = found.into_iter().map(|Indexed { place, key, value }| {
+        Ok(Listed { place: Place::ByReceipt(place), id: id_of(&key)?, entry: entry_of(&value)? })
+    });
+    listed.collect::<Result<_, StoreError>>().map(Some)
 }
 
 /// One entry.
@@ -158,4 +234,24 @@ fn id_of(key: &[u8]) -> Result<EntryId, StoreError> {
 
 fn entry_of(value: &[u8]) -> Result<Quarantined, StoreError> {
     Ok(quarantine::read(value).ok_or_else(|| Corrupt::new("a quarantined row"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_back_and_nothing_else_is_one() {
+        let id = EntryId([0xab; 16]);
+        let by_receipt = [&[0x01; 8][..], id.key()].concat();
+        for place in [Place::ById(id), Place::ByReceipt(by_receipt)] {
+            assert_eq!(Place::parse(&place.to_string()), Some(place));
+        }
+        let long = "0".repeat(48);
+        assert!(Place::parse(&long).is_some());
+        for text in ["", "7", &long[1..], &long.replace('0', "G"), &format!("+{}", &long[1..])] {
+            assert_eq!(Place::parse(text), None, "{text}");
+        }
+        assert_eq!(Place::parse(&format!("{}é{}", &long[..15], &long[17..])), None);
+    }
 }

@@ -8,10 +8,28 @@ use super::mask::mask;
 use serde::{Deserialize, Serialize};
 use storage::engine::TableWrite;
 use storage::row::TimeMs;
+use storage::schema::Index;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// The table of a keyspace that entries lie in.
 pub const TABLE: &str = "quarantine";
+
+/// Finds what came last first. A repeat comes anew.
+pub const BY_RECEIPT: Index =
+    Index { since: 2, table: TABLE, name: "quarantine_by_receipt", order: newest_first };
+
+/// Descending by [`Quarantined::received_ms`]; what cannot be read is last.
+fn newest_first(value: &[u8]) -> u64 {
+    const SIGN: u64 = 1 << 63;
+    let received = serde_json::from_slice::<Received>(value);
+    let received_ms = received.map_or(TimeMs::MIN, |received| received.received_ms);
+    !(received_ms.cast_unsigned() ^ SIGN)
+}
+
+#[derive(Deserialize)]
+struct Received {
+    received_ms: TimeMs,
+}
 
 /// What [`Quarantined::raw`] is. The numbers are hashed: they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +112,18 @@ mod tests {
         if let Some(entry) = read(value) {
             assert_eq!(read(&serde_json::to_vec(&entry).unwrap()), Some(entry));
         }
+    }
+
+    #[test]
+    fn what_came_last_is_first_and_what_cannot_be_read_last() {
+        let order = |received_ms: TimeMs| {
+            let refusal = Refusal::rejected("code", "/ts".to_owned(), "why".to_owned());
+            newest_first(&entry(b"raw", &refusal, received_ms, "api").value.unwrap())
+        };
+        let times = [TimeMs::MAX, 1_767_225_600_001, 1_767_225_600_000, 1, 0, -1];
+        assert!(times.map(order).is_sorted_by(|a, b| a < b));
+        assert_eq!(newest_first(b"{}"), order(TimeMs::MIN));
+        assert_eq!(newest_first(b"{}"), u64::MAX);
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use storage::engine::{
 };
 use storage::error::StoreError;
 use storage::row::{RowId, Seq, TimeMs};
+use storage::schema::{Index, Indexed, Moved, SchemaState};
 
 type Entries = BTreeMap<(String, Vec<u8>), Vec<u8>>;
 
@@ -288,6 +289,23 @@ impl Keyspace for FakeKeyspace {
     }
 
     fn stats(&self) -> Result<KeyspaceStats, StoreError> {
+        nothing()
+    }
+
+    fn schema(&self) -> Result<SchemaState, StoreError> {
+        nothing()
+    }
+
+    fn migrate(&self, _: u32) -> Result<Moved, StoreError> {
+        nothing()
+    }
+
+    fn list_by(
+        &self,
+        _: &Index,
+        _: Option<&[u8]>,
+        _: usize,
+    ) -> Result<Option<Vec<Indexed>>, StoreError> {
         nothing()
     }
 

@@ -17,6 +17,9 @@ pub mod sight;
 pub mod tenant;
 pub mod zone;
 
+pub mod migration;
+pub mod schema;
+
 mod directory;
 pub mod life;
 mod steps;

@@ -363,7 +363,12 @@ impl Tenancy {
 
     /// The keyspace of a tenant, whether or not anybody may enter: for whoever looks after the files.
     pub fn keyspace_of(&self, tenant: &Tenant) -> Result<Arc<dyn Keyspace>, StoreError> {
-        self.engine.open(tenant.id.as_str())
+        // Only here it is known whose file it is.
+        self.engine.open(tenant.id.as_str()).inspect_err(|error| {
+            if !error.is_transient() {
+                tracing::error!(tenant = %tenant.slug, id = %tenant.id, %error, "a tenant's data does not open");
+            }
+        })
     }
 
     fn admit(
@@ -372,7 +377,7 @@ impl Tenancy {
         principal: &Principal,
     ) -> Result<Option<TenantScope>, StoreError> {
         let look = |tenant: &Tenant| self.sights.of(principal, &tenant.id);
-        TenantScope::grant(tenant, principal, look, |tenant| self.engine.open(tenant.id.as_str()))
+        TenantScope::grant(tenant, principal, look, |tenant| self.keyspace_of(tenant))
     }
 
     /// What is known of the tenant called `slug`, if it can be entered. Reads no store.

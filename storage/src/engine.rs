@@ -5,6 +5,7 @@ use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Predicate, Sele
 use crate::batch::RowBatch;
 use crate::error::StoreError;
 use crate::row::{RowId, Seq, TimeMs};
+use crate::schema::{Index, Indexed, Moved, SchemaState};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -263,6 +264,23 @@ pub trait Keyspace: Tables {
 
     /// Sizes.
     fn stats(&self) -> Result<KeyspaceStats, StoreError>;
+
+    /// Which version its small tables are at.
+    fn schema(&self) -> Result<SchemaState, StoreError>;
+
+    /// Takes the small tables to version `to`, step by step: each is whole or absent, on stable storage
+    /// before the next begins. Reading goes on meanwhile, writing waits. Of a failed step nothing stays,
+    /// and calling again goes on from there.
+    fn migrate(&self, to: u32) -> Result<Moved, StoreError>;
+
+    /// Up to `limit` entries that `index` finds after the place `after`, in its order; `None` where the
+    /// keyspace is at a version without it.
+    fn list_by(
+        &self,
+        index: &Index,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Option<Vec<Indexed>>, StoreError>;
 
     /// Seals what is unsealed and merges what should be merged, until nothing is left to do.
     fn settle(&self) -> Result<(), StoreError>;

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod error;
 pub mod gather;
 pub mod row;
+pub mod schema;
 pub mod stored;
 pub mod volume;
 pub mod words;

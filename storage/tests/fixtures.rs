@@ -9,6 +9,8 @@
 mod ledger;
 #[path = "support/questions.rs"]
 mod questions;
+#[path = "support/versions.rs"]
+mod versions;
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use ledger::{Act, Ledger, LedgerRow, Part, TABLE};
@@ -158,6 +160,30 @@ fn demand_row(found: &serde_json::Value, row: &LedgerRow) {
     assert_eq!(found["values"]["size"].as_f64(), row.value, "{found}");
     let duration_ms = row.duration_us.map(|us| us as f64 / 1000.0);
     assert_eq!(found["duration_ms"].as_f64(), duration_ms, "{found}");
+}
+
+/// A file that a program of version 1 wrote gets to version 2 and back, and holds what it held.
+#[test]
+fn version_1_is_taken_to_version_2_and_back() {
+    let (made, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let promised = &perform(made.path()).keyspaces[TENANT];
+    for file in FILES {
+        unpack(&directory_of(1).join(packed(file)), &dir.path().join(file));
+    }
+    let settings = EngineSettings {
+        background: false,
+        schema: &versions::SCHEMA,
+        ..EngineSettings::default()
+    };
+    for (from, to) in [(1, 2), (2, 1), (1, 2)] {
+        let engine = EmbeddedEngine::open(OsVolume::shared(dir.path()), settings).unwrap();
+        let keyspace = engine.open(TENANT).unwrap();
+        let moved = keyspace.migrate(to).unwrap();
+        assert_eq!((moved.from, moved.to), (from, to));
+        assert_eq!(versions::agrees(&*keyspace, &promised.notes).unwrap(), Ok(()));
+        ask_all(&*keyspace, promised).unwrap();
+        assert_eq!(keyspace.check().unwrap(), Vec::<String>::new());
+    }
 }
 
 #[test]

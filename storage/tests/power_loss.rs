@@ -18,6 +18,8 @@ mod scenario;
 mod sim_volume;
 #[path = "power_loss/strike.rs"]
 mod strike;
+#[path = "support/versions.rs"]
+mod versions;
 
 use scenario::Scenario;
 use sim_volume::Fault;
@@ -33,7 +35,12 @@ use strike::{Base, Point};
 /// The engine with blocks so small that a few hundred rows fill several, and with nothing done in
 /// the background, so that every run makes the same changes.
 fn open(volume: Arc<dyn Volume>) -> Result<Arc<dyn Engine>, StoreError> {
-    let settings = EngineSettings { seal_rows: 64, background: false, ..EngineSettings::default() };
+    let settings = EngineSettings {
+        seal_rows: 64,
+        background: false,
+        schema: &versions::SCHEMA,
+        ..EngineSettings::default()
+    };
     Ok(Arc::new(EmbeddedEngine::open(volume, settings)?))
 }
 
@@ -130,6 +137,11 @@ fn during_the_first_start() {
 #[test]
 fn during_a_rewrite() {
     check(scenario::rewrite());
+}
+
+#[test]
+fn during_a_migration() {
+    check_with_reading(scenario::migration());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A real engine in a folder of its own, and the moment at which the tests' bodies arrive.
 
 use emx::process::admit::Arrival;
+use emx::tenancy::schema::SCHEMA;
 use std::sync::Arc;
 use storage::ask::{Budget, Selection};
 use storage::batch::RowBatch;
@@ -27,7 +28,8 @@ impl Store {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let volume = OsVolume::shared(folder.path());
-        let settings = EngineSettings { background: false, ..EngineSettings::default() };
+        let settings =
+            EngineSettings { background: false, schema: &SCHEMA, ..EngineSettings::default() };
         let engine = EmbeddedEngine::open(volume, settings).expect("an engine");
         Self { engine, _folder: folder }
     }

@@ -13,6 +13,7 @@ use storage::engine::{
 };
 use storage::error::StoreError;
 use storage::row::{RowId, Seq, TimeMs};
+use storage::schema::{Index, Indexed, Moved, SchemaState};
 
 /// What an append does.
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +162,23 @@ impl Keyspace for Scripted {
 
     fn stats(&self) -> Result<KeyspaceStats, StoreError> {
         self.inner.stats()
+    }
+
+    fn schema(&self) -> Result<SchemaState, StoreError> {
+        self.inner.schema()
+    }
+
+    fn migrate(&self, to: u32) -> Result<Moved, StoreError> {
+        self.inner.migrate(to)
+    }
+
+    fn list_by(
+        &self,
+        index: &Index,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Option<Vec<Indexed>>, StoreError> {
+        self.inner.list_by(index, after, limit)
     }
 
     fn settle(&self) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use storage::batch::RowBatch;
 use storage::engine::*;
 use storage::error::StoreError;
 use storage::row::{Dimension, Measure, RowId, Seq, TimeMs};
+use storage::schema::{Index, Indexed, Moved, SchemaState};
 
 /// The slow keyspace.
 #[derive(Debug, Default)]
@@ -339,6 +340,23 @@ impl Keyspace for Fake {
             last_seq: state.last_seq,
             ..KeyspaceStats::default()
         })
+    }
+
+    fn schema(&self) -> Result<SchemaState, StoreError> {
+        Ok(SchemaState { version: 1, newest: 1, moving: None })
+    }
+
+    fn migrate(&self, to: u32) -> Result<Moved, StoreError> {
+        Err(StoreError::NewerFormat { found: to, known: 1 })
+    }
+
+    fn list_by(
+        &self,
+        _: &Index,
+        _: Option<&[u8]>,
+        _: usize,
+    ) -> Result<Option<Vec<Indexed>>, StoreError> {
+        Ok(None)
     }
 
     fn settle(&self) -> Result<(), StoreError> {

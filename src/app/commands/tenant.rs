@@ -39,6 +39,10 @@ pub(in crate::app) enum Command {
     Import(ImportFlags),
     /// Delete a tenant: its users, its keys and everything that it has stored
     Delete(DeleteFlags),
+    /// Take a tenant's data to the newest version; what was interrupted goes on
+    Migrate(super::migrate::Flags),
+    /// Take a tenant's data back by a version, for an older emx; what was written since included
+    Rollback(super::migrate::Flags),
 }
 
 /// Which tenant.
@@ -171,6 +175,8 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
         Command::Delete(flags) => delete(flags, session),
         Command::SignIn(flags) => sign_in(flags, session),
         Command::RowPolicy(flags) => row_policy::run(flags, session),
+        Command::Migrate(flags) => super::migrate::forward(flags, session),
+        Command::Rollback(flags) => super::migrate::back(flags, session),
     }
 }
 

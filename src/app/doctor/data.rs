@@ -9,6 +9,7 @@ use crate::tenancy::tenant::TenantState;
 use std::path::Path;
 use storage::embedded::suspect_path;
 use storage::row::TimeMs;
+use storage::schema::SchemaState;
 
 /// What to do about data that does not open.
 const RESTORE: &str =
@@ -61,11 +62,17 @@ fn tenants(data: &Data, now_ms: TimeMs, dir: &Path, findings: &mut Findings) {
     };
     tenants.retain(|tenant| tenant.state != TenantState::Deleting); // whose file may be gone
     findings.ok("platform", format!("the platform's tables open; tenants: {}", tenants.len()));
-    let mut opened = 0;
+    let (mut opened, mut behind) = (0, Vec::new());
     for tenant in &tenants {
         let slug = &tenant.slug;
-        let looked = data.tenancy.keyspace_of(tenant).and_then(|keyspace| keyspace.stats());
-        match looked.map(|stats| stats.time_range) {
+        let looked = data.tenancy.keyspace_of(tenant).and_then(|keyspace| {
+            let SchemaState { version, newest, .. } = keyspace.schema()?;
+            Ok((keyspace.stats()?.time_range, version < newest))
+        });
+        if matches!(looked, Ok((_, true))) {
+            behind.push(slug);
+        }
+        match looked.map(|(time_range, _)| time_range) {
             Err(error) => {
                 let told = sentence(&error.into());
                 findings.fail("tenant", format!("`{slug}`: {told}"), RESTORE);
@@ -80,6 +87,15 @@ fn tenants(data: &Data, now_ms: TimeMs, dir: &Path, findings: &mut Findings) {
     }
     if opened == tenants.len() {
         findings.ok("tenants", "every tenant's keyspace opens");
+    }
+    if let Some(first) = behind.first() {
+        let detail = format!(
+            "tenants whose data has an older form: {}, the first is `{first}`; they are served",
+            behind.len()
+        );
+        let help =
+            "`emx tenant migrate --all` takes them to the newest, `emx tenant rollback` back";
+        findings.warn("versions", detail, help);
     }
     match data.tenancy.orphans() {
         Ok(orphans) if orphans.is_empty() => {}

@@ -2,6 +2,7 @@
 
 mod demo;
 mod first_start;
+mod migrations;
 
 use super::problem::Failure;
 use super::remote::CONTROL_SOCKET;
@@ -250,6 +251,7 @@ async fn serve(
     if plan.demo {
         demo::go_on(server);
     }
+    migrations::begin(server, session.settings().storage.migrate);
     say_ready(plan, session, server, address)?;
     accepting.await?;
     if !session.json {

@@ -7,7 +7,7 @@ use crate::http::problem::Problem;
 use crate::http::reply;
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::intake::batch::RowError;
-use crate::intake::quarantine::{self, EntryId, Retried};
+use crate::intake::quarantine::{self, EntryId, Listed, Place, Retried};
 use crate::model::time::format_rfc3339;
 use crate::process::admit::Arrival;
 use crate::process::quarantine::{Form, Quarantined};
@@ -27,7 +27,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         access: Access::With(Permission::QuarantineRead),
         handler: handler!(list),
         remembers: false,
-        summary: "What could not be accepted, whole, with the reason",
+        summary: "What could not be accepted, newest first, whole, with the reason",
         describe: |operation| {
             operation
                 .page(PAGE_MAX)
@@ -63,43 +63,47 @@ const PAGE_MAX: usize = 1000;
 
 async fn list(call: Call) -> Answer {
     let params = PageParams::of(&call.request, PAGE_MAX)?;
-    let (limit, after) = (params.limit, params.after(EntryId::parse)?);
+    let (limit, after) = (params.limit, params.after(Place::parse)?);
     let scope = call.scope().await?;
     call.tell_of_reading(&scope, "quarantine.read").await?;
     let budget = call.server.query.budget(call.server.clock.instant());
-    let entries = call.server.threads.run(move || listed(&scope, after, limit + 1, &budget));
-    let mut entries = entries.await??;
+    let list = move || listed(&scope, after, limit + 1, &budget);
+    // Of an order that is gone with a rollback since.
+    let gone = || Problem::invalid("/cursor", "invalid_cursor", "begin the list anew");
+    let mut entries = call.server.threads.run(list).await??.ok_or_else(gone)?;
     let more = entries.len() > limit;
     entries.truncate(limit);
-    let next_cursor = entries.last().filter(|_| more).map(|(id, _)| id.to_string());
-    let items: Vec<Value> = entries.iter().map(|(id, entry)| shown(*id, entry)).collect();
+    let next_cursor = entries.last().filter(|_| more).map(|last| last.place.to_string());
+    let items: Vec<Value> = entries.iter().map(shown).collect();
     Ok(reply::json(StatusCode::OK, &json!({ "items": items, "next_cursor": next_cursor })))
 }
 
 /// Entries read at once where not all of them may be seen.
 const LOOKED_AT: usize = 1000;
 
-/// Up to `limit` entries after `after` that may be seen.
+/// Up to `limit` entries after `after` that may be seen; `None` where the list must be begun anew.
 fn listed(
     scope: &TenantScope,
-    mut after: Option<EntryId>,
+    mut after: Option<Place>,
     limit: usize,
     budget: &Budget,
-) -> Result<Vec<(EntryId, Quarantined)>, QueryError> {
+) -> Result<Option<Vec<Listed>>, QueryError> {
     let (keyspace, policy) = (&**scope.keyspace(), scope.policy());
     if policy.is_all_rows() {
-        return Ok(quarantine::list(keyspace, after, limit)?);
+        return Ok(quarantine::list(keyspace, after.as_ref(), limit)?);
     }
     let mut found = Vec::new();
     loop {
         budget.check(0)?;
-        let page = quarantine::list(keyspace, after, LOOKED_AT)?;
+        let Some(page) = quarantine::list(keyspace, after.as_ref(), LOOKED_AT)? else {
+            return Ok(None);
+        };
         let is_last = page.len() < LOOKED_AT;
-        after = page.last().map(|(id, _)| *id);
-        found.extend(page.into_iter().filter(|(_, entry)| is_in_sight(policy, entry)));
+        after = page.last().map(|last| last.place.clone());
+        found.extend(page.into_iter().filter(|listed| is_in_sight(policy, &listed.entry)));
         if is_last || found.len() >= limit {
             found.truncate(limit);
-            return Ok(found);
+            return Ok(Some(found));
         }
     }
 }
@@ -126,7 +130,7 @@ fn demand_in_sight(scope: &TenantScope, id: EntryId) -> Result<(), Problem> {
     }
 }
 
-fn shown(id: EntryId, entry: &Quarantined) -> Value {
+fn shown(Listed { id, entry, .. }: &Listed) -> Value {
     let raw = match entry.form {
         Form::Execution => serde_json::from_str(&entry.raw).unwrap_or(Value::Null),
         Form::Text => Value::String(entry.raw.clone()),

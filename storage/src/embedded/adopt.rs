@@ -20,19 +20,19 @@ const COPY_BYTES: usize = 1 << 20;
 const ADOPTING: &str = "taking in a keyspace";
 
 /// Makes the file `path` of the keyspace `name` on `volume` of the file `from`, which lies anywhere:
-/// whole under another name first.
+/// whole under another name first. Formats up to `known` are taken in.
 pub(super) fn adopt(
     volume: &dyn Volume,
     path: &Path,
     from: &Path,
     (name, settings): (&str, &KeyspaceSettings),
-    cache_bytes: usize,
+    (cache_bytes, known): (usize, u32),
 ) -> Result<(), StoreError> {
     let fresh = fresh_path(path);
     volume.remove_file(&fresh).map_err(io)?;
     copy(volume, &fresh, from)?;
     let db = Db::create(volume, &fresh, cache_bytes, CommitMode::OnePhase)?;
-    let was = db.read(identity_of)?;
+    let was = db.read(|transaction| identity_of(transaction, known))?;
     if was.grain_minutes != settings.grain_minutes {
         let what = format!("its grain is {} minutes, not its time zone's", was.grain_minutes);
         return Err(Corrupt::new(what).into());

@@ -9,6 +9,7 @@ use crate::batch::RowBatch;
 use crate::engine::{Append, Appended, CursorState, FeedItem, Keyspace, KeyspaceStats, PageCursor};
 use crate::error::StoreError;
 use crate::row::{RowId, Seq, TimeMs};
+use crate::schema::{Index, Indexed, Moved, SchemaState};
 use std::path::Path;
 
 impl Keyspace for EmbeddedKeyspace {
@@ -111,6 +112,23 @@ impl Keyspace for EmbeddedKeyspace {
             file_bytes: self.healing(|| self.home.db.seen(Db::allocated_bytes)?)?,
             block_bytes: state.blocks.iter().map(|block| block.entry.bytes()).sum(),
         })
+    }
+
+    fn schema(&self) -> Result<SchemaState, StoreError> {
+        self.healing(|| self.schema_state())
+    }
+
+    fn migrate(&self, to: u32) -> Result<Moved, StoreError> {
+        self.migrate_to(to)
+    }
+
+    fn list_by(
+        &self,
+        index: &Index,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Option<Vec<Indexed>>, StoreError> {
+        self.healing(|| self.list_in_order(index, after, limit))
     }
 
     fn settle(&self) -> Result<(), StoreError> {

@@ -26,6 +26,9 @@ impl EmbeddedKeyspace {
         if let Err(e) = self.home.db.read(|t| super::tables::verify(self.home.salt, t)) {
             findings.push(format!("small tables: {e}"));
         }
+        if let Err(e) = self.home.db.read(|t| super::tables::verify_indexes(self.form(), t)) {
+            findings.push(format!("small tables: {e}"));
+        }
         let _upkeep = self.lock_upkeep();
         let _writer = self.lock_writer()?;
         let mut slot = self.home.db.0.write().unwrap_or_else(PoisonError::into_inner);

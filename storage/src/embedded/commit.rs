@@ -63,7 +63,7 @@ impl EmbeddedKeyspace {
                 write_entry(&mut feed, first, value)?;
                 write_head(self.home.salt, &mut feed, last + 1)?;
             }
-            tables::apply(self.home.salt, transaction, &writes)
+            tables::apply(self.form(), transaction, &writes)
         })?;
         writer.learn_keys(&rows);
         if let Some(value) = value {

@@ -11,7 +11,8 @@ use super::shadow::Shadow;
 use crate::error::{Corrupt, StoreError};
 use crate::volume::{Disk, Volume};
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
+    Builder, Database, ReadTransaction, ReadableDatabase, Savepoint, StorageBackend,
+    WriteTransaction,
 };
 use std::cell::Cell;
 use std::fmt;
@@ -205,6 +206,27 @@ impl Db {
             let result = f(&transaction)?;
             transaction.commit().map_err(|e| from_redb(WRITING, e.into()))?;
             Ok(result)
+        })
+    }
+
+    /// The present state, which [`restore`](Self::restore) brings back. While it lives no freed page is
+    /// used again; it goes with the handle.
+    pub(super) fn savepoint(&self) -> Result<Savepoint, StoreError> {
+        guarded(WRITING, || {
+            let transaction = self.database()?.begin_write().or_store(WRITING)?;
+            let savepoint = transaction.ephemeral_savepoint().or_store(WRITING)?;
+            transaction.abort().or_store(WRITING)?;
+            Ok(savepoint)
+        })
+    }
+
+    /// Takes back what was written since, all of it lazily: on the disk nothing has changed.
+    pub(super) fn restore(&self, savepoint: &Savepoint) -> Result<(), StoreError> {
+        guarded(WRITING, || {
+            let mut transaction = self.database()?.begin_write().or_store(WRITING)?;
+            transaction.set_durability(redb::Durability::None).or_store(WRITING)?;
+            transaction.restore_savepoint(savepoint).or_store(WRITING)?;
+            transaction.commit().or_store(WRITING)
         })
     }
 

@@ -13,8 +13,9 @@ use super::rewrite::{Slack, fresh_path, put_in_place};
 use crate::engine::{Engine, Keyspace, KeyspaceSettings, Listener, Tables};
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
+use crate::schema::Schema;
 use crate::stored::key::Salt;
-use crate::stored::meta::{FORMAT, Identity, Progress};
+use crate::stored::meta::{Identity, Progress};
 use crate::volume::Volume;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +44,8 @@ pub struct EngineSettings {
     pub feed_window_bytes: u64,
     /// Whether a thread seals and merges by itself; without, only `settle` does.
     pub background: bool,
+    /// What the small tables of keyspaces look like. The platform's tables have no versions.
+    pub schema: &'static Schema,
 }
 
 impl Default for EngineSettings {
@@ -55,6 +58,7 @@ impl Default for EngineSettings {
             seal_bytes: 32 << 20,
             feed_window_bytes: 16 << 20,
             background: true,
+            schema: &Schema::NONE,
         }
         .shared_out()
     }
@@ -332,12 +336,16 @@ impl Inner {
             Arc::clone(&self.volume),
             path,
             name,
-            self.settings,
+            EngineSettings { schema: self.schema_of(name), ..self.settings },
             mode,
             Arc::clone(&self.cache),
             Bells { dirty: Box::new(bell), news: Box::new(news) },
         )
         .map(Arc::new)
+    }
+
+    fn schema_of(&self, name: &str) -> &'static Schema {
+        if name == PLATFORM { &Schema::NONE } else { self.settings.schema }
     }
 
     /// Makes the file `path` of an empty keyspace: whole under another name first.
@@ -353,7 +361,7 @@ impl Inner {
         let db = Db::create(&*self.volume, &fresh, self.settings.page_cache_bytes, mode)?;
         let salt = Salt(uuid::Uuid::new_v4().as_u64_pair().0);
         let identity = Identity {
-            format: FORMAT,
+            format: self.schema_of(name).newest(),
             name: name.to_owned(),
             salt,
             grain_minutes: settings.grain_minutes,
@@ -403,7 +411,8 @@ impl Engine for EmbeddedEngine {
     ) -> Result<(), StoreError> {
         let Inner { volume, settings: engine, .. } = &*self.inner;
         let whose = (name, settings);
-        self.make(name, |path| adopt(&**volume, path, from, whose, engine.page_cache_bytes))
+        let how = (engine.page_cache_bytes, engine.schema.newest());
+        self.make(name, |path| adopt(&**volume, path, from, whose, how))
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn Keyspace>, StoreError> {

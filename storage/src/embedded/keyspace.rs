@@ -14,6 +14,7 @@ use super::tail::TailBatch;
 use crate::ask::AskError;
 use crate::error::StoreError;
 use crate::row::Seq;
+use crate::schema::Moving;
 use crate::stored::meta::{Identity, Progress};
 use crate::volume::Volume;
 use hashbrown::HashSet;
@@ -163,6 +164,7 @@ pub(super) struct Writer {
 /// An open keyspace.
 #[derive(Debug)]
 pub(crate) struct EmbeddedKeyspace {
+    /// As it was when the file was opened: the format can be another one by now.
     pub(super) identity: Identity,
     pub(super) volume: Arc<dyn Volume>,
     pub(super) path: PathBuf,
@@ -181,6 +183,8 @@ pub(crate) struct EmbeddedKeyspace {
     pub(super) overhead_bytes: AtomicU64,
     /// A sync failed and the file was not written anew since.
     pub(super) suspect: AtomicBool,
+    /// The step that is under way.
+    pub(super) moving: Mutex<Option<Moving>>,
 }
 
 /// What a keyspace tells its engine.
@@ -240,7 +244,8 @@ impl EmbeddedKeyspace {
         if is_suspect {
             rewrite::acquit(&*volume, path)?;
         }
-        let identity = db.read(|transaction| read_identity(transaction, name))?;
+        let known = settings.schema.newest();
+        let identity = db.read(|transaction| read_identity(transaction, name, known))?;
         let home = Arc::new(BlockHome {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             salt: identity.salt,
@@ -268,6 +273,7 @@ impl EmbeddedKeyspace {
             rung: AtomicBool::new(false),
             overhead_bytes: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
+            moving: Mutex::default(),
         })
     }
 

@@ -45,25 +45,38 @@ pub(super) fn write_identity(
     Ok(())
 }
 
-/// Reads what the file says of itself, whatever its name; refuses a newer format.
-pub(super) fn identity_of(transaction: &ReadTransaction) -> Result<Identity, StoreError> {
+/// Reads what the file says of itself, whatever its name; refuses a format beyond `known`.
+pub(super) fn identity_of(
+    transaction: &ReadTransaction,
+    known: u32,
+) -> Result<Identity, StoreError> {
     let table = transaction.open_table(META).or_store(READING)?;
-    let value = table.get(Identity::NAME).or_store(READING)?;
-    let value = value.ok_or_else(|| Corrupt::new("a keyspace without identity"))?;
-    Identity::open(value.value()).map_err(Into::into)
+    stored_identity(&table, known)
 }
 
-/// Reads what the file says of itself and refuses a file of another name or a newer format.
+/// Reads what the file says of itself and refuses a file of another name, or of a format beyond
+/// `known`.
 pub(super) fn read_identity(
     transaction: &ReadTransaction,
     name: &str,
+    known: u32,
 ) -> Result<Identity, StoreError> {
-    let identity = identity_of(transaction)?;
+    let identity = identity_of(transaction, known)?;
     if identity.name != name {
         let expected = name.to_owned();
         return Err(StoreError::WrongKeyspace { found: identity.name, expected });
     }
     Ok(identity)
+}
+
+/// What the file says of itself, whatever its name.
+pub(super) fn stored_identity(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    known: u32,
+) -> Result<Identity, StoreError> {
+    let value = meta.get(Identity::NAME).or_store(READING)?;
+    let value = value.ok_or_else(|| Corrupt::new("a keyspace without identity"))?;
+    Identity::open(value.value(), known)
 }
 
 /// Stores how far sealing has come.

@@ -4,7 +4,7 @@
 //! which table; [`keyspace`] holds what is open; [`commit`] appends; [`tail`] and [`repeats`] are
 //! the memory of what is not sealed; [`upkeep`] seals and merges; [`edit`] removes and replaces;
 //! [`rows`] and [`ask`] read; [`rewrite`] copies and reclaims; [`shadow`] is a file that
-//! is looked into after a failed sync; [`check`] verifies; [`engine`] keeps keyspaces open.
+//! is looked into after a failed sync; [`migrate`] takes a file to another version; [`check`] verifies; [`engine`] keeps keyspaces open.
 
 mod adopt;
 mod ask;
@@ -19,6 +19,7 @@ mod feed;
 mod keyspace;
 mod layout;
 mod load;
+mod migrate;
 mod open;
 mod repeats;
 mod rewrite;

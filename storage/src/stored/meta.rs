@@ -6,10 +6,8 @@ use crate::codec::cursor::{Cursor, put_part, put_varint};
 use crate::codec::frame;
 use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
+use crate::schema::FIRST_VERSION;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
-
-/// The format of the file that this program writes and the newest it reads.
-pub const FORMAT: u32 = 1;
 
 /// Coarsest grain of partials: a day.
 const GRAIN_MINUTES_MAX: usize = 24 * 60;
@@ -21,7 +19,7 @@ const GRAIN_MINUTES_MAX: usize = 24 * 60;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The format of the file, from 1 on.
+    /// The format of the file, from [`FIRST_VERSION`] on: the version of its small tables' schema.
     pub format: u32,
     /// The keyspace's name.
     pub name: String,
@@ -48,19 +46,19 @@ impl Identity {
         frame::seal(&Self::SALT.meta(Self::NAME), kind::META, &payload)
     }
 
-    /// Reads the stored form. A newer format is refused by its number, before anything else of
-    /// it is looked at.
-    pub fn open(value: &[u8]) -> Result<Self, StoreError> {
+    /// Reads the stored form. A format beyond `known` is refused by its number, before anything else
+    /// of it is looked at.
+    pub fn open(value: &[u8], known: u32) -> Result<Self, StoreError> {
         let payload = frame::open(&Self::SALT.meta(Self::NAME), kind::META, value)?;
         let mut cursor = Cursor::new(payload, "a keyspace's identity");
         let format = cursor.count(u32::MAX as usize)? as u32;
-        if format > FORMAT {
-            return Err(StoreError::NewerFormat { found: format, known: FORMAT });
+        if format > known {
+            return Err(StoreError::NewerFormat { found: format, known });
         }
         let name = std::str::from_utf8(cursor.part()?).map_err(|_| cursor.damaged())?.to_owned();
         let salt = Salt(cursor.varint()?);
         let grain_minutes = cursor.count(GRAIN_MINUTES_MAX)? as u32;
-        if format == 0 || grain_minutes == 0 {
+        if format < FIRST_VERSION || grain_minutes == 0 {
             return Err(cursor.damaged().into());
         }
         cursor.end()?;
@@ -203,17 +201,18 @@ mod tests {
 
     #[test]
     fn an_identity_has_a_known_format_and_a_grain() {
-        let good = Identity { format: FORMAT, name: "t".into(), salt: SALT, grain_minutes: 60 };
-        assert_eq!(Identity::open(&good.seal()).unwrap(), good);
-        let newer = Identity { format: FORMAT + 1, ..good.clone() };
-        let read = Identity::open(&newer.seal());
-        assert!(matches!(read, Err(StoreError::NewerFormat { found, .. }) if found == FORMAT + 1));
+        const KNOWN: u32 = 3;
+        let good = Identity { format: 2, name: "t".into(), salt: SALT, grain_minutes: 60 };
+        assert_eq!(Identity::open(&good.seal(), KNOWN).unwrap(), good);
+        let newer = Identity { format: KNOWN + 1, ..good.clone() };
+        let read = Identity::open(&newer.seal(), KNOWN);
+        assert!(matches!(read, Err(StoreError::NewerFormat { found: 4, known: KNOWN })));
         for bad in [
             Identity { format: 0, ..good.clone() },
             Identity { grain_minutes: 0, ..good.clone() },
             Identity { grain_minutes: GRAIN_MINUTES_MAX as u32 + 1, ..good },
         ] {
-            assert!(matches!(Identity::open(&bad.seal()), Err(StoreError::Corrupt(_))));
+            assert!(matches!(Identity::open(&bad.seal(), KNOWN), Err(StoreError::Corrupt(_))));
         }
     }
 }

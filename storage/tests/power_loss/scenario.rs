@@ -163,6 +163,33 @@ pub(crate) fn rewrite() -> Scenario {
     Scenario { name: "rewrite", before, struck }
 }
 
+/// The small tables to another version and back, over and over, with what is written at each; of one of
+/// two tenants.
+pub(crate) fn migration() -> Scenario {
+    let notes = |numbers: std::ops::Range<u64>, edition: &str| {
+        let noted = |n: u64| {
+            let note = (n.to_be_bytes().to_vec(), format!("{edition} {}", n % 7).into_bytes());
+            Part { rows: LedgerRow::many(n..n + 1, 0, "noted"), note: Some(note) }
+        };
+        Act::Append(TENANT.to_owned(), numbers.map(noted).collect())
+    };
+    let to = |version| Act::Migrate(TENANT.to_owned(), version);
+    let mut before = filled(TENANT);
+    before.extend([create(OTHER), notes(300..420, "first"), to(1)]);
+    let struck = vec![
+        to(2),
+        notes(380..440, "second"),
+        to(1),
+        notes(430..450, "third"),
+        append(OTHER, 0..20, "a"),
+        to(2),
+        settle(TENANT),
+        to(1),
+        to(2),
+    ];
+    Scenario { name: "migration", before, struck }
+}
+
 /// A tenant goes, another stays.
 pub(crate) fn delete() -> Scenario {
     let mut before = filled(TENANT);

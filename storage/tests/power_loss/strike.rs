@@ -4,6 +4,7 @@ use crate::ledger::{Act, KeyspaceLedger, Ledger, Part, Refusal, TABLE};
 use crate::questions::{Finding, all_rows, ask_all};
 use crate::scenario::{CONSUMER, Scenario};
 use crate::sim_volume::{Fault, SimVolume};
+use crate::versions::agrees;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::engine::{CursorState, Engine};
@@ -342,6 +343,7 @@ fn observe(engine: &dyn Engine) -> Result<Ledger, Finding> {
             }
         }
         found.notes = keyspace.list(TABLE, b"", None, NOTES_MAX)?.into_iter().collect();
+        agrees(&*keyspace, &found.notes)?.map_err(Finding::Wrong)?;
         match keyspace.cursor(CONSUMER)? {
             CursorState::At(seq) => drop(found.cursors.insert(CONSUMER.to_owned(), seq)),
             CursorState::Missing => {}

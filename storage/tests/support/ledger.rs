@@ -189,6 +189,8 @@ pub(crate) enum Act {
     Claim(Vec<u8>, Vec<u8>),
     Settle(String),
     Rewrite(String),
+    /// Takes the small tables to a version.
+    Migrate(String, u32),
 }
 
 impl Act {
@@ -229,6 +231,12 @@ impl Act {
             Self::Claim(key, value) => claim(engine, key, value)?,
             Self::Settle(name) => engine.open(name)?.settle()?,
             Self::Rewrite(name) => engine.open(name)?.rewrite()?,
+            Self::Migrate(name, to) => {
+                let moved = engine.open(name)?.migrate(*to)?;
+                if moved.to != *to || first && moved.from == *to {
+                    return Err(Refusal::Wrong(format!("{moved:?}, not to {to}")));
+                }
+            }
         }
         Ok(Seqs::new())
     }
@@ -280,7 +288,7 @@ impl Act {
                 name
             }
             Self::Append(name, _) | Self::Remove(name, _) | Self::Replace(name, _) => name,
-            Self::Cursor(name, ..) => name,
+            Self::Cursor(name, ..) | Self::Migrate(name, _) => name,
             Self::Claim(..) => "",
         }
     }
@@ -297,6 +305,7 @@ impl Act {
             Self::Claim(..) => "claim",
             Self::Settle(_) => "settle",
             Self::Rewrite(_) => "rewrite",
+            Self::Migrate(..) => "migrate",
         }
     }
 }

@@ -13,7 +13,7 @@ export function textOf({ raw }: Quarantined): string {
   return typeof raw === 'string' ? raw : JSON.stringify(raw, null, 2);
 }
 
-/** The newest first; the API's order is that of their ids. */
+/** The newest first, whatever the version of the tenant's data. */
 export function newestFirst(entries: readonly Quarantined[]): Quarantined[] {
   return [...entries].sort((a, b) => Date.parse(b.received_at) - Date.parse(a.received_at));
 }
