@@ -37,7 +37,7 @@ impl Acts {
             installation_id: Some(self.identity.installation_id()),
             now_ms: self.clock.now_ms(),
         };
-        let people = self.identity.people_of(&tenant.id)?;
+        let people = self.identity.people_of(&self.tenancy, &tenant.id)?;
         let (users, keys) = (people.users(), people.keys());
         let log = self.tenancy.log();
         let made = backup::export(&source, log, (tenant, people), to, &mut |_| {})?;

@@ -103,7 +103,11 @@ fn a_bad_value_is_refused_with_its_line() {
         "[storage]\ncache_bytes = \"64 parsecs\"\nseal_rows = 12\nopen_keyspaces_max = \"x\"\n\
          data_dir = 7\nfeed_window_bytes = true\n[performance]\nquery_time_max = 30\n\
          [log]\nlevel = \"loud\"\n",
-        &[("EMX_LOG__FORMAT", "xml"), ("EMX_IMPORT__BATCH_ROWS", "-1")],
+        &[
+            ("EMX_LOG__FORMAT", "xml"),
+            ("EMX_IMPORT__BATCH_ROWS", "-1"),
+            ("EMX_SERVER__BASE_DOMAIN", "https://a.example:8443"),
+        ],
         &[
             "my.toml:2: `storage.cache_bytes`: `64 parsecs` is not a size: write it like \"64 MiB\"",
             "my.toml:3: `storage.seal_rows`: it must be between 1024 and 65536",
@@ -117,6 +121,8 @@ fn a_bad_value_is_refused_with_its_line() {
              \"trace\"",
             "EMX_LOG__FORMAT: `log.format`: it must be one of \"text\", \"json\"",
             "EMX_IMPORT__BATCH_ROWS: `import.batch_rows`: it must be between 1 and 100000",
+            "EMX_SERVER__BASE_DOMAIN: `server.base_domain`: it must be a domain without scheme, port \
+             and path, like \"metrics.example.org\"",
         ],
     );
     check_refused(

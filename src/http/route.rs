@@ -57,7 +57,7 @@ pub(super) use handler;
 
 /// Every route, in the order of the contract.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    let areas: [&'static [Route]; 23] = [
+    let areas: [&'static [Route]; 25] = [
         api::executions::ROUTES,
         api::quarantine::ROUTES,
         api::query::ROUTES,
@@ -68,12 +68,14 @@ pub(super) fn all() -> impl Iterator<Item = &'static Route> {
         api::users::ROUTES,
         api::teams::ROUTES,
         api::sign_in_rules::ROUTES,
+        api::roles::ROUTES,
         api::row_policy::ROUTES,
         api::sessions::ROUTES,
         api::keys::ROUTES,
         api::tenants::ROUTES,
         api::sso::ROUTES,
         api::sso_providers::ROUTES,
+        api::sso_check::ROUTES,
         api::audit::ROUTES,
         api::signing_keys::ROUTES,
         api::migrations::ROUTES,

@@ -17,7 +17,9 @@ use super::team::{TEAMS_PER_TENANT_MAX, TEAMS_PER_USER_MAX, Team, TeamError};
 use super::user::{self, User};
 use crate::tenancy::id::{TenantId, random_word};
 use crate::tenancy::permission::Role;
-use crate::tenancy::registry::Completion;
+use crate::tenancy::registry::{Completion, Tenancy, TenancyError};
+use crate::tenancy::row_policy::RowRules;
+use crate::tenancy::sight::row_rules_creation;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -30,6 +32,9 @@ pub struct People {
     users: Vec<User>,
     teams: Vec<Team>,
     rules: SignInRules,
+    /// What each role sees: carried, for nobody is to see more than before.
+    #[serde(default)]
+    row_rules: RowRules,
     api_keys: Vec<Record>,
 }
 
@@ -37,6 +42,20 @@ impl fmt::Debug for People {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "People({} users, {} keys)", self.users.len(), self.api_keys.len())
     }
+}
+
+/// Why the people of a tenant could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CarryError {
+    /// Its users, teams or sign-in rules.
+    #[error(transparent)]
+    Team(#[from] TeamError),
+    /// Its row policy.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// What brings people into a tenant.
@@ -120,13 +139,14 @@ impl People {
 
 impl Identity {
     /// The people of a tenant, to be carried away.
-    pub fn people_of(&self, tenant_id: &TenantId) -> Result<People, TeamError> {
+    pub fn people_of(&self, tenancy: &Tenancy, tenant_id: &TenantId) -> Result<People, CarryError> {
         // What is read is of one moment: nobody is made, changed or removed meanwhile.
         let _alone = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(People {
             users: user::of_tenant(&*self.platform, tenant_id)?,
             teams: self.teams(tenant_id)?,
             rules: self.sign_in_rules(tenant_id)?,
+            row_rules: tenancy.row_rules(tenant_id)?,
             api_keys: self.api_keys.records_of(tenant_id),
         })
     }
@@ -136,6 +156,7 @@ impl Identity {
         let mut completion = Completion::default();
         let (mut ids, mut team_ids) = (BTreeMap::new(), BTreeMap::new());
         completion.writes.push(rules::creation(tenant_id, people.rules)?);
+        completion.writes.push(row_rules_creation(tenant_id, &people.row_rules)?);
         for team in &people.teams {
             let (id, tenant_id) = (random_word(), tenant_id.clone());
             let arriving = Team { id, tenant_id, ..team.clone() };

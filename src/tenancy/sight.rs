@@ -217,6 +217,11 @@ impl Tables for Watched {
     }
 }
 
+/// What lets the roles of a tenant that is being made see what `rules` say.
+pub fn row_rules_creation(id: &TenantId, rules: &RowRules) -> Result<TableWrite, StoreError> {
+    Ok(put(ROW_POLICIES, id.as_str().as_bytes(), record::encode(rules)?))
+}
+
 impl Tenancy {
     /// Whether the principal of `scope` still sees there what it saw when it entered. Where that
     /// cannot be read, it does not.
@@ -263,7 +268,7 @@ impl Tenancy {
         let (table, key) = (ROW_POLICIES, id.as_str().as_bytes());
         let change = Completion {
             expect: vec![Expect { table: table.into(), key: key.into(), value: bytes }],
-            writes: vec![put(table, key, record::encode(&rules)?)],
+            writes: vec![row_rules_creation(id, &rules)?],
             told: by.told(id, event),
         };
         match change.commit(self.log(), now_ms)? {

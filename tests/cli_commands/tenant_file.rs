@@ -15,6 +15,7 @@ fn exported() -> (Emx, PathBuf) {
     emx.json(&["team", "create", "--tenant", "demo", "compilers"]);
     emx.json(&["team", "add", "--tenant", "demo", "compilers", "me@example.org"]);
     emx.json(&["tenant", "sign-in", "demo", "--require-otp", "true"]);
+    emx.json(&["tenant", "row-policy", "demo", "--preset", "strict"]);
     let told = emx.json(&["tenant", "export", "demo", "demo.tar"]);
     assert_eq!((&told["users"], &told["api_keys"]), (&json!(2), &json!(1)), "{told}");
     let file = emx.place.path().join("demo.tar");
@@ -67,6 +68,7 @@ fn a_tenant_is_taken_in_as_a_new_one() {
         assert_eq!(teams[0]["name"], "compilers");
         assert_eq!(users[0]["teams"], json!([teams[0]["id"]]), "{users}");
         assert_eq!(emx.json(&["tenant", "sign-in", slug])["require_otp"], true);
+        assert_eq!(emx.json(&["tenant", "row-policy", slug])["preset"], "strict");
         assert!(emx.ok(&["check"]).contains(&format!("{slug}: sound")));
         assert!(emx.ok(&["audit", "verify"]).contains("sound"));
         let log = emx.json(&["audit", "list", "--tenant", slug])["items"].clone();

@@ -80,6 +80,7 @@ const WAYS: &[(&str, &str, Place, Thing)] = &[
     ("GET", "/api/v1/sso-providers/{id}", Path("id"), Thing::OidcProvider),
     ("PATCH", "/api/v1/sso-providers/{id}", PathWith("id", "{}"), Thing::OidcProvider),
     ("DELETE", "/api/v1/sso-providers/{id}", Path("id"), Thing::SamlProvider),
+    ("POST", "/api/v1/sso-providers/{id}/check", PathWith("id", "{}"), Thing::OidcProvider),
     ("GET", "/api/v1/users/{id}", Path("id"), Thing::User),
     ("PATCH", "/api/v1/users/{id}", PathWith("id", r#"{"disabled":true}"#), Thing::User),
     ("DELETE", "/api/v1/users/{id}", Path("id"), Thing::User),

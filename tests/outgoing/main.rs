@@ -8,5 +8,6 @@ mod wire;
 
 mod addresses;
 mod answers;
+mod forms;
 mod names;
 mod world;

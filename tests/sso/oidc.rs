@@ -27,6 +27,8 @@ pub(crate) struct Provider {
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
     address: SocketAddr,
+    /// Where it is there.
+    path: &'static str,
     tls: Arc<ClientConfig>,
     dir: TempDir,
 }
@@ -39,8 +41,8 @@ impl Drop for Provider {
 }
 
 impl Provider {
-    /// Starts it, or says why that cannot be.
-    fn start() -> Result<Self, &'static str> {
+    /// Starts it at `path`, or says why that cannot be.
+    pub(crate) fn start(path: &'static str) -> Result<Self, &'static str> {
         // With the packages of the protocol's own tests.
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let packages = install::node(&root.join("tests/oidc/real"), "oidc", &[])?;
@@ -56,6 +58,7 @@ impl Provider {
         let mut child = Command::new("node")
             .arg(script)
             .args([&certificate, &key])
+            .arg(path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -73,15 +76,21 @@ impl Provider {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Ok(Self { child, input, output, address, tls: Arc::new(tls), dir })
+        Ok(Self { child, input, output, address, path, tls: Arc::new(tls), dir })
     }
 
-    fn issuer(&self) -> String {
-        format!("https://{}", self.address)
+    /// Ends it: nobody listens there any more.
+    pub(crate) fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn issuer(&self) -> String {
+        format!("https://{}{}", self.address, self.path)
     }
 
     /// What a server is told that may ask it.
-    fn settings(&self) -> [(&'static str, String); 2] {
+    pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
         let ca_file = self.dir.path().join("ca.pem").to_str().unwrap().to_owned();
         [
             ("EMX_OUTGOING__NETWORKS", self.address.to_string()),
@@ -107,10 +116,14 @@ impl Provider {
             body[name] = value.clone();
         }
         let made = world.add(tenant, &body);
-        let redirect_uri = made["redirect_uri"].as_str().unwrap();
+        self.enter(&client, made["redirect_uri"].as_str().unwrap());
+        made
+    }
+
+    /// Tells the provider of a client, whose secret is `secret of` its id.
+    pub(crate) fn enter(&mut self, client: &str, redirect_uri: &str) {
         writeln!(self.input, "{client} {redirect_uri}").unwrap();
         assert_eq!(self.output.next().unwrap().unwrap(), format!("CLIENT {client}"));
-        made
     }
 
     fn ask(&self, browser: &mut Browser, ask: Ask) -> Answer {
@@ -120,9 +133,9 @@ impl Provider {
     }
 
     /// Signs in as `login` where `url` leads: the address to come back to.
-    fn sign_in(&self, url: &str, login: &str) -> String {
-        let (mut browser, issuer) = (Browser::default(), self.issuer());
-        let target = |url: &str| url.strip_prefix(&issuer).map(str::to_owned);
+    pub(crate) fn sign_in(&self, url: &str, login: &str) -> String {
+        let (mut browser, origin) = (Browser::default(), format!("https://{}", self.address));
+        let target = |url: &str| url.strip_prefix(&origin).map(str::to_owned);
         let mut ask = Ask::get(&target(url).unwrap());
         for _ in 0..PAGES_MAX {
             let answer = self.ask(&mut browser, ask);
@@ -153,7 +166,7 @@ impl Provider {
 
 /// The provider and a server that may ask it; nothing where that cannot be had here, which is said.
 pub(crate) fn installation() -> Option<(Provider, World)> {
-    match Provider::start() {
+    match Provider::start("") {
         Ok(provider) => {
             let world = World::with(&provider.settings());
             Some((provider, world))
@@ -167,14 +180,14 @@ pub(crate) fn installation() -> Option<(Provider, World)> {
 
 /// Presses the button: where the browser is sent.
 #[track_caller]
-fn begin(world: &World, browser: &mut Browser, made: &Value, more: &str) -> String {
+pub(crate) fn begin(world: &World, browser: &mut Browser, made: &Value, more: &str) -> String {
     let start = made["start"].as_str().unwrap();
     let answer = browser.go(world.server(), &format!("{start}{more}"));
     sent_to(&answer).to_owned()
 }
 
 /// The path of an address of the server.
-fn path(url: &str) -> &str {
+pub(crate) fn path(url: &str) -> &str {
     let rest = url.strip_prefix("https://").unwrap();
     &rest[rest.find('/').unwrap()..]
 }
@@ -283,8 +296,8 @@ fn a_code_is_good_in_the_browser_the_tenant_and_at_the_provider_where_it_was_ask
     is_failure(&denied.go(world.server(), &target_denied), 400, "sso_flow_unknown");
     // None of all this has spent the first one, nor does a restart at the same address.
     sent_to(&browser.go(world.server(), &target));
-    let log = world.server().log();
-    assert!(log.contains("a sign-on failed") && !log.contains("secret of"), "{log}");
+    let log = world.logged("a sign-on failed");
+    assert!(!log.contains("secret of"), "{log}");
     world.end();
 }
 
@@ -330,11 +343,46 @@ fn domains_need_a_verified_address() {
 }
 
 #[test]
+fn another_site_signs_nobody_out_or_in() {
+    let Some((mut provider, world)) = installation() else { return };
+    let made = provider.add(&world, TENANT, "Real", &json!({}));
+    let mut browser = Browser::default();
+    let url = begin(&world, &mut browser, &made, "");
+    let back = provider.sign_in(&url, "ada");
+    sent_to(&browser.go(world.server(), path(&back)));
+    let (user, token) = browser.session(world.server()).unwrap();
+    // What a page of another site can have a browser send, with every cookie that it has.
+    let foreign = |ask: Ask| {
+        ask.header("Origin", "https://evil.example").header("Sec-Fetch-Site", "cross-site")
+    };
+    let form = "application/x-www-form-urlencoded";
+    for (ask, status) in [
+        (Ask::post("/api/v1/auth/logout"), 401),
+        (Ask::post("/api/v1/auth/logout").body(form, "a=b"), 401),
+        (Ask::get("/api/v1/auth/logout"), 405),
+        (Ask::post("/api/v1/auth/refresh").body("text/plain", "{}"), 415),
+        (Ask::post("/api/v1/auth/refresh").json("{}"), 403),
+    ] {
+        let answer = browser.clone().ask(world.server(), foreign(ask.clone()));
+        assert_eq!(answer.status, status, "{ask:?}: {answer:?}");
+        assert!(answer.header("set-cookie").is_none(), "{ask:?}: {answer:?}");
+    }
+    let me = world.server().ask(&Ask::get("/api/v1/auth/me").bearer(&token));
+    assert_eq!((me.status, &me.json()["user"]["id"]), (200, &user["id"]));
+    // A link to the end of the stranger's own sign-in does not make this browser the stranger's.
+    let mut stranger = Browser::default();
+    let url = begin(&world, &mut stranger, &made, "");
+    let back = provider.sign_in(&url, "mallory");
+    let lured = browser.ask(world.server(), foreign(Ask::get(path(&back))));
+    is_failure(&lured, 400, "sso_flow_unknown");
+    assert_eq!(browser.session(world.server()).unwrap().0["id"], user["id"]);
+}
+
+#[test]
 fn a_provider_that_is_down_hinders_nobody_else() {
     let Some((mut provider, mut world)) = installation() else { return };
     let made = provider.add(&world, TENANT, "Real", &json!({}));
-    provider.child.kill().unwrap();
-    provider.child.wait().unwrap();
+    provider.stop();
     world.end();
     world.start(); // and somebody signs in with a password
     let mut browser = Browser::default();

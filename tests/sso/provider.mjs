@@ -1,11 +1,12 @@
 // An OpenID provider for tests, over TLS on this machine alone:
 //
-//   node provider.mjs CERTIFICATE KEY
+//   node provider.mjs CERTIFICATE KEY [PATH]
 //
 // Prints `READY <port>` once it listens. For each line `CLIENT_ID REDIRECT_URI` on its standard input
 // there is a client, and `CLIENT <id>` is printed once there is. Whoever signs in is who they say: the
 // part after a dot in the name is a group, so `ada.ops` is in `ops`; `nobody` tells no e-mail address
-// and `unverified` none that was verified.
+// and `unverified` none that was verified. The issuer is this machine, or PATH there, as those are of an
+// organisation that has several. Groups come with every scope, as an administrator would have it.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { createServer } from 'node:https';
 import { createInterface } from 'node:readline';
 import Provider from 'oidc-provider';
 
-const [certificate, key] = process.argv.slice(2);
+const [certificate, key, path = ''] = process.argv.slice(2);
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const jwk = { ...privateKey.export({ format: 'jwk' }), alg: 'RS256', kid: 'one', use: 'sig' };
 
@@ -29,13 +30,20 @@ const account = (id) => {
 function serve(issuer) {
   const provider = new Provider(issuer, {
     clients,
-    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
+    claims: { openid: ['sub', 'groups'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
     features: { devInteractions: { enabled: true } },
     findAccount: (_context, id) => ({ accountId: id, claims: () => account(id) }),
     jwks: { keys: [jwk] },
     pkce: { required: () => true },
   });
-  answer = provider.callback();
+  const callback = provider.callback();
+  answer = (request, response) => {
+    // Where it is mounted, the provider finds out by what is left of the address.
+    request.originalUrl = request.url;
+    if (!request.url.startsWith(path)) return response.writeHead(404).end();
+    request.url = request.url.slice(path.length);
+    return callback(request, response);
+  };
 }
 
 const server = createServer(
@@ -48,7 +56,7 @@ server.listen(0, '127.0.0.1', () => {
   createInterface({ input: process.stdin }).on('line', (line) => {
     const [id, uri] = line.split(' ');
     clients.push({ client_id: id, client_secret: `secret of ${id}`, redirect_uris: [uri] });
-    serve(`https://127.0.0.1:${port}`);
+    serve(`https://127.0.0.1:${port}${path}`);
     console.log(`CLIENT ${id}`);
   });
   console.log(`READY ${port}`);

@@ -53,6 +53,21 @@ impl World {
         self.server.as_ref().unwrap()
     }
 
+    /// The server's log once `text` stands in it, which the reader of its lines may come to after the
+    /// answer. Asks go on meanwhile, so many at most.
+    #[track_caller]
+    pub(crate) fn logged(&self, text: &str) -> String {
+        const ASKS_MAX: usize = 500;
+        for _ in 0..ASKS_MAX {
+            let log = self.server().log();
+            if log.contains(text) {
+                return log;
+            }
+            self.server().ask(&Ask::get("/healthz"));
+        }
+        panic!("`{text}` is not told: {}", self.server().log());
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }
@@ -63,14 +78,22 @@ impl World {
         path
     }
 
+    /// Runs a script with `emx` in it, where this is done: its status, and what it wrote.
+    pub(crate) fn shell(&self, script: &str) -> (i32, String, String) {
+        let emx = "emx() { \"$EMX\" \"$@\" --data-dir \"$DATA_DIR\"; }\n";
+        let mut command = Command::new("sh");
+        command.args(["-euc", &format!("{emx}{script}")]).current_dir(self.dir.path());
+        command.env("EMX", env!("CARGO_BIN_EXE_emx")).env("DATA_DIR", self.data_dir());
+        command.envs(self.settings.iter().map(|(name, value)| (*name, value)));
+        run(&mut command)
+    }
+
     /// Runs the binary: its status, and what it wrote to its two outputs.
     pub(crate) fn emx(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_emx"));
         command.args(arguments).arg("--data-dir").arg(self.data_dir());
         command.envs(self.settings.iter().map(|(name, value)| (*name, value)));
-        let output = command.output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        run(&mut command)
     }
 
     /// Asks as the owner, in `tenant`.
@@ -103,6 +126,12 @@ impl World {
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()["key"].as_str().unwrap().to_owned()
     }
+}
+
+fn run(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 /// The time by this machine's clock, Unix milliseconds.

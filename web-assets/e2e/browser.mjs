@@ -19,6 +19,9 @@ export const skip =
     ? false
     : 'EMX_E2E_URL, EMX_E2E_EMAIL and EMX_E2E_PASSWORD name no server to try the page on';
 
+/** How the page is looked at: by width and theme. */
+export const LOOKS = { light: [1440, 'light'], dark: [1440, 'dark'], narrow: [400, 'light'], 'narrow-dark': [360, 'dark'] };
+
 const SHOTS = fileURLToPath(new URL('./shots/', import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -71,9 +74,9 @@ export async function open() {
   return { browser, context, page, faults };
 }
 
-export async function signIn(page, password = server.password) {
+export async function signIn(page, password = server.password, email = server.email) {
   await page.fill('input[name=tenant]', server.tenant);
-  await page.fill('input[name=email]', server.email);
+  await page.fill('input[name=email]', email);
   await page.fill('input[name=password]', password);
   await page.click('button[type=submit]');
 }

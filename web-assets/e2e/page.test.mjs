@@ -1,7 +1,7 @@
 // One visit from sign-in to sign-out, by whoever runs the server: every step builds on those before.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { findings, open, overflow, server, settled, shot, signIn, skip } from './browser.mjs';
+import { findings, LOOKS, open, overflow, server, settled, shot, signIn, skip } from './browser.mjs';
 
 if (skip) console.log(`skipped: the page's end-to-end tests, for ${skip}`);
 
@@ -80,6 +80,18 @@ step('a key is made, and shown once', async () => {
   await page.getByRole('button', { name: 'I have copied it' }).click();
   await page.getByRole('rowheader', { name: keyName }).waitFor();
   assert.doesNotMatch(await page.content(), new RegExp(key));
+});
+
+step('a key may be of any role that one has', async () => {
+  await goto('/keys');
+  await page.fill('input[name=key-name]', `reads ${stamp}`);
+  await page.selectOption('select[name=key-role]', 'manager');
+  await page.getByRole('button', { name: 'Create key' }).click();
+  const reads = (await page.getByRole('region', { name: 'The new key' }).textContent())?.trim();
+  const answer = await context.request.get(`${server.url}/api/v1/users`, { headers: { Authorization: `Bearer ${reads}` } });
+  assert.equal(answer.status(), 200);
+  await page.getByRole('button', { name: 'I have copied it' }).click();
+  await page.getByRole('row').filter({ hasText: `reads ${stamp}` }).getByText('manager').waitFor();
 });
 
 step('a key ends when one chooses, which must lie ahead', async () => {
@@ -244,13 +256,14 @@ step('what cannot be true is seen, tried again and thrown away', async () => {
 
 step('the audit log is searched and proved', async () => {
   await goto('/');
+  await page.getByRole('link', { name: 'Administration' }).click();
   await page.getByRole('link', { name: 'Audit' }).click();
   await settled(page);
   const entry = page.getByRole('listitem').filter({ hasText: 'session.begin' }).first();
   await entry.getByText('session.begin').click();
   await entry.getByText('127.0.0.1').waitFor();
   await page.getByLabel('Words').fill('quarantine.delete');
-  await page.getByRole('listitem').filter({ hasText: 'session.begin' }).waitFor({ state: 'detached' });
+  await page.getByRole('listitem').filter({ hasText: 'session.begin' }).first().waitFor({ state: 'detached' });
   await page.getByRole('listitem').filter({ hasText: 'quarantine.delete' }).first().waitFor();
   await page.getByRole('button', { name: 'Verify the log' }).click();
   await page.getByText(/^All [0-9,]+ entries are what was written/).waitFor();
@@ -260,7 +273,6 @@ step('the audit log is searched and proved', async () => {
 });
 
 const VIEWS = { overview: '/?range=24h', filtered: `/?${only}`, runs: '/runs', quarantine: '/quarantine', keys: '/keys', audit: '/audit', nowhere: '/nowhere' };
-const LOOKS = { light: [1440, 'light'], dark: [1440, 'dark'], narrow: [400, 'light'], 'narrow-dark': [360, 'dark'] };
 for (const [look, [width, colorScheme]] of Object.entries(LOOKS)) {
   step(`every view can be read by everybody: ${look}`, async () => {
     await page.setViewportSize({ width, height: 900 });

@@ -10,6 +10,7 @@ use crate::identity::sso::draft::{Draft, Place};
 use crate::identity::sso::provider::Provider;
 use crate::model::strict::Strict;
 use crate::model::time::parse_rfc3339;
+use crate::runtime::outgoing;
 use crate::tenancy::by::By;
 use crate::tenancy::tenant::Tenant;
 use anyhow::{Context, Result};
@@ -126,6 +127,9 @@ impl SsoAct {
                 let tenant = tenant_named(tenancy, tenant)?;
                 let place = Place { site: &acts.site, tenant: &tenant.slug, guard: &acts.guard };
                 let draft = Draft::read(provider, place)?;
+                if let Some(issuer) = draft.issuer() {
+                    draft.check_found(outgoing::check_now(&acts.guard, issuer))?;
+                }
                 let made = identity.add_sso_provider(&tenant.id, draft, by, now_ms)?;
                 Ok(as_json(&made, acts, &tenant))
             }

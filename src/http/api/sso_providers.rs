@@ -12,7 +12,6 @@ use crate::identity::sso::draft::{Draft, NAME_BYTES_MAX, Place};
 use crate::identity::sso::provider::{Preset, Provider};
 use crate::identity::sso::{PROVIDERS_PER_TENANT_MAX, ProviderError};
 use crate::model::strict::Strict;
-use crate::runtime::outgoing::OutgoingError;
 use crate::tenancy::permission::{Permission, Role};
 use crate::tenancy::slug::Slug;
 use hyper::{Method, StatusCode};
@@ -262,19 +261,8 @@ fn place<'a>(server: &'a crate::http::server::Server, tenant: &'a Slug) -> Place
     Place { site: &server.site, tenant, guard: server.outgoing.guard() }
 }
 
-/// Fails where the issuer's name leads to where nothing is asked. That it leads nowhere just now says
-/// nothing: a provider may be set up before it is there.
+/// Fails where the issuer's name leads to where nothing is asked.
 async fn check_issuer(call: &Call, draft: &Draft) -> Result<(), Problem> {
     let Some(issuer) = draft.issuer() else { return Ok(()) };
-    match call.server.outgoing.check(issuer).await {
-        Err(error) if is_refusal(&error) => {
-            Err(Problem::invalid("/issuer", error.code(), error.to_string()))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_refusal(error: &OutgoingError) -> bool {
-    use OutgoingError as E;
-    matches!(error, E::Url(_) | E::Plain | E::Port { .. } | E::Address { .. })
+    draft.check_found(call.server.outgoing.check(issuer).await).map_err(provider_problem)
 }

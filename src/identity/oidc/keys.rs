@@ -62,6 +62,11 @@ impl Written {
 }
 
 impl Keys {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The key called `kid` that verifies by `algorithm`. A token need not name a key where only one
     /// can be meant (Core §10.1).
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {

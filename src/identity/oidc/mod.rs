@@ -24,10 +24,12 @@ mod id_token;
 mod keys;
 mod known;
 mod person;
+mod probe;
 
 pub use error::OidcError;
 pub use id_token::{AGE_MS_MAX, IdTokenError, LEEWAY_MS};
 pub use person::External;
+pub use probe::Tried;
 pub use settings::{Pins, Preset, Settings};
 
 use super::opaque::random_secret;
@@ -172,17 +174,20 @@ impl Client {
         settings: &Settings,
         now_ms: TimeMs,
     ) -> Result<Arc<Document>, OidcError> {
-        const DOING: &str = "read the provider's discovery document";
         let known = self.known(&settings.issuer);
         let mut slot = known.document.lock().await;
         if let Some(known) = slot.get(now_ms) {
             return known;
         }
+        slot.put(self.discover(settings).await, now_ms)
+    }
+
+    /// The same, asked for.
+    async fn discover(&self, settings: &Settings) -> Result<Document, OidcError> {
+        const DOING: &str = "read the provider's discovery document";
         let address = document::address(&settings.issuer);
-        let written = self.fetch::<document::Written>(DOING, &address).await;
-        let guard = self.outgoing.guard();
-        let document = written.and_then(|written| written.check(&settings.issuer, guard));
-        slot.put(document, now_ms)
+        let written = self.fetch::<document::Written>(DOING, &address).await?;
+        written.check(&settings.issuer, self.outgoing.guard())
     }
 
     /// The tokens that the provider gives for `code`.

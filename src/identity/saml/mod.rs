@@ -38,7 +38,7 @@ pub use request::{authn_request, new_request_id};
 pub use settings::{Attributes, SamlError, Settings};
 
 use protocol::Facts;
-use refusal::Steps;
+use refusal::{Steps, refuse, shown};
 use storage::row::TimeMs;
 
 /// What was found in an answer, step by step, and what follows from it.
@@ -88,6 +88,39 @@ pub fn check(
     let mut steps = Steps::default();
     let outcome = judge(&mut steps, settings, response, request_id, now_ms);
     Report { steps: steps.into_vec(), outcome }
+}
+
+/// What can be said of a provider before it has answered anything.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// What was looked at, in order; after a step that failed there are none.
+    pub steps: Vec<Step>,
+    /// What is wrong.
+    pub fault: Option<Refusal>,
+}
+
+/// Whether `settings` hold together, which keys may have signed and how long their certificates last, and
+/// what is asked where. Asks nobody: only a browser comes to where people sign in.
+pub fn look(settings: &Settings, now_ms: TimeMs) -> Look {
+    let mut steps = Steps::default();
+    let fault = take_look(&mut steps, settings, now_ms).err();
+    Look { steps: steps.into_vec(), fault }
+}
+
+fn take_look(steps: &mut Steps, settings: &Settings, now_ms: TimeMs) -> Result<(), Refusal> {
+    let refused = |error: SamlError| refuse(error.code(), error.to_string());
+    let sound = settings.check().map(|()| ((), "the settings hold together".to_owned()));
+    steps.take("configuration", sound.map_err(refused))?;
+    steps.take("certificate dates", certificate::keys(settings, now_ms))?;
+    let Settings { idp_sso_url, sp_entity_id, acs_url, .. } = settings;
+    let request = new_request_id().and_then(|id| authn_request(settings, &id, None, now_ms));
+    let told = format!(
+        "people go to `{}`, and come back to `{}` with an answer for `{}`",
+        shown(idp_sso_url),
+        shown(acs_url),
+        shown(sp_entity_id)
+    );
+    steps.take("request", request.map(|_| ((), told)).map_err(refused))
 }
 
 fn judge(

@@ -12,8 +12,8 @@ use crate::identity::oidc::{self, OidcError};
 use crate::identity::saml::{self, SamlError};
 use crate::identity::team::NAME_CHARS_MAX as TEAM_CHARS_MAX;
 use crate::model::problem::{pointer, row};
-use crate::runtime::outgoing::Guard;
-use crate::runtime::outgoing::target::URL_BYTES_MAX;
+use crate::runtime::outgoing::target::{Target, URL_BYTES_MAX};
+use crate::runtime::outgoing::{Guard, OutgoingError};
 use crate::tenancy::permission::Role;
 use crate::tenancy::slug::Slug;
 use serde_json::{Map, Value};
@@ -119,6 +119,19 @@ impl Draft {
             body.insert(name.clone(), value.clone());
         }
         Self::of(&body, place, Some(before))
+    }
+
+    /// Fails where the issuer's name was found to lead to where nothing is asked. That it leads nowhere
+    /// just now says nothing: a provider may be set up before it is there.
+    pub fn check_found(&self, found: Result<Target, OutgoingError>) -> Result<(), ProviderError> {
+        use OutgoingError as E;
+        match found {
+            Err(error @ (E::Url(_) | E::Plain | E::Port { .. } | E::Address { .. })) => {
+                let (pointer, detail) = ("/issuer".to_owned(), error.to_string());
+                Err(ProviderError::Invalid(vec![Fault { pointer, code: error.code(), detail }]))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The issuer, which will be asked.

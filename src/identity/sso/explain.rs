@@ -106,6 +106,30 @@ impl Identity {
 }
 
 impl Explanation {
+    /// What came of reaching for a provider: the steps, and the first reason why it would not do.
+    pub fn of_reach(steps: Vec<Step>, reason: Option<&str>) -> Self {
+        Self {
+            verdict: if reason.is_none() { Verdict::Accept } else { Verdict::Refuse },
+            reason: reason.map(str::to_owned),
+            name_id: None,
+            groups: Vec::new(),
+            steps,
+        }
+    }
+
+    /// This, and then what came of a response.
+    pub fn then(self, response: Self) -> Self {
+        let Self { verdict, reason, mut steps, .. } = self;
+        steps.extend(response.steps);
+        Self {
+            verdict: if verdict == Verdict::Accept { response.verdict } else { verdict },
+            reason: reason.or(response.reason),
+            name_id: response.name_id,
+            groups: response.groups,
+            steps,
+        }
+    }
+
     /// Notes how a step went, and gives why it failed.
     fn take(
         &mut self,

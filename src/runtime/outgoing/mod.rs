@@ -39,7 +39,7 @@ use network::{Network, SystemNetwork};
 use places::Places;
 use rustls::pki_types::ServerName;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use target::{Host, Scheme, Target};
 use tokio::net::TcpStream;
@@ -138,12 +138,8 @@ impl Outgoing {
             tracing::debug!(%name, %error, "a name was not found");
             unresolved()
         })?;
-        for address in &found {
-            self.guard.check_address(target, *address).inspect_err(|error| {
-                tracing::info!(%name, %address, code = error.code(), "an address was refused");
-            })?;
-        }
-        if found.is_empty() { Err(unresolved()) } else { Ok(found) }
+        check_found(&self.guard, target, &found)?;
+        Ok(found)
     }
 
     async fn connect(
@@ -197,6 +193,41 @@ impl Outgoing {
     ) -> Result<Answer, OutgoingError> {
         let answer = timeout(self.patience.answer, exchange).await;
         answer.unwrap_or_else(|_| Err(slow(target, "answer")))
+    }
+}
+
+/// Refuses `url` unless it may be asked just now, as [`Outgoing::check`] does, for whoever has no network
+/// of its own and may wait.
+pub fn check_now(guard: &Guard, url: &str) -> Result<Target, OutgoingError> {
+    let target = guard.check_url(url)?;
+    let name = match target.host() {
+        Host::Address(address) => {
+            guard.check_address(&target, *address)?;
+            return Ok(target);
+        }
+        Host::Name(name) => name.to_string(),
+    };
+    let (tell, told) = mpsc::channel();
+    // Whoever waits no more leaves the resolver to its own end.
+    std::thread::spawn(move || tell.send(network::addresses_of(&name)));
+    let found = told.recv_timeout(Patience::default().resolve);
+    let found = found.map_err(|_| slow(&target, "be found by the resolver"))?;
+    let unresolved = |_| OutgoingError::Unresolved { host: target.host().to_string() };
+    check_found(guard, &target, &found.map_err(unresolved)?)?;
+    Ok(target)
+}
+
+/// Fails unless there are addresses of `target`'s name, each of which may be asked.
+fn check_found(guard: &Guard, target: &Target, found: &[IpAddr]) -> Result<(), OutgoingError> {
+    let host = target.host();
+    for address in found {
+        guard.check_address(target, *address).inspect_err(|error| {
+            tracing::info!(%host, %address, code = error.code(), "an address was refused");
+        })?;
+    }
+    match found.is_empty() {
+        true => Err(OutgoingError::Unresolved { host: host.to_string() }),
+        false => Ok(()),
     }
 }
 

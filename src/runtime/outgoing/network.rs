@@ -38,15 +38,18 @@ impl Network for SystemNetwork {
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         let name = name.to_owned();
         Box::pin(async move {
-            let lookup = move || (&*name, 0).to_socket_addrs();
-            let found = self.lookups.run(lookup).await.map_err(io::Error::other)??;
-            Ok(found.map(|address| address.ip()).collect())
+            self.lookups.run(move || addresses_of(&name)).await.map_err(io::Error::other)?
         })
     }
 
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
         Box::pin(TcpStream::connect(address))
     }
+}
+
+/// All addresses of `name`. Waits for the system's resolver.
+pub(super) fn addresses_of(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //
 // FOLDER has its `idp.key` and `idp.crt`, and for an answer the metadata of the service, `sp.xml`.
 // WHAT is signed: `assertion`, `response` or `both`.
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import samlify from "samlify";
@@ -42,12 +43,13 @@ async function answer() {
   const query = Object.fromEntries(new URL(url).searchParams);
   const request = await idp.parseLoginRequest(sp, "redirect", { query });
   const [now, end] = [0, 300_000].map((ms) => new Date(Date.now() + ms).toISOString());
+  const [responseId, assertionId] = ["response", "assertion"].map((it) => `_${it}-${randomUUID()}`);
   const acs = sp.entityMeta.getAssertionConsumerService("post");
   const fill = (template) => ({
-    id: "_samlify-response",
+    id: responseId,
     context: samlify.SamlLib.replaceTagsByValue(template, {
-      ID: "_samlify-response",
-      AssertionID: "_samlify-assertion",
+      ID: responseId,
+      AssertionID: assertionId,
       Destination: acs,
       SubjectRecipient: acs,
       Audience: sp.entityMeta.getEntityID(),

@@ -1,10 +1,11 @@
 // API keys: what shells, CI and agents report with.
 import { request } from './client.ts';
+import { pageQuery } from './listed.svelte.ts';
 import type { ApiKey, Page } from './types.ts';
 
 export interface NewKey {
   name: string;
-  role: 'ingest' | 'viewer';
+  role: string;
   /** RFC 3339. */
   expires_at?: string;
 }
@@ -12,8 +13,7 @@ export interface NewKey {
 export type CreatedKey = ApiKey & { key: string };
 
 export function listKeys(signal?: AbortSignal, cursor?: string): Promise<Page<ApiKey>> {
-  const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
-  return request(`/api-keys?limit=100${after}`, { signal });
+  return request(`/api-keys${pageQuery(cursor)}`, { signal });
 }
 
 export function createKey(key: NewKey): Promise<CreatedKey> {

@@ -2,7 +2,17 @@
 // what they would be refused.
 
 /** The permissions that the page asks about. */
-export type Permission = 'audit.read' | 'keys.manage' | 'quarantine.manage' | 'quarantine.read';
+export type Permission =
+  | 'audit.read'
+  | 'keys.manage'
+  | 'platform.tenants'
+  | 'quarantine.manage'
+  | 'quarantine.read'
+  | 'sso.manage'
+  | 'tenant.manage'
+  | 'tenant.read'
+  | 'users.manage'
+  | 'users.read';
 
 /** The claim `permissions` of an access token; none where it cannot be read. */
 export function permissionsOf(token: string): ReadonlySet<string> {

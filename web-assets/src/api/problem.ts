@@ -1,5 +1,12 @@
 // What can go wrong with a request: the server's problems, and no answer at all.
 
+/** What is wrong with one value that was sent. */
+export interface Fault {
+  /** JSON pointer (RFC 6901). */
+  pointer: string;
+  detail: string;
+}
+
 /** An answer of the server that is not the wanted one, as RFC 9457 has it. */
 export class Problem extends Error {
   readonly status: number;
@@ -7,14 +14,23 @@ export class Problem extends Error {
   readonly requestId: string | undefined;
   /** Seconds after which trying again makes sense. */
   readonly retryAfter: number | undefined;
+  readonly faults: readonly Fault[];
 
-  constructor(status: number, code: string, detail: string, requestId?: string, retryAfter?: number) {
+  constructor(
+    status: number,
+    code: string,
+    detail: string,
+    requestId?: string,
+    retryAfter?: number,
+    faults: readonly Fault[] = [],
+  ) {
     super(detail);
     this.name = 'Problem';
     this.status = status;
     this.code = code;
     this.requestId = requestId;
     this.retryAfter = retryAfter;
+    this.faults = faults;
   }
 
   static async of(answer: Response): Promise<Problem> {
@@ -32,8 +48,14 @@ export class Problem extends Error {
       sentence(text('detail') ?? text('title') ?? `The server answered ${answer.status}`),
       text('request_id') ?? answer.headers.get('X-Request-Id') ?? undefined,
       Number.isFinite(after) ? after : undefined,
+      Array.isArray(body.errors) ? body.errors.flatMap(faultOf) : [],
     );
   }
+}
+
+function faultOf(error: unknown): Fault[] {
+  const { pointer, detail } = (error ?? {}) as Record<string, unknown>;
+  return typeof pointer === 'string' && typeof detail === 'string' ? [{ pointer, detail: sentence(detail) }] : [];
 }
 
 /** No answer came: the server is away, or the network is. */

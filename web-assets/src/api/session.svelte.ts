@@ -13,6 +13,13 @@ const RESTORE_RETRY_S = 3;
 /** Requests that get no answer within this are given up. */
 export const REQUEST_MAX_MS = 60_000;
 
+/** What somebody signs in with. */
+export interface Credentials {
+  tenant: string;
+  email: string;
+  password: string;
+}
+
 class Session {
   /** `restoring` until the first refresh has been answered. */
   state = $state<'restoring' | 'signed_out' | 'signed_in'>('restoring');
@@ -45,8 +52,15 @@ class Session {
     }
   }
 
-  async signIn(tenant: string, email: string, password: string): Promise<void> {
-    this.#begin(await post<Login>('/api/v1/auth/login', { tenant, email, password, cookie: true }));
+  /** `otp` is a code of a second factor, where there is one. */
+  async signIn(credentials: Credentials, otp?: string): Promise<void> {
+    const code = otp === undefined ? {} : { otp };
+    this.take(await post<Login>('/api/v1/auth/login', { ...credentials, ...code, cookie: true }));
+  }
+
+  /** Takes up a session that was begun. */
+  take(login: Login): void {
+    this.#begin(login);
   }
 
   async signOut(): Promise<void> {

@@ -1,9 +1,8 @@
 // The address: everything that a link to the page says, read from it and written into it.
 import { type Filter, formatFilter, parseFilter } from './filters.ts';
 import { DEFAULT_RANGE, isPreset, type RangeChoice } from './range.ts';
+import { pathOf, type View, viewAt } from './views.ts';
 import { isZone } from './zones.ts';
-
-export type View = 'overview' | 'runs' | 'quarantine' | 'keys' | 'audit' | 'accept' | 'missing';
 
 export type ZoneChoice = 'browser' | 'tenant' | (string & {});
 
@@ -22,19 +21,8 @@ export interface Address {
   log: boolean;
   /** The open run; `ts` selects among those that share an id. */
   run: { id: string; ts?: string } | undefined;
-}
-
-const PATHS: Record<string, View> = {
-  '/': 'overview',
-  '/runs': 'runs',
-  '/quarantine': 'quarantine',
-  '/keys': 'keys',
-  '/audit': 'audit',
-  '/accept': 'accept',
-};
-
-export function pathOf(view: View): string {
-  return Object.keys(PATHS).find((path) => PATHS[path] === view) ?? '/';
+  /** What is open of the view's list: an id, or `new`. */
+  open: string | undefined;
 }
 
 /** Reads an address; what makes no sense in it is left out. */
@@ -51,13 +39,14 @@ export function parseAddress(url: URL): Address {
     if (table && sort) sorts[table] = { key: sort[2] ?? '', desc: sort[1] === '-' };
   }
   return {
-    view: PATHS[path] ?? 'missing',
+    view: viewAt(path),
     range: readRange(params),
     zone: zone === 'browser' || zone === 'tenant' || isZone(zone) ? zone : 'browser',
     filters: params.getAll('f').flatMap((text) => parseFilter(text) ?? []),
     sorts,
     log: params.get('log') === '1',
     run: id === null ? undefined : { id, ...(ts === null ? {} : { ts }) },
+    open: params.get('open') || undefined,
   };
 }
 
@@ -87,6 +76,7 @@ export function formatAddress(address: Address): string {
     query.push(['run', address.run.id]);
     if (address.run.ts !== undefined) query.push(['run_ts', address.run.ts]);
   }
+  if (address.open !== undefined) query.push(['open', address.open]);
   const text = query.map(([name, value]) => `${name}=${encode(value)}`).join('&');
   return pathOf(address.view) + (text ? `?${text}` : '');
 }

@@ -15,12 +15,18 @@ class Route {
 
   /** Where a change of the address would lead; for links. */
   href(change: Partial<Address>): string {
-    return formatAddress({ ...this.address, ...change });
+    return formatAddress(this.#with(change));
+  }
+
+  /** Another view begins with nothing open. */
+  #with(change: Partial<Address>): Address {
+    const shut = change.view !== undefined && change.view !== this.address.view;
+    return { ...this.address, ...(shut ? { run: undefined, open: undefined } : {}), ...change };
   }
 
   /** Goes there; `replace` for what nobody wants to come back to. */
   go(change: Partial<Address>, replace = false): void {
-    const next = { ...this.address, ...change };
+    const next = this.#with(change);
     const href = formatAddress(next);
     if (href === location.pathname + location.search) return;
     history[replace ? 'replaceState' : 'pushState'](null, '', href);

@@ -4,25 +4,16 @@ import { fieldName, opName } from '../state/filters.ts';
 import { currentRange, currentZone, now } from '../state/now.svelte.ts';
 import { spokenPreset } from '../state/range.ts';
 import { route } from '../state/route.svelte.ts';
+import { nameOf } from '../state/views.ts';
 import { span } from './moments.ts';
 
-const NAMES = {
-  overview: 'Overview',
-  runs: 'Runs',
-  quarantine: 'Quarantine',
-  keys: 'API keys',
-  audit: 'Audit',
-  accept: 'Choose a password',
-  missing: 'Not found',
-};
-
 export function title(): string {
-  if (route.address.view === 'accept') return `${NAMES.accept} – External Metrics`;
+  if (route.address.view === 'accept') return `${nameOf('accept')} – External Metrics`;
   if (session.state !== 'signed_in') return 'Sign in – External Metrics';
   const { view, range, filters, run } = route.address;
   const parts: string[] = [];
   if (run) parts.push(`Run ${run.id}`);
-  parts.push(NAMES[view]);
+  parts.push(nameOf(view));
   if (view === 'overview' || view === 'runs') {
     for (const { field, op, value } of filters.slice(0, 2)) {
       const sign = op === 'eq' ? '' : `${opName(op, value)} `;
