@@ -9,6 +9,7 @@ pub mod config;
 pub mod http;
 pub mod identity;
 pub mod intake;
+pub mod limits;
 pub mod model;
 pub mod process;
 pub mod query;

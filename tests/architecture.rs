@@ -20,7 +20,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (7, &["config"]),
     (6, &["http"]),
     (5, &["backup", "transfer"]),
-    (4, &["identity", "intake", "query"]),
+    (4, &["identity", "intake", "limits", "query"]),
     (3, &["tenancy"]),
     (2, &["audit", "runtime", "process", "sample"]),
     (1, &["model"]),

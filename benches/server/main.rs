@@ -1,6 +1,6 @@
 //! Measures the server as its clients see it, over TLS, with everything on.
 //!
-//! `cargo bench --bench server -- <load|latency|requests|questions|page|logins|live|slow|fan-out|walls|all>
+//! `cargo bench --bench server -- <load|latency|requests|questions|page|logins|live|slow|fan-out|walls|noisy|all>
 //! [--rows N] [--repeats N]`. The server is the real binary in a process of its own, whose processor time and
 //! memory are read from `/proc`; the clients live in this one.
 
@@ -22,6 +22,7 @@ mod latency;
 mod live;
 mod load;
 mod logins;
+mod noisy;
 mod page;
 mod peer;
 mod process;
@@ -45,11 +46,11 @@ struct Options {
 }
 
 const USAGE: &str = "usage: cargo bench --bench server -- \
-     <load|latency|requests|questions|page|logins|live|slow|fan-out|walls|all> [--rows N] [--repeats N]";
+     <load|latency|requests|questions|page|logins|live|slow|fan-out|walls|noisy|all> [--rows N] [--repeats N]";
 
 type Measurement = fn(Options) -> Result<()>;
 
-const MEASUREMENTS: [(&str, Measurement); 10] = [
+const MEASUREMENTS: [(&str, Measurement); 11] = [
     ("load", load::print),
     ("latency", latency::print),
     ("requests", requests::print),
@@ -60,6 +61,7 @@ const MEASUREMENTS: [(&str, Measurement); 10] = [
     ("slow", slow::print),
     ("fan-out", fan_out::print),
     ("walls", walls::print),
+    ("noisy", noisy::print),
 ];
 
 fn main() -> Result<()> {

@@ -2,7 +2,7 @@
 //! data open, has the server perform it: the same act, with the same answer.
 
 use super::commands::{
-    AuditAct, KeyAct, MigrateAct, RowPolicyAct, SsoAct, TeamAct, TenantToMake, UserAct,
+    AuditAct, KeyAct, LimitsAct, MigrateAct, RowPolicyAct, SsoAct, TeamAct, TenantToMake, UserAct,
     tenant_named,
 };
 use super::problem::Problem;
@@ -14,6 +14,7 @@ use crate::identity::forget::Deletion;
 use crate::identity::rules::RulesChange;
 use crate::identity::sso::site::Site;
 use crate::identity::user::User;
+use crate::limits::Registry;
 use crate::runtime::clock::Clock;
 use crate::runtime::outgoing::Guard;
 use crate::tenancy::by::By;
@@ -80,6 +81,8 @@ pub(super) enum Act {
         /// What to call it; `None`: as it was called.
         slug: Option<String>,
     },
+    /// Shows or changes the limits of a tenant.
+    TenantLimits(LimitsAct),
     /// Makes a backup.
     BackupCreate {
         /// The file, or a directory; absolute, for the server is somewhere else.
@@ -108,6 +111,7 @@ pub(super) struct Acts {
     pub(super) data_dir: PathBuf,
     pub(super) tenancy: Arc<Tenancy>,
     pub(super) identity: Arc<Identity>,
+    pub(super) limits: Arc<Registry>,
     pub(super) clock: Clock,
     /// Where browsers reach the installation.
     pub(super) site: Site,
@@ -146,6 +150,7 @@ impl Acts {
             }
             Act::TenantSuspend { slug } => self.turn_tenant(&slug, TenantState::Suspended, &by),
             Act::TenantResume { slug } => self.turn_tenant(&slug, TenantState::Active, &by),
+            Act::TenantLimits(act) => act.perform(&self.limits, tenancy, &by, self.clock.now_ms()),
             Act::TenantDelete { slug } => self.delete_tenant(&Slug::parse(&slug)?, &by),
             Act::TenantExport { slug, to } => self.export_tenant(&slug, &to, &by),
             Act::TenantImport { from, slug } => self.import_tenant(&from, slug.as_deref(), &by),

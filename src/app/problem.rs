@@ -15,6 +15,7 @@ use crate::identity::session::SessionError;
 use crate::identity::signing::SigningError;
 use crate::identity::sso::{self, ProviderError};
 use crate::identity::team::TeamError;
+use crate::limits::LimitError;
 use crate::query::{self, QueryError};
 use crate::tenancy::display_name::DisplayNameError;
 use crate::tenancy::registry::TenancyError;
@@ -184,6 +185,11 @@ impl Problem {
         } else if let Some(error) = cause.downcast_ref::<BackupError>() {
             match error {
                 BackupError::Store(store) => store_code(store),
+                other => other.code(),
+            }
+        } else if let Some(error) = cause.downcast_ref::<LimitError>() {
+            match error {
+                LimitError::Store(store) => store_code(store),
                 other => other.code(),
             }
         } else if let Some(code) = identity_code(cause) {

@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::identity::secret::MasterKey;
 use crate::identity::settings::{IdentitySettings, SessionSettings};
 use crate::identity::sso::site::Site;
+use crate::limits::Registry;
 use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
 use crate::tenancy::registry::{Tenancy, TenancyError};
@@ -166,12 +167,15 @@ impl Session {
         let master = MasterKey::load_or_make(self.data_dir())?;
         let settings = self.settings();
         let log = Arc::clone(tenancy.log());
+        let limits =
+            Registry::start(Arc::clone(&log), settings.limits.limits(), processors(), &clock)?;
+        let limits = Arc::new(limits);
         let identity = Identity::start(log, master, &identity_settings(settings), clock.now_ms())?;
         let identity = Arc::new(identity);
         tenancy.know(identity.people());
         let site = Site::at(&site::url_of(settings, settings.server.listen));
         let guard = settings.outgoing.guard();
-        Ok(Acts { engine, data_dir, tenancy, identity, clock, site, guard })
+        Ok(Acts { engine, data_dir, tenancy, identity, limits, clock, site, guard })
     }
 
     fn open_once(&self) -> Result<Data> {
@@ -248,6 +252,11 @@ impl Data {
     }
 }
 
+/// How many processors this process has.
+pub(super) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn engine_settings(settings: &Settings) -> EngineSettings {
     let storage = &settings.storage;
     EngineSettings {
@@ -309,10 +318,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_file_says_what_the_engine_and_identities_default_to() {
+    fn the_default_file_says_what_the_engine_identities_and_limits_default_to() {
         let loaded = load::load(&Sources::default()).unwrap();
         let engine = EngineSettings { schema: &SCHEMA, ..EngineSettings::default() };
         assert_eq!(engine_settings(&loaded.settings), engine);
         assert_eq!(identity_settings(&loaded.settings), IdentitySettings::default());
+        assert_eq!(loaded.settings.limits.limits(), crate::limits::Limits::default());
     }
 }

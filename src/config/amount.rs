@@ -11,6 +11,10 @@ pub struct Size(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
+/// A part of a whole in hundredths, written `50 %`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(pub u8);
+
 /// Units of sizes, largest first, so that the first that divides a number is the one to show.
 const SIZE_UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
@@ -75,6 +79,20 @@ impl fmt::Display for Span {
     }
 }
 
+impl Percent {
+    /// Reads `50 %`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let percent = text.trim().strip_suffix('%').and_then(|number| number.trim().parse().ok());
+        percent.map(Self).ok_or_else(|| format!("`{text}` is not a share: write it like \"50 %\""))
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.0)
+    }
+}
+
 /// The number at the beginning of `text` and the unit after it.
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
@@ -130,6 +148,19 @@ mod tests {
         }
         for bad in ["", "MiB", "-1", "64 MiBs", "64 parsecs", "1.0001 B", "99999999 TiB", "1e3"] {
             assert!(Size::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_round_trip_and_need_their_sign() {
+        for (text, percent, shown) in
+            [("50 %", 50, "50 %"), ("7%", 7, "7 %"), (" 100 % ", 100, "100 %")]
+        {
+            assert_eq!(Percent::parse(text), Ok(Percent(percent)), "{text}");
+            assert_eq!(Percent(percent).to_string(), shown);
+        }
+        for bad in ["", "50", "%", "0.5", "-1 %", "300 %", "1.5 %"] {
+            assert!(Percent::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -3,12 +3,13 @@
 //! *Invariant*: the catalogue and the embedded `config.toml` have the same keys (a test keeps it),
 //! so that every setting has a default and every default has a meaning.
 
-use super::amount::{Size, Span};
+use super::amount::{Percent, Size, Span};
 use super::settings::{
     LogFormat, LogLevel, MigrateWhen, Names, Networks, Openings, Origins, Ports, Settings, Text,
 };
 use crate::identity::client::Binding;
 use crate::identity::sso::site;
+use crate::limits::Limit;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -100,10 +101,16 @@ pub(super) const KEYS: &[Key] = &[
     key!(storage.seal_bytes, |raw: &Raw| size(raw, MIB..=TIB)),
     key!(storage.feed_window_bytes, |raw: &Raw| size(raw, MIB..=TIB)),
     key!(storage.migrate, |raw: &Raw| choice(raw, &MIGRATE)),
-    key!(performance.query_time_max, |raw: &Raw| span(raw, 10..=24 * 3_600_000)),
-    key!(performance.query_memory_max, |raw: &Raw| size(raw, MIB..=TIB)),
     key!(performance.writer_threads, |raw: &Raw| count(raw, 1..=256)),
     key!(performance.queue_rows_max, |raw: &Raw| count(raw, 1_000..=100_000_000)),
+    key!(limits.requests_per_second, |raw: &Raw| limit(raw, Limit::RequestsPerSecond)),
+    key!(limits.events_per_second, |raw: &Raw| limit(raw, Limit::EventsPerSecond)),
+    key!(limits.concurrent_requests, |raw: &Raw| limit(raw, Limit::ConcurrentRequests)),
+    key!(limits.websocket_connections, |raw: &Raw| limit(raw, Limit::WebsocketConnections)),
+    key!(limits.query_time_max, |raw: &Raw| span(raw, 10..=24 * 3_600_000)),
+    key!(limits.query_memory_max, |raw: &Raw| size(raw, MIB..=TIB)),
+    key!(limits.cpu_share, share),
+    key!(limits.storage_bytes, storage),
     key!(cache.result_bytes, |raw: &Raw| size(raw, 0..=TIB)),
     key!(import.batch_rows, |raw: &Raw| count(raw, 1..=100_000)),
     key!(log.level, |raw: &Raw| choice(raw, &LEVELS)),
@@ -214,6 +221,24 @@ fn count(raw: &Raw, bounds: RangeInclusive<usize>) -> Result<usize, String> {
     let number = number.ok_or("it must be a whole number")?;
     let number = usize::try_from(number).unwrap_or(if number < 0 { 0 } else { usize::MAX });
     within(number, *bounds.start(), *bounds.end())
+}
+
+/// A count that a tenant's limit can be.
+fn limit(raw: &Raw, limit: Limit) -> Result<usize, String> {
+    let number = count(raw, 0..=usize::MAX)?;
+    limit.check(number as u64).map(|_| number).map_err(|detail| format!("it {detail}"))
+}
+
+fn share(raw: &Raw) -> Result<Percent, String> {
+    let Raw::Text(text) = raw else { return Err("it must be text like \"50 %\"".into()) };
+    within(Percent::parse(text)?, Percent(1), Percent(100))
+}
+
+fn storage(raw: &Raw) -> Result<Size, String> {
+    match size(raw, 0..=u64::MAX)? {
+        Size(0) => Ok(Size(0)),
+        bytes => within(bytes, Size(MIB), Size(1024 * TIB)),
+    }
 }
 
 fn within<T: PartialOrd + Display>(value: T, least: T, most: T) -> Result<T, String> {
@@ -330,6 +355,12 @@ impl Shown for Size {
 }
 
 impl Shown for Span {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for Percent {
     fn shown(&self) -> String {
         self.to_string()
     }

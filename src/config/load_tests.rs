@@ -101,7 +101,7 @@ fn a_variable_that_is_nearly_a_setting_is_refused() {
 fn a_bad_value_is_refused_with_its_line() {
     check_refused(
         "[storage]\ncache_bytes = \"64 parsecs\"\nseal_rows = 12\nopen_keyspaces_max = \"x\"\n\
-         data_dir = 7\nfeed_window_bytes = true\n[performance]\nquery_time_max = 30\n\
+         data_dir = 7\nfeed_window_bytes = true\n[limits]\nquery_time_max = 30\n\
          [log]\nlevel = \"loud\"\n",
         &[
             ("EMX_LOG__FORMAT", "xml"),
@@ -115,7 +115,7 @@ fn a_bad_value_is_refused_with_its_line() {
             "my.toml:5: `storage.data_dir`: it must be a path in quotes",
             "my.toml:6: `storage.feed_window_bytes`: true or false is not a size: write it like \
              \"64 MiB\"",
-            "my.toml:8: `performance.query_time_max`: `30` is not a duration: write it like \"30s\" \
+            "my.toml:8: `limits.query_time_max`: `30` is not a duration: write it like \"30s\" \
              or \"5 min\"",
             "my.toml:10: `log.level`: it must be one of \"error\", \"warn\", \"info\", \"debug\", \
              \"trace\"",

@@ -1,7 +1,8 @@
 //! Every setting, typed.
 
-use super::amount::{Size, Span};
+use super::amount::{Percent, Size, Span};
 use crate::identity::client::Binding;
+use crate::limits::{Limit, Limits};
 use crate::model::network::Network;
 use crate::model::web_origin::WebOrigin;
 use crate::runtime::outgoing::guard::{Guard, Opening};
@@ -19,8 +20,10 @@ pub struct Settings {
     pub outgoing: OutgoingSettings,
     /// Where and how rows are kept.
     pub storage: StorageSettings,
-    /// How much a question and the writers may use.
+    /// How much the writers may use.
     pub performance: PerformanceSettings,
+    /// How much each tenant may use.
+    pub limits: LimitSettings,
     /// What is kept in memory to be given again.
     pub cache: CacheSettings,
     /// Imports.
@@ -163,14 +166,47 @@ pub struct StorageSettings {
 /// `[performance]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PerformanceSettings {
-    /// Longest time of a question.
-    pub query_time_max: Span,
-    /// Most memory of a question.
-    pub query_memory_max: Size,
     /// Threads that commit.
     pub writer_threads: usize,
     /// Rows that may wait for one writer.
     pub queue_rows_max: usize,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Requests in a second; 0: no bound.
+    pub requests_per_second: usize,
+    /// Executions in a second; 0: no bound.
+    pub events_per_second: usize,
+    /// Requests at a time.
+    pub concurrent_requests: usize,
+    /// WebSockets at a time.
+    pub websocket_connections: usize,
+    /// Longest time of a question.
+    pub query_time_max: Span,
+    /// Most memory of a question.
+    pub query_memory_max: Size,
+    /// Part of the processors, while others ask for them too.
+    pub cpu_share: Percent,
+    /// Bytes of a tenant's file; 0: no bound.
+    pub storage_bytes: Size,
+}
+
+impl LimitSettings {
+    /// The same for tenants that have none of their own.
+    pub fn limits(&self) -> Limits {
+        let time_ms = u64::try_from(self.query_time_max.0.as_millis()).unwrap_or(u64::MAX);
+        Limits::default()
+            .with(Limit::RequestsPerSecond, self.requests_per_second as u64)
+            .with(Limit::EventsPerSecond, self.events_per_second as u64)
+            .with(Limit::ConcurrentRequests, self.concurrent_requests as u64)
+            .with(Limit::WebsocketConnections, self.websocket_connections as u64)
+            .with(Limit::QueryTime, time_ms)
+            .with(Limit::QueryMemory, self.query_memory_max.0)
+            .with(Limit::CpuShare, self.cpu_share.0.into())
+            .with(Limit::Storage, self.storage_bytes.0)
+    }
 }
 
 /// `[cache]`

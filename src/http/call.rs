@@ -4,6 +4,7 @@ use super::problem::Problem;
 use super::request::Request;
 use super::server::Server;
 use crate::audit::{Outcome, Source, Told};
+use crate::limits::{Meter, Over};
 use crate::query;
 use crate::tenancy::by::By;
 use crate::tenancy::scope::{Principal, TenantScope};
@@ -117,14 +118,73 @@ impl Call {
         Ok(entered.await??)
     }
 
-    /// Runs `work` on the processors. It is told to stop where nobody waits for it any more.
+    /// What counts for the tenant that the caller asks about, where it is one whose limits hold: not of
+    /// the person at the machine.
+    pub(super) fn limited(&self) -> Option<Arc<Meter>> {
+        let Caller { principal, tenant } = self.caller.as_ref()?;
+        let own = principal.tenant_id()?;
+        let named = tenant.as_ref().and_then(|slug| self.server.tenancy.named(slug));
+        let id = named.as_ref().map_or(own, |tenant| &tenant.id);
+        Some(self.server.limits.meter(id))
+    }
+
+    /// Fails where the tenant may send no more executions now, or store no more of them: to be called
+    /// before a body is read, and of that what is known then.
+    pub(super) async fn demand_intake(&mut self) -> Result<(), Problem> {
+        let Some(meter) = self.limited() else { return Ok(()) };
+        let now = self.server.clock.instant();
+        let Err(over) = meter.look_for_events(now).and_then(|()| meter.look_for_room()) else {
+            return Ok(());
+        };
+        self.request.skip_body().await;
+        hold_back(&self.server, &meter, &over).await;
+        Err(Problem::over(&over))
+    }
+
+    /// Counts executions that were read, and fails where the tenant's file has no room for any more.
+    pub(super) async fn take_in(&self, scope: &TenantScope, count: usize) -> Result<(), Problem> {
+        let Some(meter) = self.limited() else { return Ok(()) };
+        let now = self.server.clock.instant();
+        meter.count_events(count, now);
+        if meter.must_measure(now) {
+            let keyspace = Arc::clone(scope.keyspace());
+            meter.measured(self.server.threads.run(move || keyspace.file_bytes()).await??);
+        }
+        meter.look_for_room().map_err(|over| Problem::over(&over))
+    }
+
+    /// Runs `work`, which asks for the tenant of `meter`. It is told to stop where nobody waits for it any
+    /// more.
     pub(super) async fn compute<R: Send + 'static>(
         &self,
-        budget: Budget,
+        meter: &Arc<Meter>,
         work: impl FnOnce(&Budget) -> R + Send + 'static,
     ) -> Result<R, Problem> {
+        let clock = self.server.clock.clone();
+        let budget = meter.budget(clock.instant());
         let _gone = CancelOnDrop(Arc::clone(&budget.cancelled));
-        Ok(self.server.processors.run(move || work(&budget)).await?)
+        let counting = Arc::clone(meter);
+        let work = move || {
+            let started = clock.instant();
+            let outcome = work(&budget);
+            counting.question_took(clock.instant().saturating_duration_since(started));
+            outcome
+        };
+        Ok(self.server.processors.run_within(&meter.question_places, work).await?)
+    }
+
+    /// What counts for the tenant of `scope`.
+    pub(super) fn meter(&self, scope: &TenantScope) -> Arc<Meter> {
+        self.server.limits.meter(scope.id())
+    }
+}
+
+/// Waits a moment before somebody is told that its tenant is over a limit: see [`Meter::hold`].
+pub(super) async fn hold_back(server: &Server, meter: &Arc<Meter>, over: &Over) {
+    let Some(held) = meter.hold(over) else { return };
+    tokio::select! {
+        () = server.tasks.stopping() => {}
+        () = tokio::time::sleep(held.duration) => {}
     }
 }
 

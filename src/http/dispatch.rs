@@ -1,7 +1,7 @@
 //! From a request to its answer: warp takes it apart, the route table says who answers, and every
 //! answer leaves with the same headers.
 
-use super::call::{Call, Caller};
+use super::call::{Call, Caller, hold_back};
 use super::cors::Site;
 use super::guard::{self, Denied};
 use super::listener::HttpService;
@@ -10,9 +10,10 @@ use super::page;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::request::{Arrived, Request, TARGET_BYTES_MAX, is_well_encoded};
-use super::route::{Answer, Found, NotFound, Routes};
+use super::route::{Access, Answer, Found, NotFound, Route, Routes};
 use super::server::Server;
 use crate::audit::{ANONYMOUS, Event, Outcome, PLATFORM};
+use crate::limits::{InFlight, Meter, Over};
 use crate::tenancy::id::TenantId;
 use crate::tenancy::scope::Principal;
 use bytes::Buf;
@@ -163,31 +164,41 @@ async fn answered(server: Arc<Server>, routes: &Routes, mut request: Request) ->
     if !matches!(found, Ok(Ok(_))) {
         request.skip_body().await;
     }
-    let (answer, index) = match found {
-        Err(problem) => (Err(problem), None),
+    let mut of = Of::default();
+    let answer = match found {
+        Err(problem) => Err(problem),
         Ok(Ok(found)) => {
-            let index = found.index;
-            (route(&server, request, found, &id).await, Some(index))
+            of.index = Some(found.index);
+            route(&server, request, found, (&id, started), &mut of.meter).await
         }
         Ok(Err(NotFound::Address)) => {
             let page = page::answer(&server, &request);
             if page.is_ok() {
                 site = Site::Off; // the server's own has no need, others no use
             }
-            (page, None)
+            page
         }
         Ok(Err(NotFound::Method { allowed })) => {
             let refused = || Problem::method_not_allowed(&allowed);
-            (site.preflight(&request, &allowed).ok_or_else(refused), None)
+            site.preflight(&request, &allowed).ok_or_else(refused)
         }
         Ok(Err(NotFound::Encoding)) => {
             let detail = "the address is not percent-encoded UTF-8";
-            (Err(Problem::bad_request("invalid_path", detail)), None)
+            Err(Problem::bad_request("invalid_path", detail))
         }
     };
     let mut reply = answer.unwrap_or_else(|problem| problem.into_reply(&id));
     site.mark(&mut reply);
-    finish(&server, reply, &id, index, (&method, &path), started)
+    finish(&server, reply, &id, &of, (&method, &path), started)
+}
+
+/// Under what an answer is counted.
+#[derive(Default)]
+struct Of {
+    /// The route's place in the table.
+    index: Option<usize>,
+    /// The tenant's, whose request was let in.
+    meter: Option<Arc<Meter>>,
 }
 
 /// Fails where a request is not what one server and one proxy would both understand.
@@ -225,7 +236,29 @@ fn admit(
     Ok(caller)
 }
 
-async fn route(server: &Arc<Server>, mut request: Request, found: Found, id: &str) -> Answer {
+/// Counts a request that begins, of whoever belongs to a tenant. What is for administrators of the platform
+/// is not counted: their own tenant must not be able to keep them out.
+fn begin(
+    server: &Server,
+    route: &Route,
+    known: Option<&Principal>,
+    started: Instant,
+) -> Result<Option<InFlight>, (Arc<Meter>, Over)> {
+    if matches!(route.access, Access::With(permission) if permission.is_platform()) {
+        return Ok(None);
+    }
+    let Some(id) = known.and_then(Principal::tenant_id) else { return Ok(None) };
+    let meter = server.limits.meter(id);
+    meter.begin(started).map(Some).map_err(|over| (meter, over))
+}
+
+async fn route(
+    server: &Arc<Server>,
+    mut request: Request,
+    found: Found,
+    (id, started): (&str, Instant),
+    counted: &mut Option<Arc<Meter>>,
+) -> Answer {
     let now_ms = server.clock.now_ms();
     let (arrived, route) = (Arc::clone(&request.arrived), found.route);
     let admitted = admit(server, &request, &found, now_ms);
@@ -239,6 +272,18 @@ async fn route(server: &Arc<Server>, mut request: Request, found: Found, id: &st
         }
     };
     let known = caller.as_ref().map(|caller| caller.principal.clone());
+    let in_flight = match begin(server, route, known.as_ref(), started) {
+        Ok(in_flight) => in_flight,
+        Err((meter, over)) => {
+            let problem = Problem::over(&over);
+            let address = (&route.method, route.path);
+            count_refused(server, known.as_ref(), &arrived, address, id, &problem);
+            request.skip_body().await;
+            hold_back(server, &meter, &over).await;
+            return Err(problem);
+        }
+    };
+    *counted = in_flight.as_ref().map(|in_flight| Arc::clone(in_flight.meter()));
     let call = Call { server: Arc::clone(server), request, caller, params: found.params };
     // A panic is this request's own: its connection and everybody else's go on.
     let answer = AssertUnwindSafe((found.route.handler)(call)).catch_unwind().await;
@@ -285,7 +330,7 @@ async fn watched(server: Arc<Server>, request: Request, on_upgrade: Option<OnUpg
     let (id, path) = (request.id.clone(), request.path.clone());
     let arrived = Arc::clone(&request.arrived);
     let answer = match sound(&request) {
-        Ok(()) => live::upgrade(&server, request, on_upgrade).await,
+        Ok(()) => live::upgrade(&server, request, on_upgrade, started).await,
         Err(problem) => Err(problem.into()),
     };
     let reply = answer.unwrap_or_else(|Denied { problem, known }| {
@@ -293,7 +338,7 @@ async fn watched(server: Arc<Server>, request: Request, on_upgrade: Option<OnUpg
         count_refused(&server, known.as_deref(), &arrived, address, &id, &problem);
         problem.into_reply(&id)
     });
-    finish(&server, reply, &id, None, (&Method::GET, &path), started)
+    finish(&server, reply, &id, &Of::default(), (&Method::GET, &path), started)
 }
 
 /// Adds what every answer has, counts it, and says in the log that it was given.
@@ -301,13 +346,16 @@ fn finish(
     server: &Server,
     mut reply: Reply,
     id: &str,
-    index: Option<usize>,
+    of: &Of,
     (method, path): (&Method, &str),
     started: Instant,
 ) -> Reply {
     let elapsed = server.clock.instant().saturating_duration_since(started);
     let status = reply.status();
-    server.measures.answered(index, status, elapsed);
+    server.measures.answered(of.index, status, elapsed);
+    if let Some(meter) = &of.meter {
+        meter.latencies.observe(elapsed);
+    }
     let elapsed_us = elapsed.as_micros() as u64;
     if status.is_server_error() {
         tracing::warn!(request_id = id, %method, path, status = status.as_u16(), elapsed_us, "answered");

@@ -1,6 +1,7 @@
 //! What the server counts of itself, as Prometheus reads it.
 
 use super::route::all;
+use crate::limits::latencies::Counted;
 use hyper::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -9,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -120,15 +122,43 @@ impl Measures {
         route.seconds.observe(elapsed.as_secs_f64());
     }
 
-    /// Everything, in the text format of OpenMetrics 1.0, with the figures that `set` sets. One at a
-    /// time: some of them are the tenant's who asks.
-    pub(super) fn text(&self, set: impl FnOnce(&Gauges)) -> Result<String, std::fmt::Error> {
+    /// Everything, in the text format of OpenMetrics 1.0, with the figures that `set` sets, and how long
+    /// the requests of the tenant took who asks. One at a time: some of the figures are the tenant's, too.
+    pub(super) fn text(
+        &self,
+        set: impl FnOnce(&Gauges),
+        answers: &Counted,
+    ) -> Result<String, std::fmt::Error> {
         let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
         set(&self.gauges);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
+        text.truncate(text.strip_suffix(END).map_or(text.len(), str::len));
+        write_tenant_answers(&mut text, answers)?;
+        text.push_str(END);
         Ok(text)
     }
+}
+
+/// The last line.
+const END: &str = "# EOF\n";
+
+/// Writes the histogram of a tenant's answers, whose buckets are narrower than those of the routes.
+fn write_tenant_answers(text: &mut String, answers: &Counted) -> std::fmt::Result {
+    const NAME: &str = "emx_tenant_answer_seconds";
+    writeln!(text, "# HELP {NAME} Time from a request's headers to its answer's, of your tenant.")?;
+    writeln!(text, "# TYPE {NAME} histogram\n# UNIT {NAME} seconds")?;
+    let mut sum = 0;
+    for (bound, count) in answers.buckets() {
+        sum += count;
+        match bound {
+            Some(bound) => {
+                writeln!(text, "{NAME}_bucket{{le=\"{}\"}} {sum}", bound.as_secs_f64())?;
+            }
+            None => writeln!(text, "{NAME}_bucket{{le=\"+Inf\"}} {sum}")?,
+        }
+    }
+    writeln!(text, "{NAME}_count {sum}\n{NAME}_sum {}", answers.sum.as_secs_f64())
 }
 
 fn register(registry: &mut Registry, gauges: &Gauges) {

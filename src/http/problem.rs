@@ -6,6 +6,7 @@ use crate::identity::throttle::Refused;
 use crate::intake::batch::{BatchRefused, RowError};
 use crate::intake::decode::BodyError;
 use crate::intake::writer::WriteError;
+use crate::limits::{Limit, LimitError, Over};
 use crate::model::limits::PROBLEMS_MAX;
 use crate::model::problem::{body, writing};
 use crate::query::QueryError;
@@ -138,17 +139,41 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).retry_after(seconds)
     }
 
-    /// There were as many attempts as there may be in a window (draft-ietf-httpapi-ratelimit-headers).
+    /// There were as many attempts as there may be in a window.
     pub(super) fn limited(refused: Refused) -> Self {
         let Refused { limit, retry_after_s } = refused;
-        let policy = format!("{limit};w={}", Refused::WINDOW_S);
-        let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("0"));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Refused::CODE, refused.to_string()).rate_limit(
+            limit.into(),
+            Some(Refused::WINDOW_S),
+            retry_after_s,
+        )
+    }
+
+    /// The tenant uses as much as it may.
+    pub(super) fn over(over: &Over) -> Self {
+        let status = match over.limit {
+            Limit::Storage => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::TOO_MANY_REQUESTS,
+        };
+        let retry_after_s = over.retry_after.as_millis().div_ceil(1000).max(1);
+        let retry_after_s = u64::try_from(retry_after_s).unwrap_or(u64::MAX);
+        let refused = Self::new(status, over.code(), over.to_string());
+        refused.rate_limit(over.most, over.window_s(), retry_after_s)
+    }
+
+    /// With what there may be, that nothing of it is left, and when there is something
+    /// (draft-ietf-httpapi-ratelimit-headers-07); `window_s` is what it is counted in.
+    fn rate_limit(self, limit: u64, window_s: Option<u64>, retry_after_s: u64) -> Self {
         let named = HeaderName::from_static;
-        Self::too_many(Refused::CODE, refused.to_string(), retry_after_s)
+        let limited = self
+            .retry_after(retry_after_s)
             .header(named("ratelimit-limit"), HeaderValue::from(limit))
             .header(named("ratelimit-remaining"), HeaderValue::from(0))
-            .header(named("ratelimit-reset"), HeaderValue::from(retry_after_s))
-            .header(named("ratelimit-policy"), policy)
+            .header(named("ratelimit-reset"), HeaderValue::from(retry_after_s));
+        let Some(window_s) = window_s else { return limited };
+        let policy = HeaderValue::from_str(&format!("{limit};w={window_s}"));
+        let policy = policy.unwrap_or(HeaderValue::from_static("0"));
+        limited.header(named("ratelimit-policy"), policy)
     }
 
     /// The address speaks WebSocket alone.
@@ -367,6 +392,17 @@ impl From<QueryError> for Problem {
 impl From<AskError> for Problem {
     fn from(error: AskError) -> Self {
         Self::from(QueryError::Ask(error))
+    }
+}
+
+impl From<LimitError> for Problem {
+    fn from(error: LimitError) -> Self {
+        match &error {
+            LimitError::Stale => {
+                Self::new(StatusCode::PRECONDITION_FAILED, error.code(), error.to_string())
+            }
+            LimitError::Store(store) => Self::of_store(store),
+        }
     }
 }
 

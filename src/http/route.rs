@@ -57,7 +57,7 @@ pub(super) use handler;
 
 /// Every route, in the order of the contract.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    let areas: [&'static [Route]; 25] = [
+    let areas: [&'static [Route]; 26] = [
         api::executions::ROUTES,
         api::quarantine::ROUTES,
         api::query::ROUTES,
@@ -78,6 +78,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Route> {
         api::sso_check::ROUTES,
         api::audit::ROUTES,
         api::signing_keys::ROUTES,
+        api::limits::ROUTES,
         api::migrations::ROUTES,
         api::appliance::ROUTES,
         api::docs::ROUTES,

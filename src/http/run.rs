@@ -102,6 +102,8 @@ fn remember_counted(server: &Arc<Server>) {
             let server = Arc::clone(&remembering);
             let stored = remembering.threads.run(move || {
                 server.identity.finish_deletions(&server.tenancy, server.clock.now_ms());
+                let tenancy = &server.tenancy;
+                server.limits.sweep(|id| tenancy.with_id(id).is_some() || tenancy.is_suspended(id));
                 store_counted(&server);
             });
             if let Err(error) = stored.await {

@@ -10,9 +10,10 @@ use super::tls::Certificates;
 use crate::identity::sso::site::Site;
 use crate::identity::{Identity, oidc};
 use crate::intake::writer::Writers;
+use crate::limits::Registry;
 use crate::model::network::Network;
 use crate::model::web_origin::WebOrigin;
-use crate::query::{AnswerCache, QuerySettings};
+use crate::query::AnswerCache;
 use crate::runtime::clock::Clock;
 use crate::runtime::outgoing::Outgoing;
 use crate::runtime::pool::Pool;
@@ -48,13 +49,13 @@ pub struct Parts {
     pub writers: Arc<Writers>,
     /// Answers kept.
     pub answers: AnswerCache,
-    /// What a question may cost.
-    pub query: QuerySettings,
+    /// What each tenant may use, and uses.
+    pub limits: Arc<Registry>,
     /// The time.
     pub clock: Clock,
-    /// For what computes: questions, large bodies.
+    /// For questions, which take turns with the processors.
     pub processors: Pool,
-    /// For the decoding of large bodies: rows do not wait behind questions.
+    /// For the decoding of large bodies, in turns too: rows do not wait behind questions.
     pub decoders: Pool,
     /// For what waits for a disk.
     pub threads: Pool,

@@ -1,14 +1,15 @@
 //! Bounded queues to the writers, which commit many callers' rows together.
 //!
-//! A few plain threads each own a *lane*: a queue bounded in appends and in bytes. A tenant always
-//! takes the same lane, so that its appends keep their order and one keyspace never has two
-//! writers. A writer takes what waits in its lane, up to one commit's worth, and appends it keyspace
+//! A few plain threads each own a *lane*: a queue bounded in appends and in bytes. While an append of a
+//! tenant is under way its others take the same lane, so that they keep their order and one keyspace
+//! never has two writers; else it takes one with nothing to do ([`lanes`](super::lanes)). A writer takes what waits in its lane, up to one commit's worth, and appends it keyspace
 //! by keyspace: whoever waits pays for one fsync together. A caller that waits anyway, and finds its
 //! lane idle, takes the writer's place for its own append: that saves waking two threads.
 //!
 //! *Invariant*: every append that [`Writers::submit`] has taken is answered exactly once, whatever
 //! fails, panics or stops. One that is not taken costs nothing and its callback is never called.
 
+use super::lanes::{Seat, Seats};
 use crate::model::problem::writing;
 use crossbeam::channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use hashbrown::HashMap;
@@ -112,6 +113,7 @@ pub struct Writers {
     settings: WriterSettings,
     /// `None` once stopped. Dropping the senders is what ends the writers, after they have drained.
     lanes: RwLock<Option<Vec<Lane>>>,
+    seats: Arc<Seats>,
     ended: Receiver<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -128,7 +130,7 @@ struct Lane {
 }
 
 /// See [`Writers::idle_lane`].
-type IdleLane = (Arc<Mutex<()>>, Sender<()>);
+type IdleLane = (Arc<Mutex<()>>, Sender<()>, Seat);
 
 struct Submission {
     tenant: Arc<str>,
@@ -150,6 +152,8 @@ struct Answer {
     bytes: usize,
     rows: usize,
     held: Arc<Held>,
+    /// Given back with the rest: from then on the tenant may take another lane.
+    seat: Option<Seat>,
 }
 
 impl Answer {
@@ -176,6 +180,7 @@ impl Answer {
     fn release(&mut self) {
         self.held.bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::AcqRel);
         self.held.rows.fetch_sub(std::mem::take(&mut self.rows), Ordering::AcqRel);
+        self.seat = None;
     }
 }
 
@@ -205,8 +210,9 @@ impl Writers {
             lanes.push(Lane { queue, held: Arc::default(), writer, right, end });
             threads.push(thread);
         }
+        let seats = Arc::new(Seats::new(lanes.len()));
         let (lanes, threads) = (RwLock::new(Some(lanes)), Mutex::new(threads));
-        Ok(Self { settings, lanes, ended, threads })
+        Ok(Self { settings, lanes, seats, ended, threads })
     }
 
     /// Queues `append` for the keyspace of `tenant`. Never waits: a full lane is
@@ -220,13 +226,14 @@ impl Writers {
     ) -> Result<(), WriteError> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         let Some(lanes) = lanes.as_ref() else { return Err(WriteError::Stopping) };
-        let lane = lane_of(lanes, tenant);
+        let seat = self.seats.take(tenant);
+        let lane = &lanes[seat.lane()];
         let busy = WriteError::Busy { retry_after: RETRY_AFTER };
         let (bytes, rows) = (bytes_of(&append), append.rows.len);
         let held_bytes = lane.held.bytes.fetch_add(bytes, Ordering::AcqRel);
         let held_rows = lane.held.rows.fetch_add(rows, Ordering::AcqRel);
         let held = Arc::clone(&lane.held);
-        let answer = Answer { call: Some(on_written), bytes, rows, held };
+        let answer = Answer { call: Some(on_written), bytes, rows, held, seat: Some(seat) };
         let is_over = held_bytes.saturating_add(bytes) > self.settings.lane_bytes_max
             || held_rows.saturating_add(rows) > self.settings.lane_rows_max;
         if held_bytes > 0 && is_over {
@@ -256,7 +263,7 @@ impl Writers {
         keyspace: Arc<dyn Keyspace>,
         append: Append,
     ) -> Written {
-        if let Some((right, _end)) = self.idle_lane(tenant)?
+        if let Some((right, _end, _seat)) = self.idle_lane(tenant)?
             && let Ok(_right) = right.try_lock()
         {
             let mut appended = commit_rows(&*keyspace, vec![append])?;
@@ -280,10 +287,12 @@ impl Writers {
 
     /// The right to write for the lane of `tenant`, if nothing waits there; and what
     /// [`stop`](Self::stop) waits for until it is dropped.
-    fn idle_lane(&self, tenant: &str) -> Result<Option<IdleLane>, WriteError> {
+    fn idle_lane(&self, tenant: &Arc<str>) -> Result<Option<IdleLane>, WriteError> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        let lane = lane_of(lanes.as_ref().ok_or(WriteError::Stopping)?, tenant);
-        Ok(lane.queue.is_empty().then(|| (Arc::clone(&lane.right), lane.end.clone())))
+        let lanes = lanes.as_ref().ok_or(WriteError::Stopping)?;
+        let seat = self.seats.take(tenant);
+        let lane = &lanes[seat.lane()];
+        Ok(lane.queue.is_empty().then(|| (Arc::clone(&lane.right), lane.end.clone(), seat)))
     }
 
     /// Takes nothing more, drains the lanes, and answers everybody. `false` if that took longer
@@ -326,12 +335,6 @@ impl Drop for Writers {
     fn drop(&mut self) {
         self.stop(Duration::MAX);
     }
-}
-
-/// The lane of `tenant`, always the same.
-fn lane_of<'a>(lanes: &'a [Lane], tenant: &str) -> &'a Lane {
-    let hash = xxhash_rust::xxh3::xxh3_64(tenant.as_bytes());
-    &lanes[(hash % lanes.len() as u64) as usize]
 }
 
 /// What an append holds in memory, and a little for itself.

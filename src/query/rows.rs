@@ -191,6 +191,7 @@ fn by_seq(
     let (mut next, mut wanted, mut bytes) = (from, limit, 0);
     while next <= to {
         budget.check(bytes)?;
+        let _turn = budget.turn(1)?;
         let batch = scope.keyspace.rows_by_seq(next, to, SEQ_CHUNK)?;
         let Some(&last) = batch.seq.last() else { break };
         let mut passing = select(&batch, selection);

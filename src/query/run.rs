@@ -112,6 +112,7 @@ pub(crate) fn table(
         None => nothing(question, scope.keyspace.last_seq()?),
     };
     groups.as_of_seq = range.as_of(scope.keyspace, policy, groups.as_of_seq, budget)?;
+    let _turn = budget.turn(1)?;
     if !policy.is_empty() {
         withhold_plan(&mut groups);
     }

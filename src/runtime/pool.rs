@@ -8,7 +8,7 @@
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// How far behind everything else work in the background stands (`nice`; 19 would be the last): beside
 /// threads that compute it has a tenth of a processor.
@@ -17,9 +17,7 @@ const BACKGROUND_NICE: i32 = 10;
 /// Where the work of a [`Pool`] runs.
 #[derive(Clone, Debug)]
 enum Where {
-    /// On rayon's threads, one a processor: for what computes.
-    Processors,
-    /// On threads of their own: for what mostly waits.
+    /// On threads of their own.
     Threads,
     /// On threads that get what others leave: for what computes long, and may.
     Background(Arc<ThreadPool>),
@@ -36,24 +34,48 @@ pub enum PoolError {
     Panicked,
 }
 
-/// A bounded pool.
+/// Places for so many pieces of work. Clones are the same places.
 #[derive(Clone, Debug)]
-pub struct Pool {
-    place: Where,
+pub struct Places {
     /// Running or waiting.
     admitted: Arc<Semaphore>,
     running: Arc<Semaphore>,
 }
 
-impl Pool {
-    /// For what computes.
-    pub fn of_processors(running_max: usize, waiting_max: usize) -> Self {
-        Self::new(Where::Processors, running_max, waiting_max)
+/// A place that is taken until this is dropped.
+struct Place(#[expect(dead_code, reason = "held for its end")] [OwnedSemaphorePermit; 2]);
+
+impl Places {
+    /// `running_max` at a time, at least one, and `waiting_max` who wait for theirs.
+    pub fn new(running_max: usize, waiting_max: usize) -> Self {
+        let running = running_max.max(1);
+        Self {
+            admitted: Arc::new(Semaphore::new(running + waiting_max)),
+            running: Arc::new(Semaphore::new(running)),
+        }
     }
 
-    /// For what waits for a disk, and for what must not take a processor's thread for long.
+    /// Waits for a place; tells at once where too many wait.
+    async fn enter(&self) -> Result<Place, PoolError> {
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned();
+        let admitted = admitted.map_err(|_| PoolError::Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await;
+        let running = running.map_err(|_| PoolError::Busy)?; // never closed
+        Ok(Place([running, admitted]))
+    }
+}
+
+/// A bounded pool of threads.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    place: Where,
+    places: Places,
+}
+
+impl Pool {
+    /// So many threads, and so many pieces of work that wait for one.
     pub fn of_threads(running_max: usize, waiting_max: usize) -> Self {
-        Self::new(Where::Threads, running_max, waiting_max)
+        Self { place: Where::Threads, places: Places::new(running_max, waiting_max) }
     }
 
     /// For what computes long and may wait for what others compute.
@@ -68,16 +90,8 @@ impl Pool {
                 // Of Linux's threads each has its own. Who may not is as far behind already.
                 let _as_before = rustix::process::setpriority_process(None, BACKGROUND_NICE);
             });
-        Ok(Self::new(Where::Background(Arc::new(threads.build()?)), running_max, waiting_max))
-    }
-
-    fn new(place: Where, running_max: usize, waiting_max: usize) -> Self {
-        let running = running_max.max(1);
-        Self {
-            place,
-            admitted: Arc::new(Semaphore::new(running + waiting_max)),
-            running: Arc::new(Semaphore::new(running)),
-        }
+        let place = Where::Background(Arc::new(threads.build()?));
+        Ok(Self { place, places: Places::new(running_max, waiting_max) })
     }
 
     /// Runs `work` and gives what it gave.
@@ -85,27 +99,44 @@ impl Pool {
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, PoolError> {
-        let admitted = Arc::clone(&self.admitted).try_acquire_owned();
-        let admitted = admitted.map_err(|_| PoolError::Busy)?;
-        let running = Arc::clone(&self.running).acquire_owned().await;
-        let running = running.map_err(|_| PoolError::Busy)?; // never closed
-        let (tell, told) = oneshot::channel();
-        let work = move || {
-            let result = catch_unwind(AssertUnwindSafe(work)).map_err(|_| PoolError::Panicked);
-            drop((running, admitted));
-            let _nobody_waits = tell.send(result);
-        };
-        match &self.place {
-            Where::Processors => rayon::spawn(work),
-            Where::Background(threads) => threads.spawn(work),
-            Where::Threads => drop(tokio::task::spawn_blocking(work)),
-        }
-        told.await.unwrap_or(Err(PoolError::Panicked))
+        let place = self.places.enter().await?;
+        self.run_in(place, work).await
+    }
+
+    /// The same for one of many parties, which has only these places of its own: so that one with much
+    /// work keeps no thread from the others.
+    pub async fn run_within<R: Send + 'static>(
+        &self,
+        own: &Places,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, PoolError> {
+        let own = own.enter().await?;
+        let place = self.places.enter().await?;
+        self.run_in((own, place), work).await
     }
 
     /// How many more pieces are let in just now.
     pub fn places_left(&self) -> usize {
-        self.admitted.available_permits()
+        self.places.admitted.available_permits()
+    }
+
+    /// Runs `work` on a thread, and keeps `held` until it has ended.
+    async fn run_in<R: Send + 'static>(
+        &self,
+        held: impl Send + 'static,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, PoolError> {
+        let (tell, told) = oneshot::channel();
+        let work = move || {
+            let result = catch_unwind(AssertUnwindSafe(work)).map_err(|_| PoolError::Panicked);
+            drop(held);
+            let _nobody_waits = tell.send(result);
+        };
+        match &self.place {
+            Where::Background(threads) => threads.spawn(work),
+            Where::Threads => drop(tokio::task::spawn_blocking(work)),
+        }
+        told.await.unwrap_or(Err(PoolError::Panicked))
     }
 }
 
@@ -117,8 +148,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "the test itself sees to their end")]
     #[tokio::test]
     async fn more_than_the_bound_is_told_at_once_and_what_runs_keeps_its_place() {
-        let background = Pool::in_background(1, 1).unwrap();
-        for pool in [Pool::of_threads(1, 1), Pool::of_processors(1, 1), background] {
+        for pool in [Pool::of_threads(1, 1), Pool::in_background(1, 1).unwrap()] {
             let (go, wait) = mpsc::channel::<()>();
             let first = tokio::spawn({
                 let pool = pool.clone();
@@ -145,6 +175,28 @@ mod tests {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the test itself sees to their end")]
+    #[tokio::test]
+    async fn a_party_keeps_to_its_own_places_and_leaves_the_others_theirs() {
+        let pool = Pool::of_threads(3, 0);
+        let (noisy, quiet) = (Places::new(2, 1), Places::new(2, 1));
+        let (go, wait) = crossbeam::channel::bounded::<()>(0);
+        let begin = |own: &Places| {
+            let (pool, own, wait) = (pool.clone(), own.clone(), wait.clone());
+            tokio::spawn(async move { pool.run_within(&own, move || wait.recv().is_err()).await })
+        };
+        let noise: Vec<_> = (0..3).map(|_| begin(&noisy)).collect();
+        while pool.places_left() > 1 || noisy.admitted.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pool.run_within(&noisy, || 1).await, Err(PoolError::Busy));
+        assert_eq!(pool.run_within(&quiet, || 1).await, Ok(1));
+        drop(go);
+        for piece in noise {
+            assert_eq!(piece.await.unwrap(), Ok(true));
+        }
+    }
+
     #[tokio::test]
     async fn who_works_in_the_background_gets_what_others_leave() {
         let nice = || rustix::process::getpriority_process(None).unwrap();
@@ -152,7 +204,7 @@ mod tests {
         let pool = Pool::in_background(2, 8).unwrap();
         assert_eq!(pool.run(nice).await, Ok(before.max(BACKGROUND_NICE)));
         assert_eq!(nice(), before, "others are where they were");
-        assert_eq!(Pool::of_processors(1, 0).run(nice).await, Ok(before));
+        assert_eq!(Pool::of_threads(1, 0).run(nice).await, Ok(before));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use super::record::{delete, put};
 use super::registry::{Completion, Tenancy, TenancyError};
 use super::sight::ROW_POLICIES;
 use super::slug::Slug;
-use super::tenant::{SLUGS, TENANTS, Tenant, TenantState};
+use super::tenant::{LIMITS, SLUGS, TENANTS, Tenant, TenantState};
 use crate::audit::{Outcome, PLATFORM};
 use serde_json::{Value, json};
 use storage::engine::Expect;
@@ -50,6 +50,7 @@ impl Tenancy {
                 delete(TENANTS, id),
                 delete(SLUGS, tenant.slug.as_str().as_bytes()),
                 delete(ROW_POLICIES, id),
+                delete(LIMITS, id),
             ],
             told: vec![event.before(before).ended(Outcome::Done).in_chain(PLATFORM)],
         };

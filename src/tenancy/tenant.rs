@@ -15,6 +15,9 @@ pub(super) const TENANTS: &str = "tenants";
 /// Ids of tenants by slug.
 pub(super) const SLUGS: &str = "tenant_slugs";
 
+/// What tenants may use, by id: those that have limits of their own.
+pub const LIMITS: &str = "tenant_limits";
+
 /// One tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {

@@ -1,8 +1,9 @@
 //! What can be asked of rows, in the engine's own words, and what comes back.
 
 use crate::row::{Dimension, Measure, Seq, TimeMs};
+use crate::turns::{Turn, Turns};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Which rows: those in `[from_ms, to_ms)` that pass every predicate.
@@ -221,6 +222,10 @@ pub struct Budget {
     pub memory_bytes: usize,
     /// Set by whoever no longer wants the answer.
     pub cancelled: Arc<AtomicBool>,
+    /// Raised to the most bytes of working memory that were used.
+    pub peak_bytes: Arc<AtomicUsize>,
+    /// With whom the processors are shared; `None`: with nobody.
+    pub turns: Option<Arc<dyn Turns>>,
 }
 
 impl Default for Budget {
@@ -229,16 +234,27 @@ impl Default for Budget {
             deadline: None,
             memory_bytes: 256 << 20,
             cancelled: Arc::new(AtomicBool::new(false)),
+            peak_bytes: Arc::default(),
+            turns: None,
         }
     }
 }
 
 impl Budget {
+    /// Waits for a turn with up to `wanted` processors, no longer than the deadline. What computes for
+    /// long does it in turns, and asks each whether it [is over](Turn::is_over).
+    pub fn turn(&self, wanted: usize) -> Result<Turn<'_>, AskError> {
+        let turn = Turn::wait(self.turns.as_deref(), wanted, self.deadline)?;
+        self.check(0)?;
+        Ok(turn)
+    }
+
     /// Fails if the time is up, the memory is used up or nobody waits any more.
     pub fn check(&self, used_bytes: usize) -> Result<(), AskError> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(AskError::Cancelled);
         }
+        self.peak_bytes.fetch_max(used_bytes, Ordering::Relaxed);
         if used_bytes > self.memory_bytes {
             return Err(AskError::MemoryExceeded { limit_bytes: self.memory_bytes });
         }
@@ -250,7 +266,7 @@ impl Budget {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a deadline is compared with the one clock there is")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

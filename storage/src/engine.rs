@@ -265,6 +265,11 @@ pub trait Keyspace: Tables {
     /// Sizes.
     fn stats(&self) -> Result<KeyspaceStats, StoreError>;
 
+    /// Bytes of the file as the file system allocates them.
+    fn file_bytes(&self) -> Result<u64, StoreError> {
+        Ok(self.stats()?.file_bytes)
+    }
+
     /// Which version its small tables are at.
     fn schema(&self) -> Result<SchemaState, StoreError>;
 

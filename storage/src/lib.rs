@@ -17,6 +17,7 @@ pub mod gather;
 pub mod row;
 pub mod schema;
 pub mod stored;
+pub mod turns;
 pub mod volume;
 pub mod words;
 

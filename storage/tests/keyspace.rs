@@ -3,13 +3,16 @@
 mod support;
 
 use std::slice::from_ref;
-use storage::ask::{Predicate, Selection, WordTest};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use storage::ask::{AggregateRequest, Budget, Metric, Permille, Predicate, Selection, WordTest};
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{
     Append, CursorState, Engine, Expect, FeedEntry, KeyspaceSettings, RowOutcome, TableWrite,
 };
 use storage::error::StoreError;
-use storage::row::{Actor, Dimension, Row, RowId, Status, Word};
+use storage::row::{Actor, Dimension, Measure, Row, RowId, Status, Word};
+use storage::turns::{Taken, Turns};
 use storage::volume::OsVolume;
 use support::{append, batch, contents, expected, fresh, made, small_settings};
 
@@ -352,4 +355,90 @@ fn a_foreign_file_is_refused() {
     let second = EmbeddedEngine::open(OsVolume::shared(dir.path()), small_settings()).unwrap();
     let _held = engine.open("t").unwrap();
     assert!(matches!(second.open("t"), Err(StoreError::InUse)));
+}
+
+/// Ends every turn with the first block, and counts them.
+#[derive(Debug)]
+struct Impatient {
+    processors: usize,
+    long_ago: std::time::Instant,
+    turns: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+impl Turns for Impatient {
+    fn take(&self, wanted: usize, _: Option<std::time::Instant>) -> Option<Taken> {
+        self.turns.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(self.taken.fetch_add(1, Ordering::SeqCst), 0, "one turn at a time");
+        Some(Taken { processors: wanted.min(self.processors), since: self.long_ago })
+    }
+
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
+    fn give_back(&self, _: Taken) {
+        self.taken.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a turn that began long ago")]
+fn impatient(processors: usize) -> Arc<Impatient> {
+    let long_ago = std::time::Instant::now() - std::time::Duration::from_secs(3600);
+    Arc::new(Impatient { processors, long_ago, turns: 0.into(), taken: 0.into() })
+}
+
+#[test]
+fn a_question_that_is_interrupted_after_every_block_has_the_same_answer() {
+    const ROWS: u64 = 1000;
+    let (_dir, engine) = fresh();
+    let keyspace = engine.open("t").unwrap();
+    for from in (0..ROWS).step_by(20) {
+        keyspace.append(vec![append(batch(from..from + 20))]).unwrap();
+    }
+    keyspace.settle().unwrap();
+    let blocks = keyspace.stats().unwrap().blocks as usize;
+    assert!(blocks >= 4, "{blocks} blocks");
+    let stddev = Metric::Stddev(Measure::Duration); // its order matters
+    for metric in [Metric::Count, stddev, Metric::Quantile(Measure::Duration, Permille(950))] {
+        let request = AggregateRequest {
+            selection: Selection::all(),
+            bucket_starts: Vec::new(),
+            group_by: vec![Dimension::Word(Word::User)],
+            metrics: vec![metric],
+            partials: true,
+        };
+        let mut answers: Vec<Vec<String>> = Vec::new();
+        for turns in [None, Some(impatient(1)), Some(impatient(2)), Some(impatient(64))] {
+            let shared = turns.clone().map(|turns| turns as Arc<dyn Turns>);
+            let budget = Budget { turns: shared, ..Budget::default() };
+            let answer = keyspace.aggregate(&request, &budget).unwrap();
+            let groups = (0..answer.keys.len()).map(|n| {
+                let words: Vec<_> = answer.keys.words(n).collect();
+                format!("{words:?} {:?}", answer.cells[0][n])
+            });
+            let mut groups: Vec<String> = groups.collect();
+            groups.sort();
+            answers.push(groups);
+            let Some(turns) = turns else { continue };
+            let count = turns.turns.load(Ordering::SeqCst);
+            let least = blocks / turns.processors.min(rayon::current_num_threads());
+            assert!(count >= least, "{count} turns, {} processors", turns.processors);
+            assert_eq!(turns.taken.load(Ordering::SeqCst), 0);
+        }
+        assert!(answers[0].len() > 1);
+        assert!(answers.iter().all(|groups| *groups == answers[0]), "{answers:?}");
+    }
+    let turns = impatient(1);
+    let budget = Budget { turns: Some(Arc::<Impatient>::clone(&turns)), ..Budget::default() };
+    let page = keyspace.page(&Selection::all(), None, 10, &budget).unwrap();
+    let mut scanned = 0;
+    let mut count = |rows: &storage::batch::RowBatch| {
+        assert_eq!(turns.taken.load(Ordering::SeqCst), 0, "nobody waits for a peer in a turn");
+        scanned += rows.len;
+        true
+    };
+    keyspace.scan(&Selection::all(), &budget, &mut count).unwrap();
+    assert_eq!((page.len, scanned), (10, ROWS as usize));
+    assert!(turns.turns.load(Ordering::SeqCst) >= blocks);
 }

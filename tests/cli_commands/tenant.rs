@@ -122,3 +122,26 @@ fn a_row_policy_is_shown_and_changed() {
     emx.fails(&["tenant", "row-policy", "demo", "--preset", "mild"], 2, "usage");
     emx.fails(&["tenant", "row-policy", "demo", "--member", "mine"], 2, "usage");
 }
+
+#[test]
+fn limits_are_set_shown_and_taken_back() {
+    let emx = Emx::initialised();
+    let limits = ["tenant", "limits", "demo"];
+    assert_eq!(emx.json(&limits)["overridden"], serde_json::json!([]));
+    let set =
+        ["--set", "storage_bytes=2 GiB", "--set", "query_time_ms=5s", "--set", "cpu_share=25 %"];
+    let told = emx.json(&[&limits[..], &set].concat());
+    assert_eq!(told["storage_bytes"], 2_u64 << 30);
+    assert_eq!(told["query_time_ms"], 5_000);
+    assert_eq!(told["cpu_share"], 0.25);
+    assert_eq!(emx.json(&limits), told, "they are stored");
+    let table = emx.ok(&[&limits[..], &["--set", "cpu_share=default"]].concat());
+    let line = |word: &str| table.lines().find(|line| line.starts_with(word)).unwrap().to_owned();
+    assert!(line("storage_bytes").ends_with("demo"), "{table}");
+    assert!(line("cpu_share").contains("0.5") && line("cpu_share").ends_with("every tenant"));
+    for bad in ["speed=1", "cpu_share", "cpu_share=5", "concurrent_requests=0"] {
+        emx.fails(&[&limits[..], &["--set", bad]].concat(), 2, "usage");
+    }
+    emx.fails(&["tenant", "limits", "nobody"], 1, "tenant_not_found");
+    assert!(emx.ok(&["audit", "list", "--tenant", "demo"]).contains("tenant.limits"));
+}

@@ -21,6 +21,7 @@ enum Thing {
     User,
     Session,
     Team,
+    /// By its name.
     Tenant,
     OidcProvider,
     SamlProvider,
@@ -110,6 +111,9 @@ const WAYS: &[(&str, &str, Place, Thing)] = &[
     ("GET", "/api/v1/tenants/{slug}/migrations", Path("slug"), Thing::Tenant),
     ("POST", "/api/v1/tenants/{slug}/migrations/apply", Path("slug"), Thing::Tenant),
     ("POST", "/api/v1/tenants/{slug}/migrations/rollback", Path("slug"), Thing::Tenant),
+    ("GET", "/api/v1/tenants/{slug}/limits", Path("slug"), Thing::Tenant),
+    ("PUT", "/api/v1/tenants/{slug}/limits", PathWith("slug", "{}"), Thing::Tenant),
+    ("GET", "/api/v1/tenants/{slug}/usage", Path("slug"), Thing::Tenant),
     ("GET", "/api/v1/executions", Query("user_id"), Thing::User),
     ("GET", "/api/v1/query", Query("user_id"), Thing::User),
     ("GET", "/api/v1/export", Query("user_id"), Thing::User),

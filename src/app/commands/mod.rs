@@ -2,6 +2,7 @@
 
 pub(super) use self::audit::AuditAct;
 pub(super) use self::key::KeyAct;
+pub(super) use self::limits::LimitsAct;
 pub(super) use self::migrate::MigrateAct;
 pub(super) use self::row_policy::RowPolicyAct;
 pub(super) use self::sso::SsoAct;
@@ -23,6 +24,7 @@ mod export;
 mod import;
 mod init;
 mod key;
+mod limits;
 mod migrate;
 mod query;
 mod row_policy;
@@ -41,8 +43,8 @@ pub(super) enum Command {
     Serve(serve::Flags),
     /// Begin: make the data directory, the first tenant and its administrator
     Init(init::Flags),
-    /// Make, list, suspend, resume, export, import, migrate and delete tenants; say how their people sign in
-    /// and what they see
+    /// Make, list, limit, suspend, resume, export, import, migrate and delete tenants; say how their people
+    /// sign in and what they see
     #[command(subcommand)]
     Tenant(tenant::Command),
     /// Make, invite, list and keep out users, and let them in again

@@ -6,6 +6,7 @@ use crate::app::problem::{Failure, FlagsRefused};
 use crate::app::remote::{Ask, Remote, target};
 use crate::app::session::Session;
 use crate::config::settings::Settings;
+use crate::limits::Limit;
 use crate::query::bucket::Zone;
 use crate::query::{Answer, QueryError, QuerySettings, Question, Scope, ask, read, render, when};
 use crate::tenancy::scope::TenantScope;
@@ -186,10 +187,9 @@ pub(super) fn scope(tenant: &TenantScope) -> Scope<'_> {
 
 /// What a question may cost.
 pub(super) fn query_settings(settings: &Settings) -> QuerySettings {
-    let time_ms_max = settings.performance.query_time_max.0.as_millis();
     QuerySettings {
-        time_ms_max: u64::try_from(time_ms_max).unwrap_or(u64::MAX),
-        memory_bytes_max: settings.performance.query_memory_max.bytes(),
+        time_ms_max: settings.limits.limits().of(Limit::QueryTime),
+        memory_bytes_max: settings.limits.query_memory_max.bytes(),
         ..QuerySettings::default()
     }
 }

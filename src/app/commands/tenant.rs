@@ -1,5 +1,6 @@
 //! `emx tenant`: who shares this installation.
 
+use super::limits;
 use super::row_policy;
 use crate::app::act::{Act, text};
 use crate::app::output;
@@ -29,6 +30,8 @@ pub(in crate::app) enum Command {
     SignIn(SignInFlags),
     /// Say which rows each role sees, or have them see others
     RowPolicy(row_policy::Flags),
+    /// Show or change what a tenant may use
+    Limits(limits::Flags),
     /// Keep everybody out of a tenant, whose data stays
     Suspend(NameFlags),
     /// Let everybody into a suspended tenant again
@@ -162,6 +165,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Create(flags) => create(flags, session),
         Command::List => list(session),
+        Command::Limits(flags) => limits::run(flags, session),
         Command::Suspend(flags) => {
             let slug = flags.name.clone();
             turn(session, Act::TenantSuspend { slug }, "is suspended: nobody enters it")

@@ -6,7 +6,7 @@ mod migrations;
 
 use super::problem::Failure;
 use super::remote::CONTROL_SOCKET;
-use super::session::Session;
+use super::session::{Session, processors};
 use super::{output, site};
 use crate::config::settings::Settings;
 use crate::http::live::Hub;
@@ -16,7 +16,7 @@ use crate::http::tls::{CertificateSource, Certificates};
 use crate::http::{self, ConnectionCaps, Endpoint};
 use crate::identity::oidc;
 use crate::intake::writer::{WriterSettings, Writers};
-use crate::query::{AnswerCache, QuerySettings};
+use crate::query::AnswerCache;
 use crate::runtime::local_socket::SocketPath;
 use crate::runtime::outgoing::{Outgoing, Trust};
 use crate::runtime::pool::Pool;
@@ -36,6 +36,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Questions and large bodies that may wait for a processor, for each of them.
 const WAITING_PER_PROCESSOR_MAX: usize = 256;
+
+/// Threads for questions and for the decoding of large bodies. They take turns with the processors, and a
+/// tenant has as many of them as there are processors: enough for dozens of tenants that are all busy.
+const QUESTIONS_MAX: usize = 64;
+const BODIES_MAX: usize = 64;
 
 /// Pieces of work that wait for a disk at a time, and how many more may wait for their turn.
 const DISK_THREADS_MAX: usize = 64;
@@ -67,7 +72,7 @@ pub(super) struct Plan {
 /// Serves until it is told to stop.
 pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     install_cryptography();
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = processors();
     let runtime = start_threads("emx-io", io_threads(processors))?;
     // One for each processor: a message to thousands who watch is work for all of them at once.
     let watching = start_threads("emx-live", processors)?;
@@ -150,6 +155,7 @@ fn open(
     let now_ms = clock.now_ms();
     let acts = session.acts(data)?;
     let (tenancy, identity) = (Arc::clone(&acts.tenancy), Arc::clone(&acts.identity));
+    let limits = Arc::clone(&acts.limits);
     identity.finish_deletions(&tenancy, now_ms);
     first_start::run(&tenancy, plan.demo, session)?;
     // What the local authority vouches for may have to be clicked away after all: HSTS forbids that.
@@ -185,10 +191,10 @@ fn open(
         site,
         writers: Arc::new(Writers::start(writer_settings(settings))?),
         answers: AnswerCache::new(settings.cache.result_bytes.bytes()),
-        query: query_settings(settings),
+        limits,
         clock,
-        processors: Pool::of_processors(processors, processors * WAITING_PER_PROCESSOR_MAX),
-        decoders: Pool::of_threads(processors, processors * WAITING_PER_PROCESSOR_MAX),
+        processors: Pool::of_threads(QUESTIONS_MAX, processors * WAITING_PER_PROCESSOR_MAX),
+        decoders: Pool::of_threads(BODIES_MAX, processors * WAITING_PER_PROCESSOR_MAX),
         threads: Pool::of_threads(DISK_THREADS_MAX, DISK_WAITING_MAX),
         exports: Pool::of_threads(EXPORTS_MAX, EXPORTS_WAITING_MAX),
         passwords: Pool::in_background(processors.min(PASSWORDS_MAX), PASSWORDS_WAITING_MAX)
@@ -223,14 +229,6 @@ fn writer_settings(settings: &Settings) -> WriterSettings {
         threads: settings.performance.writer_threads,
         lane_rows_max: settings.performance.queue_rows_max,
         ..WriterSettings::default()
-    }
-}
-
-fn query_settings(settings: &Settings) -> QuerySettings {
-    QuerySettings {
-        time_ms_max: settings.performance.query_time_max.0.as_millis() as u64,
-        memory_bytes_max: settings.performance.query_memory_max.bytes(),
-        cache_bytes_max: settings.cache.result_bytes.bytes(),
     }
 }
 

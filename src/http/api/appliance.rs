@@ -1,6 +1,7 @@
 //! The appliance itself (contract §8): is it well, what does it count, what can it do.
 
 use crate::http::call::Call;
+use crate::http::measures::Gauges;
 use crate::http::openapi;
 use crate::http::problem::Problem;
 use crate::http::reply;
@@ -82,11 +83,12 @@ async fn ready(call: Call) -> Answer {
 }
 
 async fn metrics(call: Call) -> Answer {
-    let keyspace = Arc::clone(call.scope().await?.keyspace());
+    let scope = call.scope().await?;
+    let (keyspace, meter) = (Arc::clone(scope.keyspace()), call.meter(&scope));
     let stats = call.server.threads.run(move || keyspace.stats()).await??;
     let server = &call.server;
     let (connections, refused) = server.connections.counts();
-    let text = server.measures.text(|gauges| {
+    let set = |gauges: &Gauges| {
         gauges.connections.set(connections as i64);
         gauges.connections_refused.set(refused as i64);
         gauges.watchers.set(server.live.len() as i64);
@@ -96,7 +98,8 @@ async fn metrics(call: Call) -> Answer {
         gauges.file_bytes.set(stats.file_bytes as i64);
         gauges.waiting_bytes.set(server.writers.held_bytes() as i64);
         gauges.certificate_expiry.set(server.certificates.info().not_after_ms / 1000);
-    });
+    };
+    let text = server.measures.text(set, &meter.latencies.counted());
     let text = text.map_err(|error| Problem::internal(&error))?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(reply::bytes(StatusCode::OK, content_type, text))

@@ -40,7 +40,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
                     "It is stored, was stored before, or is in quarantine",
                     schema::created(),
                 )
-                .refuses(&[400, 409, 413, 415, 422, 503, 507])
+                .refuses(&[400, 409, 413, 415, 422, 429, 503, 507])
         },
     },
     Route {
@@ -59,7 +59,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
                     schema::executions(),
                 )
                 .answer(200, "What became of the rows", schema::batch_report())
-                .refuses(&[400, 409, 413, 415, 422, 503, 507])
+                .refuses(&[400, 409, 413, 415, 422, 429, 503, 507])
         },
     },
     Route {
@@ -109,6 +109,7 @@ const ORIGIN: &str = "api";
 async fn create(mut call: Call) -> Answer {
     let body = body_of(&call, Shape::One)?;
     let limits = DecodeLimits { body_bytes_max: ONE_BYTES_MAX, ..DecodeLimits::default() };
+    call.demand_intake().await?;
     let bytes = call.request.bytes(ONE_BYTES_MAX).await?;
     let scope = call.scope().await?;
     let entered = idempotency::enter(&call, &scope, &bytes).await?;
@@ -118,7 +119,8 @@ async fn create(mut call: Call) -> Answer {
     };
     let arrival = arrival(&call);
     let decode = move |bytes: &[u8]| Ok(decode(bytes, body, arrival, &limits)?);
-    let decoded: Decoded = decode_off_thread(&call, bytes, body, decode).await?;
+    let decoded: Decoded = decode_off_thread(&call, &scope, bytes, body, decode).await?;
+    call.take_in(&scope, decoded.rows.len + decoded.refused.len()).await?;
     if let Some(refused) = decoded.refused.first()
         && !refused.is_quarantined()
     {
@@ -163,6 +165,7 @@ fn one_answer(id: Option<&str>, report: &BatchReport) -> Value {
 async fn create_batch(mut call: Call) -> Answer {
     let body = body_of(&call, Shape::Many)?;
     let atomic = atomic_param(&call)?;
+    call.demand_intake().await?;
     let bytes = call.request.bytes(BODY_BYTES_MAX).await?;
     let scope = call.scope().await?;
     let key = match idempotency::enter(&call, &scope, &bytes).await? {
@@ -170,11 +173,14 @@ async fn create_batch(mut call: Call) -> Answer {
         idempotency::Entered::Now(key) => key,
     };
     let arrival = arrival(&call);
-    let prepare = move |bytes: &[u8]| -> Result<Prepared, Problem> {
+    let prepare = move |bytes: &[u8]| -> Result<_, Problem> {
         let decoded = decode(bytes, body, arrival, &DecodeLimits::default())?;
-        Ok(prepare(decoded, arrival, atomic)?)
+        let count = decoded.rows.len + decoded.refused.len();
+        Ok((count, prepare(decoded, arrival, atomic)))
     };
-    let mut prepared = decode_off_thread(&call, bytes, body, prepare).await?;
+    let (count, prepared) = decode_off_thread(&call, &scope, bytes, body, prepare).await?;
+    call.take_in(&scope, count).await?;
+    let mut prepared: Prepared = prepared?;
     if let Some(key) = &key {
         let ledger = prepared.ledger.clone();
         prepared.append.receipt = Some(key.receipt(move |appended| {
@@ -233,6 +239,7 @@ fn arrival(call: &Call) -> Arrival<'static> {
 /// What `decode` makes of the bytes of a body; of large ones elsewhere.
 async fn decode_off_thread<R: Send + 'static>(
     call: &Call,
+    scope: &TenantScope,
     bytes: Bytes,
     body: Body,
     decode: impl FnOnce(&[u8]) -> Result<R, Problem> + Send + 'static,
@@ -240,7 +247,10 @@ async fn decode_off_thread<R: Send + 'static>(
     if bytes.len() <= INLINE_BYTES_MAX && body.encoding == Encoding::Identity {
         return decode(&bytes);
     }
-    call.server.decoders.run(move || decode(&bytes)).await?
+    let meter = call.meter(scope);
+    let counting = Arc::clone(&meter);
+    let work = move || counting.decoding().in_turn(|| decode(&bytes));
+    call.server.decoders.run_within(&meter.body_places, work).await?
 }
 
 /// Appends, and waits until that is on stable storage. `key` is held until then, also where nobody
@@ -270,9 +280,9 @@ async fn list(call: Call) -> Answer {
     let question = RowsQuestion::from_params(call.request.params()?)?;
     let scope = call.scope().await?;
     call.tell_of_reading(&scope, "executions.read").await?;
-    let budget = call.server.query.budget(call.server.clock.instant());
+    let meter = call.meter(&scope);
     let text = call
-        .compute(budget, move |budget| {
+        .compute(&meter, move |budget| {
             let page = rows::page(&asked(&scope), &question, budget)?;
             let mut text = Vec::new();
             // Writing to memory does not fail.
@@ -293,9 +303,10 @@ async fn get(call: Call) -> Answer {
     }
     let (scope, id) = (call.scope().await?, call.param("id").to_owned());
     call.tell_of_reading(&scope, "executions.read").await?;
-    let budget = call.server.query.budget(call.server.clock.instant());
+    let meter = call.meter(&scope);
     let text = call
-        .compute(budget, move |_| {
+        .compute(&meter, move |budget| {
+            let _turn = budget.turn(1)?;
             let Some((batch, row)) = rows::by_id(&asked(&scope), &id, ts_ms)? else {
                 return Ok(None);
             };

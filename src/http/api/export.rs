@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use storage::ask::{AskError, Budget};
+use storage::ask::AskError;
 use storage::error::StoreError;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -98,10 +98,11 @@ async fn answer(
     format: ExportFormat,
 ) -> Answer {
     let server = Arc::clone(&call.server);
-    let budget = server.query.budget(server.clock.instant());
-    let computed = call.compute(budget, move |budget| -> Result<Vec<u8>, Problem> {
+    let meter = call.meter(&scope);
+    let computed = call.compute(&meter, move |budget| -> Result<Vec<u8>, Problem> {
         let clock = &server.clock;
         let answer = query::ask(&asked(&scope), &question, budget, &|| clock.instant())?;
+        let _turn = budget.turn(1)?;
         let mut text = Vec::new();
         let written = match format {
             ExportFormat::Csv => render::write_csv(&mut text, &answer.table),
@@ -125,7 +126,7 @@ fn stream(call: &Call, scope: TenantScope, rows: RowsQuestion, format: ExportFor
         return Ok(reply);
     };
     // A long export is no fault: only its peer's silence ends it.
-    let budget = Budget { memory_bytes: call.server.query.memory_bytes_max, ..Budget::default() };
+    let budget = call.meter(&scope).budget_without_end();
     let server = Arc::clone(&call.server);
     let body = streamed(call, Arc::clone(&budget.cancelled), move |out| {
         let seen = scope.clone();
@@ -171,10 +172,10 @@ pub(super) fn streamed(
     // Whatever becomes of the export, its end is told by this one: a channel that merely closes would
     // look like the end of the file.
     let end = pieces.clone();
-    let server = Arc::clone(&call.server);
+    let (server, meter) = (Arc::clone(&call.server), call.limited());
     call.server.tasks.spawn(async move {
         let here = Handle::current();
-        let ended = server.exports.run(move || {
+        let work = move || {
             let piece = Vec::with_capacity(PIECE_BYTES);
             let mut out = Pieces { pieces, here, piece, stands: Box::new(|| true) };
             let written = write(&mut out);
@@ -182,8 +183,12 @@ pub(super) fn streamed(
                 Ok(()) => {}
                 Err(Ended(error)) => out.fail(&error),
             }
-        });
-        if let Err(error) = ended.await {
+        };
+        let ended = match meter {
+            Some(meter) => server.exports.run_within(&meter.export_places, work).await,
+            None => server.exports.run(work).await,
+        };
+        if let Err(error) = ended {
             tracing::warn!(%error, "an export did not run");
             let _nobody_reads = end.send(Err(io::Error::other("the export did not run"))).await;
         }

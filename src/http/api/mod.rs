@@ -10,6 +10,7 @@ pub(super) mod accept;
 pub(super) mod audit;
 pub(super) mod auth;
 pub(super) mod keys;
+pub(super) mod limits;
 pub(super) mod migrations;
 pub(super) mod otp;
 mod people;

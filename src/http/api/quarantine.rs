@@ -66,7 +66,7 @@ async fn list(call: Call) -> Answer {
     let (limit, after) = (params.limit, params.after(Place::parse)?);
     let scope = call.scope().await?;
     call.tell_of_reading(&scope, "quarantine.read").await?;
-    let budget = call.server.query.budget(call.server.clock.instant());
+    let budget = call.meter(&scope).budget(call.server.clock.instant());
     let list = move || listed(&scope, after, limit + 1, &budget);
     // Of an order that is gone with a rollback since.
     let gone = || Problem::invalid("/cursor", "invalid_cursor", "begin the list anew");
@@ -94,7 +94,7 @@ fn listed(
     }
     let mut found = Vec::new();
     loop {
-        budget.check(0)?;
+        let _turn = budget.turn(1)?;
         let Some(page) = quarantine::list(keyspace, after.as_ref(), LOOKED_AT)? else {
             return Ok(None);
         };

@@ -70,15 +70,17 @@ async fn answer(call: Call, question: Question) -> Answer {
             return Ok(reply::bytes(StatusCode::OK, reply::JSON, text_of(kept)));
         }
     }
-    let budget = server.query.budget(server.clock.instant());
-    let text = call.compute(budget, move |budget| -> Result<Vec<u8>, QueryError> {
+    let meter = call.meter(&scope);
+    let text = call.compute(&meter, move |budget| -> Result<Vec<u8>, QueryError> {
         if let Some(kept) = kept {
+            let _turn = budget.turn(1)?;
             return Ok(text_of(&kept));
         }
         let clock: &Clock = &server.clock;
         let answers = &server.answers;
         let answer =
             answers.ask(&asked(&scope), &question, budget, &|| clock.instant(), freshness)?;
+        let _turn = budget.turn(1)?;
         Ok(text_of(&answer))
     });
     let text = text.await??;

@@ -20,9 +20,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use storage::engine::Listener;
 use tokio::sync::{Notify, Semaphore};
 
-/// Most connections that watch one tenant.
-pub(super) const WATCHERS_PER_TENANT_MAX: usize = 10_000;
-
 /// Most subscriptions that read the feed on their own at a time, to catch up. The others wait, and
 /// nobody who is live does.
 const CATCHING_UP_MAX: usize = 4;
@@ -92,7 +89,7 @@ impl Credential {
 
 /// There are as many watchers of one tenant as there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{WATCHERS_PER_TENANT_MAX} connections watch already: close some")]
+#[error("as many connections watch as may: close some")]
 pub(super) struct TooManyWatchers;
 
 impl fmt::Debug for Hub {
@@ -198,11 +195,18 @@ impl Hub {
         self.next_registration.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Counts a connection of `scope`'s principal in, and has the tenant's feed followed if it is not.
+    /// How many connections watch a tenant.
+    pub fn watchers_of(&self, tenant_id: &TenantId) -> usize {
+        self.lock().watched.get(tenant_id).map_or(0, |watched| watched.watchers)
+    }
+
+    /// Counts a connection of `scope`'s principal in, unless `watchers_max` watch the tenant, and has its
+    /// feed followed if it is not.
     pub(super) fn watch(
         self: &Arc<Self>,
         scope: &TenantScope,
         means: &Means,
+        watchers_max: usize,
     ) -> Result<Watcher, TooManyWatchers> {
         let credentials = Credential::of(scope.principal());
         let outbox = Arc::new(Outbox::default());
@@ -215,7 +219,7 @@ impl Hub {
                 inner.watched.entry(scope.id().clone()).or_insert(watched)
             }
         };
-        if watched.watchers >= WATCHERS_PER_TENANT_MAX {
+        if watched.watchers >= watchers_max {
             return Err(TooManyWatchers);
         }
         watched.watchers += 1;

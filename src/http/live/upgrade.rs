@@ -1,6 +1,6 @@
 //! The way in: the handshake, and the tickets for those who cannot send a header with it.
 
-use super::super::call::{Call, Caller};
+use super::super::call::{Call, Caller, hold_back};
 use super::super::guard::{self, Denied};
 use super::super::listener::Link;
 use super::super::origin;
@@ -11,11 +11,12 @@ use super::super::route::{Access, Answer, Route, handler};
 use super::super::server::Server;
 use super::channel::Means;
 use super::desk::Desk;
-use super::hub::Watcher;
+use super::hub::{TooManyWatchers, Watcher};
 use super::protocol::PROTOCOL;
 use super::session::{Pass, Session};
 use super::tickets::{Admitted, TICKET_S, TicketError};
 use crate::http::openapi;
+use crate::limits::InFlight;
 use crate::tenancy::permission::Permission;
 use crate::tenancy::scope::{Principal, TenantScope};
 use base64::Engine;
@@ -29,7 +30,7 @@ use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::row::TimeMs;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -109,13 +110,14 @@ pub(in crate::http) async fn upgrade(
     server: &Arc<Server>,
     request: Request,
     on_upgrade: Option<OnUpgrade>,
+    started: Instant,
 ) -> Result<Reply, Denied> {
     let accept = accept_key(&request)?;
     let protocol = chosen_protocol(&request)?;
     let on_upgrade = on_upgrade.ok_or_else(Problem::upgrade_required)?;
     let admitted = admitted(server, &request)?;
     let known = admitted.caller.principal.clone();
-    let begun = watch(server, request, on_upgrade, admitted).await;
+    let begun = watch(server, request, on_upgrade, admitted, started).await;
     begun.map_err(|problem| Denied::known(problem, &known))?;
     Ok(switching(accept, protocol))
 }
@@ -126,8 +128,10 @@ async fn watch(
     request: Request,
     on_upgrade: OnUpgrade,
     admitted: Admitted,
+    started: Instant,
 ) -> Result<(), Problem> {
     let link = request.arrived.link.clone();
+    let _in_flight = begin(server, &admitted.caller.principal, started).await?;
     let means = Means {
         clock: server.clock.clone(),
         threads: server.threads.clone(),
@@ -139,9 +143,9 @@ async fn watch(
     let age = server.tenancy.sight_age();
     let scope = call.scope().await?;
     call.tell_of_reading(&scope, "executions.watch").await?;
-    let watcher = server.live.watch(&scope, &means);
-    let watcher = watcher
-        .map_err(|error| Problem::too_many("too_many_watchers", error.to_string(), TICKET_S))?;
+    let meter = call.meter(&scope);
+    let watcher = server.live.watch(&scope, &means, meter.watchers_max());
+    let watcher = watcher.map_err(|TooManyWatchers| Problem::over(&meter.too_many_watchers()))?;
     // From here on a revocation closes it. One that came before is seen now.
     let pass = pass(server, &scope, until_ms);
     if !(pass.stands)() {
@@ -159,6 +163,23 @@ async fn watch(
 async fn sees_the_same(server: &Arc<Server>, scope: &TenantScope) -> Result<bool, Problem> {
     let (tenancy, scope) = (Arc::clone(&server.tenancy), scope.clone());
     Ok(server.threads.run(move || tenancy.sees_the_same(&scope)).await?)
+}
+
+/// Counts the request, of whoever belongs to a tenant.
+async fn begin(
+    server: &Server,
+    principal: &Principal,
+    started: Instant,
+) -> Result<Option<InFlight>, Problem> {
+    let Some(id) = principal.tenant_id() else { return Ok(None) };
+    let meter = server.limits.meter(id);
+    match meter.begin(started) {
+        Ok(in_flight) => Ok(Some(in_flight)),
+        Err(over) => {
+            hold_back(server, &meter, &over).await;
+            Err(Problem::over(&over))
+        }
+    }
 }
 
 struct Watching {

@@ -171,6 +171,9 @@ impl Operation {
     pub(super) fn finish(self, route: &Route) -> Value {
         // What any request may be told: bad framing, bad headers, a slow body, a busy server.
         let mut this = self.refuses(&[400, 408, 500, 503]);
+        if !this.public {
+            this = this.refuses(&[429]); // as much as the caller's tenant may
+        }
         let tagged = this.responses.contains_key("200") && route.method == hyper::Method::GET;
         if tagged {
             let says = "Not changed since the answer whose tag was sent";

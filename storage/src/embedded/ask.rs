@@ -109,9 +109,13 @@ impl Keyspace for EmbeddedKeyspace {
             last_seq: state.last_seq,
             feed_first_seq: state.progress.feed_from,
             feed_bytes: state.feed_bytes,
-            file_bytes: self.healing(|| self.home.db.seen(Db::allocated_bytes)?)?,
+            file_bytes: self.file_bytes()?,
             block_bytes: state.blocks.iter().map(|block| block.entry.bytes()).sum(),
         })
+    }
+
+    fn file_bytes(&self) -> Result<u64, StoreError> {
+        self.healing(|| self.home.db.seen(Db::allocated_bytes)?)
     }
 
     fn schema(&self) -> Result<SchemaState, StoreError> {

@@ -137,6 +137,7 @@ impl EmbeddedKeyspace {
                 break;
             }
             budget.check(newest.heap_bytes())?;
+            let _turn = budget.turn(1)?;
             if !piece.may_match(&selection) {
                 continue;
             }
@@ -233,6 +234,7 @@ impl EmbeddedKeyspace {
                 return Ok(());
             }
             let Some(piece) = next else { return Ok(()) };
+            let _turn = budget.turn(1)?; // never while it is given out: that may wait for a peer
             if piece.may_match(selection) {
                 open.extend(piece.selected(selection)?);
             }

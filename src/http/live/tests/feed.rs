@@ -128,7 +128,7 @@ async fn what_is_removed_or_replaced_keeps_the_ranges_joined() {
 async fn a_text_is_made_once_and_shared() {
     let house = House::new();
     let failed = br#"[{"field":"status","op":"eq","value":"failure"}]"#;
-    let watcher = house.hub.watch(&house.scope, &house.means).unwrap();
+    let watcher = house.hub.watch(&house.scope, &house.means, usize::MAX).unwrap();
     let mut boxes = Vec::new();
     for n in 0..6 {
         let filters = if n < 4 { Vec::new() } else { read_list(failed, "filter").unwrap() };

@@ -134,6 +134,6 @@ async fn the_keyspace_is_let_go_with_the_last_watcher_and_taken_again_with_the_n
         }
         assert!(house.hub.is_empty());
     }
-    let watcher = house.hub.watch(&house.scope, &house.means).unwrap();
+    let watcher = house.hub.watch(&house.scope, &house.means, usize::MAX).unwrap();
     watcher.outbox.close(Closing::Failed);
 }

@@ -1,0 +1,320 @@
+//! Who computes next: processors are shared out to parties in turns of a few milliseconds, each as its
+//! share allows, however much any of them has to do.
+//!
+//! A party that is alone gets whatever it wants. From the moment on that another one has asked, and for
+//! [`REMEMBERED`] after, each keeps to its share, so that whoever comes back finds a processor that nobody
+//! has: a turn that is under way cannot be taken away, and short questions must not wait for long ones. A
+//! share is rounded down to whole processors; of a share below one it pauses between its turns.
+//!
+//! *Invariants*: no more processors are given than there are. Whoever waits is given a turn as soon as one
+//! is free that it may have, and the one who had least for its share comes first. Nothing is held while
+//! somebody waits.
+
+use super::clock::Clock;
+use super::rate::PerSecond;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use storage::turns::Taken;
+
+/// How long room is kept for somebody who asked: longer than a page that is looked at is quiet.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// Longest pause between two turns of a party: with the least share a long turn would pause for minutes.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Longest wait on a clock that tests may move.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Parties that are remembered at least. Beyond it those go that have nothing to do.
+const PARTIES_KEPT: usize = 64;
+
+/// Processors, and who uses them.
+pub struct Turns {
+    inner: Mutex<Inner>,
+    processors: usize,
+    clock: Clock,
+    began: Instant,
+    next_party: AtomicU64,
+    /// How many wait, for a look without the lock.
+    waiting: AtomicUsize,
+}
+
+/// One of those who share the processors.
+pub struct Party {
+    turns: Arc<Turns>,
+    id: u64,
+    /// Hundredths of all processors.
+    percent: AtomicU32,
+    /// Processor time used, nanoseconds.
+    used_ns: AtomicU64,
+    /// The same of each second, microseconds.
+    used_lately_us: PerSecond,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    taken: usize,
+    accounts: HashMap<u64, Account>,
+    /// What whoever had the last turn had had before: where newcomers begin.
+    level: u64,
+    /// Who asked last, and who before that.
+    last: Option<(u64, Instant)>,
+    before: Option<(u64, Instant)>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    percent: u32,
+    /// Processors in use.
+    running: usize,
+    /// Nanoseconds had, divided by the share.
+    had: u64,
+    /// No turn before.
+    pauses_until: Option<Instant>,
+    waiting: VecDeque<Arc<Waiter>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    wanted: usize,
+    /// Processors given; 0: it still waits. Changed with the lock held.
+    given: AtomicUsize,
+    bell: Condvar,
+}
+
+impl fmt::Debug for Turns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turns").field("processors", &self.processors).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Party").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Turns {
+    /// Shares out so many processors.
+    pub fn new(processors: usize, clock: Clock) -> Self {
+        Self {
+            inner: Mutex::default(),
+            processors: processors.max(1),
+            began: clock.instant(),
+            clock,
+            next_party: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// A new party with a share of so many hundredths of the processors.
+    pub fn party(self: &Arc<Self>, percent: u32) -> Party {
+        let id = self.next_party.fetch_add(1, Ordering::Relaxed);
+        let (percent, used_ns) = (AtomicU32::new(percent), AtomicU64::new(0));
+        let used_lately_us = PerSecond::default();
+        Party { turns: Arc::clone(self), id, percent, used_ns, used_lately_us }
+    }
+
+    /// Nanoseconds since the beginning.
+    fn ns(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.began);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives turns to whoever may have one.
+    fn share_out(&self, inner: &mut Inner, now: Instant) {
+        while inner.taken < self.processors {
+            let may = |(id, account): (&u64, &Account)| {
+                let room = self.room(inner, *id, account, now);
+                (room > 0 && !account.waiting.is_empty()).then_some((account.had, *id, room))
+            };
+            let candidates = inner.accounts.iter().filter_map(may);
+            let (mut others, mut next): (usize, Option<(u64, u64, usize)>) = (0, None);
+            for candidate in candidates {
+                others += 1;
+                next = Some(next.map_or(candidate, |least| least.min(candidate)));
+            }
+            let Some((had, id, room)) = next else { return };
+            let free = self.processors - inner.taken;
+            let Some(account) = inner.accounts.get_mut(&id) else { return };
+            let Some(waiter) = account.waiting.pop_front() else { return };
+            let given = waiter.wanted.min(room).min((free / others).max(1));
+            account.running += given;
+            inner.taken += given;
+            inner.level = inner.level.max(had);
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            waiter.given.store(given, Ordering::Relaxed);
+            waiter.bell.notify_one();
+        }
+    }
+
+    /// How many more processors a party may have now.
+    fn room(&self, inner: &Inner, id: u64, account: &Account, now: Instant) -> usize {
+        let free = self.processors - inner.taken;
+        if !inner.is_crowded(id, now) {
+            return free;
+        }
+        if account.pauses_until.is_some_and(|until| until > now) {
+            return 0;
+        }
+        let share = (self.processors * account.percent as usize / 100).max(1);
+        free.min(share.saturating_sub(account.running))
+    }
+
+    /// How long a party pauses after it used a processor for `used`, where its share is below one.
+    fn pause(&self, percent: u32, used: Duration) -> Duration {
+        let share = self.processors as f64 * f64::from(percent.max(1)) / 100.0;
+        if share >= 1.0 {
+            return Duration::ZERO;
+        }
+        used.mul_f64(1.0 / share - 1.0).min(PAUSE_MAX)
+    }
+}
+
+impl Inner {
+    /// Whether somebody else asked lately.
+    fn is_crowded(&self, id: u64, now: Instant) -> bool {
+        let others = [self.last, self.before].into_iter().flatten();
+        others.filter(|(other, _)| *other != id).any(|(_, at)| {
+            let since = now.saturating_duration_since(at);
+            since < REMEMBERED
+        })
+    }
+
+    fn seen(&mut self, id: u64, now: Instant) {
+        if self.last.is_some_and(|(last, _)| last != id) {
+            self.before = self.last;
+        }
+        self.last = Some((id, now));
+    }
+
+    fn account(&mut self, id: u64, percent: u32) -> &mut Account {
+        if self.accounts.len() >= 2 * PARTIES_KEPT {
+            self.accounts.retain(|_, account| account.running > 0 || !account.waiting.is_empty());
+        }
+        let level = self.level;
+        let account = self.accounts.entry(id).or_default();
+        account.percent = percent;
+        if account.running == 0 && account.waiting.is_empty() {
+            // What somebody did not ask for is not made up for later.
+            account.had = account.had.max(level);
+        }
+        account
+    }
+}
+
+impl Party {
+    /// From now on its share is so many hundredths.
+    pub fn set_percent(&self, percent: u32) {
+        self.percent.store(percent, Ordering::Relaxed);
+    }
+
+    /// Processor time used, nanoseconds.
+    pub fn used_ns(&self) -> u64 {
+        self.used_ns.load(Ordering::Relaxed)
+    }
+
+    /// Processor time of the turns that ended in the last whole second, microseconds.
+    pub fn used_us(&self, now: Instant) -> u64 {
+        self.used_lately_us.last(self.turns.ns(now))
+    }
+
+    /// How many processors are shared out.
+    pub fn processors(&self) -> usize {
+        self.turns.processors
+    }
+
+    /// Computes something short in a turn.
+    pub fn in_turn<R>(&self, work: impl FnOnce() -> R) -> R {
+        use storage::turns::Turns as _;
+        let taken = self.take(1, None);
+        let _end = taken.map(|taken| End { party: self, taken });
+        work()
+    }
+}
+
+/// Gives back what was taken, also where the work panics.
+struct End<'a> {
+    party: &'a Party,
+    taken: Taken,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        storage::turns::Turns::give_back(self.party, self.taken);
+    }
+}
+
+impl storage::turns::Turns for Party {
+    fn take(&self, wanted: usize, until: Option<Instant>) -> Option<Taken> {
+        let turns = &*self.turns;
+        let wanted = wanted.clamp(1, turns.processors);
+        let waiter = Waiter { wanted, given: AtomicUsize::new(0), bell: Condvar::new() };
+        let waiter = Arc::new(waiter);
+        let mut inner = turns.lock();
+        let mut now = turns.clock.instant();
+        inner.seen(self.id, now);
+        let percent = self.percent.load(Ordering::Relaxed);
+        inner.account(self.id, percent).waiting.push_back(Arc::clone(&waiter));
+        turns.waiting.fetch_add(1, Ordering::Relaxed);
+        turns.share_out(&mut inner, now);
+        loop {
+            let processors = waiter.given.load(Ordering::Relaxed);
+            if processors > 0 {
+                return Some(Taken { processors, since: now });
+            }
+            let account = inner.accounts.get_mut(&self.id)?;
+            if until.is_some_and(|until| until <= now) {
+                account.waiting.retain(|other| !Arc::ptr_eq(other, &waiter));
+                turns.waiting.fetch_sub(1, Ordering::Relaxed);
+                return None;
+            }
+            let ends = [until, account.pauses_until].into_iter().flatten().filter(|at| *at > now);
+            // A pause ends by itself, and so does the time in which room is kept: nobody rings then.
+            let within = ends.map(|at| at - now).min().unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
+            let waited = waiter.bell.wait_timeout(inner, within);
+            (inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            now = turns.clock.instant();
+            turns.share_out(&mut inner, now);
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        let turns = &*self.turns;
+        turns.waiting.load(Ordering::Relaxed) > 0
+            || turns.lock().is_crowded(self.id, turns.clock.instant())
+    }
+
+    fn give_back(&self, taken: Taken) {
+        let turns = &*self.turns;
+        let mut inner = turns.lock();
+        let now = turns.clock.instant();
+        let elapsed = now.saturating_duration_since(taken.since);
+        let used = elapsed.saturating_mul(u32::try_from(taken.processors).unwrap_or(u32::MAX));
+        let used_ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
+        self.used_lately_us.add(used_ns / 1_000, turns.ns(now));
+        inner.taken = inner.taken.saturating_sub(taken.processors);
+        let percent = self.percent.load(Ordering::Relaxed);
+        let pause = turns.pause(percent, used);
+        if let Some(account) = inner.accounts.get_mut(&self.id) {
+            account.running = account.running.saturating_sub(taken.processors);
+            account.had = account.had.saturating_add(used_ns / u64::from(percent.max(1)));
+            let until = now.checked_add(pause).filter(|_| !pause.is_zero());
+            account.pauses_until = account.pauses_until.max(until);
+        }
+        inner.seen(self.id, now);
+        turns.share_out(&mut inner, now);
+    }
+}
+
+#[cfg(test)]
+#[path = "turns_tests.rs"]
+mod tests;

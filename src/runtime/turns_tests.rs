@@ -1,0 +1,158 @@
+//! Turns are counted and not timed: the clock stands until the test moves it.
+
+use super::*;
+use storage::turns::Turns as _;
+
+const TURN: Duration = Duration::from_millis(4);
+
+fn shared(processors: usize) -> (Arc<Turns>, Clock) {
+    let clock = Clock::manual(0);
+    (Arc::new(Turns::new(processors, clock.clone())), clock)
+}
+
+fn waiting(turns: &Turns) -> usize {
+    turns.waiting.load(Ordering::Relaxed)
+}
+
+#[test]
+fn parties_that_always_want_more_take_turns() {
+    const TURNS: usize = 60;
+    let (turns, clock) = shared(1);
+    let parties = [turns.party(50), turns.party(50)];
+    let (order, gate) = (Mutex::new(Vec::new()), turns.party(100));
+    let first = gate.take(1, None).unwrap();
+    std::thread::scope(|scope| {
+        // Two askers for each party, so that one always waits while the other has its turn.
+        for n in [0, 0, 1, 1] {
+            let (order, clock, party) = (&order, &clock, &parties[n]);
+            scope.spawn(move || {
+                for _ in 0..TURNS / 4 {
+                    let taken = party.take(1, None).unwrap();
+                    order.lock().unwrap().push(n);
+                    clock.advance(TURN);
+                    party.give_back(taken);
+                }
+            });
+        }
+        while waiting(&turns) < 4 {
+            std::thread::yield_now();
+        }
+        gate.give_back(first);
+    });
+    let order = order.into_inner().unwrap();
+    assert_eq!(order.len(), TURNS);
+    // Up to where the first is done, each has had about half.
+    let half = order[..TURNS / 2].iter().filter(|n| **n == 0).count();
+    assert!((TURNS / 4 - 4..=TURNS / 4 + 4).contains(&half), "{order:?}");
+}
+
+#[test]
+fn whoever_had_least_for_its_share_comes_first() {
+    let (turns, clock) = shared(1);
+    let (large, small) = (turns.party(100), turns.party(100));
+    // Both ask while the processor is taken; the one who had it is the last to have it again.
+    let taken = large.take(1, None).unwrap();
+    clock.advance(TURN);
+    let order = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let (order, large, small) = (&order, &large, &small);
+        for (name, party) in [("large", large), ("large", large), ("small", small)] {
+            let before = waiting(&turns);
+            scope.spawn(move || {
+                let taken = party.take(1, None).unwrap();
+                order.lock().unwrap().push(name);
+                party.give_back(taken);
+            });
+            while waiting(&turns) == before {
+                std::thread::yield_now();
+            }
+        }
+        large.give_back(taken);
+        while order.lock().unwrap().len() < 3 {
+            std::thread::yield_now();
+        }
+        assert_eq!(order.lock().unwrap()[0], "small", "it came last and had nothing before");
+    });
+}
+
+#[test]
+fn a_party_that_is_alone_has_all_and_keeps_room_once_somebody_else_asked() {
+    let (turns, clock) = shared(4);
+    let (noisy, quiet) = (turns.party(50), turns.party(50));
+    let all = noisy.take(4, None).unwrap();
+    assert_eq!(all.processors, 4);
+    assert!(!noisy.is_wanted());
+    noisy.give_back(all);
+
+    let short = quiet.take(1, None).unwrap();
+    assert!(noisy.is_wanted(), "a long turn ends where somebody else asked");
+    let half = noisy.take(4, None).unwrap();
+    assert_eq!(half.processors, 2);
+    quiet.give_back(short);
+    // Nobody waits, and still there is room for whoever comes back.
+    assert_eq!(quiet.take(4, Some(clock.instant())).unwrap().processors, 2);
+    noisy.give_back(half);
+
+    clock.advance(REMEMBERED);
+    let again = noisy.take(4, None).unwrap();
+    assert_eq!(again.processors, 2, "two are in use");
+}
+
+#[test]
+fn one_with_many_questions_has_no_more_than_its_share_and_the_other_waits_for_none_of_them() {
+    let (turns, clock) = shared(2);
+    let (noisy, quiet) = (turns.party(50), turns.party(50));
+    quiet.give_back(quiet.take(1, None).unwrap());
+    let first = noisy.take(2, None).unwrap();
+    assert_eq!(first.processors, 1);
+    std::thread::scope(|scope| {
+        let soon = clock.instant() + TURN;
+        for _ in 0..20 {
+            let noisy = &noisy;
+            scope.spawn(move || assert!(noisy.take(1, Some(soon)).is_none()));
+        }
+        while waiting(&turns) < 20 {
+            std::thread::yield_now();
+        }
+        let taken = quiet.take(1, Some(clock.instant())).unwrap();
+        quiet.give_back(taken);
+        assert_eq!(waiting(&turns), 20);
+        clock.advance(TURN);
+    });
+    assert_eq!(waiting(&turns), 0);
+    noisy.give_back(first);
+}
+
+#[test]
+fn a_share_below_one_processor_is_pauses() {
+    let (turns, clock) = shared(2);
+    let (noisy, quiet) = (turns.party(10), turns.party(50));
+    noisy.give_back(noisy.take(2, None).unwrap()); // alone
+    quiet.give_back(quiet.take(1, None).unwrap());
+    let taken = noisy.take(2, None).unwrap();
+    assert_eq!(taken.processors, 1);
+    clock.advance(TURN);
+    noisy.give_back(taken);
+    // A fifth of a processor: four times as long as the turn.
+    assert!(noisy.take(1, Some(clock.instant())).is_none());
+    clock.advance(TURN * 4 - Duration::from_millis(1));
+    assert!(noisy.take(1, Some(clock.instant())).is_none());
+    clock.advance(Duration::from_millis(1));
+    assert!(noisy.take(1, Some(clock.instant())).is_some());
+    assert_eq!(noisy.used_ns(), TURN.as_nanos() as u64);
+}
+
+#[test]
+fn a_turn_that_does_not_come_in_time_is_none_and_one_that_ends_in_a_panic_is_given_back() {
+    let (turns, clock) = shared(1);
+    let (one, other) = (turns.party(50), turns.party(50));
+    let taken = one.take(1, None).unwrap();
+    assert!(other.take(1, Some(clock.instant())).is_none());
+    assert_eq!(waiting(&turns), 0);
+    one.give_back(taken);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        other.in_turn(|| panic!("on purpose"));
+    }));
+    assert!(panicked.is_err());
+    assert!(one.take(1, Some(clock.instant())).is_some());
+}

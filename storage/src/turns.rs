@@ -1,0 +1,74 @@
+//! Turns with the processors: whoever computes an answer does it a slice at a time, so that somebody
+//! else's short question need not wait for the end of a long one.
+//!
+//! *Invariant*: whoever has a [`Turn`] waits for nobody but its own threads, and never for another turn.
+
+use crate::ask::AskError;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How long a turn lasts where somebody else waits: some blocks' worth, and so short that whoever waits
+/// for it does not notice.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// Shares out processors among those who ask.
+pub trait Turns: Send + Sync + fmt::Debug {
+    /// Waits for a turn with 1 to `wanted` processors. `None` once `until` has passed.
+    fn take(&self, wanted: usize, until: Option<Instant>) -> Option<Taken>;
+
+    /// Whether a turn that lasts for long must end, for others wait or it was promised to them.
+    fn is_wanted(&self) -> bool;
+
+    /// Takes back what [`take`](Self::take) gave.
+    fn give_back(&self, taken: Taken);
+}
+
+/// What is used in a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// How many processors, at least 1.
+    pub processors: usize,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// The right to compute, given back with its end.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// `None`: nobody shares anything.
+    of: Option<(&'a dyn Turns, Taken)>,
+    processors: usize,
+}
+
+impl<'a> Turn<'a> {
+    /// Waits for a turn of `turns`; without them everybody has what it wants.
+    pub(crate) fn wait(
+        turns: Option<&'a dyn Turns>,
+        wanted: usize,
+        until: Option<Instant>,
+    ) -> Result<Self, AskError> {
+        let wanted = wanted.max(1);
+        let Some(turns) = turns else { return Ok(Self { of: None, processors: wanted }) };
+        let taken = turns.take(wanted, until).ok_or(AskError::TimeExceeded)?;
+        Ok(Self { of: Some((turns, taken)), processors: taken.processors.clamp(1, wanted) })
+    }
+
+    /// How many threads may compute.
+    pub fn processors(&self) -> usize {
+        self.processors
+    }
+
+    /// Whether it is time to let others compute. To be asked between blocks.
+    pub fn is_over(&self, now: Instant) -> bool {
+        let is_long = |taken: &Taken| now.saturating_duration_since(taken.since) >= SLICE;
+        self.of.as_ref().is_some_and(|(turns, taken)| is_long(taken) && turns.is_wanted())
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some((turns, taken)) = self.of.take() {
+            turns.give_back(taken);
+        }
+    }
+}
