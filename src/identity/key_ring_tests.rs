@@ -207,7 +207,7 @@ fn whatever_the_store_does_a_revoked_key_is_refused() {
 #[test]
 fn a_key_comes_from_its_networks_alone_and_the_log_tells_of_others() {
     let world = World::new();
-    let tenant_id = TenantId::random();
+    let tenant_id = world.tenant();
     let networks = KeyNetworks::parse(&["192.0.2.0/24".into()]).unwrap();
     let new = NewApiKey { networks, ..new(Role::Viewer, None) };
     let made = world.keys.create(&tenant_id, new, &By::operator(), 1_000).unwrap();
@@ -236,7 +236,7 @@ fn a_key_comes_from_its_networks_alone_and_the_log_tells_of_others() {
 #[test]
 fn a_key_with_networks_makes_none_that_comes_from_elsewhere() {
     let world = World::new();
-    let tenant_id = TenantId::random();
+    let tenant_id = world.tenant();
     let with = |networks: &[&str]| {
         let texts: Vec<String> = networks.iter().map(ToString::to_string).collect();
         NewApiKey { networks: KeyNetworks::parse(&texts).unwrap(), ..new(Role::Admin, None) }

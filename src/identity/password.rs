@@ -4,9 +4,8 @@
 //! raised later. A hash takes some 15 ms and 19 MiB on purpose.
 
 use super::email::Email;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rand::RngExt;
 use std::fmt;
 use zxcvbn::zxcvbn;
@@ -35,6 +34,12 @@ const PASSES: u32 = 2;
 
 /// Lanes, as above.
 const LANES: u32 = 1;
+
+/// Blocks of 1 KiB that are asked for at least, for a hash that uses fewer. What has more than 32 MiB goes
+/// back to the system as soon as it is freed (glibc's largest `M_MMAP_THRESHOLD`); of what has fewer, the
+/// allocator would keep each and lay small things into it, so that the next hash took other 19 MiB, and
+/// a flood of sign-ins gigabytes. What is not used takes no memory.
+const ROOM_BLOCKS_MIN: usize = 33 << 10;
 
 /// A password as typed. Never printed, neither by mistake nor in a log.
 #[derive(Clone, PartialEq, Eq)]
@@ -131,9 +136,14 @@ impl Password {
 
     /// Its hash, with a fresh salt.
     pub fn hash(&self) -> Result<PasswordPhc, PasswordError> {
-        let hash = argon2()?
-            .hash_password(self.0.as_bytes())
-            .map_err(|e| PasswordError::Hash { reason: e.to_string() })?;
+        let (argon2, salt) = (argon2()?, Salt::generate());
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(argon2.params()).map_err(unhashed)?,
+            salt: Some(salt),
+            hash: Some(compute(&argon2, &self.0, &salt)?),
+        };
         Ok(PasswordPhc(hash.to_string()))
     }
 }
@@ -141,11 +151,17 @@ impl Password {
 impl PasswordPhc {
     /// Whether `text` is the password. A damaged hash fits none.
     pub fn fits(&self, text: &str) -> bool {
-        if text.len() > PASSWORD_BYTES_MAX {
-            return false;
-        }
-        let (Ok(hash), Ok(argon2)) = (PasswordHash::new(&self.0), argon2()) else { return false };
-        argon2.verify_password(text.as_bytes(), &hash).is_ok()
+        text.len() <= PASSWORD_BYTES_MAX && self.is_of(text) == Some(true)
+    }
+
+    /// Whether it is the hash of `text`; `None` where it is no hash.
+    fn is_of(&self, text: &str) -> Option<bool> {
+        let hash = PasswordHash::new(&self.0).ok()?;
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let (version, params) = (Version::try_from(hash.version?), Params::try_from(&hash));
+        let argon2 = Argon2::new(algorithm, version.ok()?, params.ok()?);
+        let found = compute(&argon2, text, hash.salt.as_ref()?).ok()?;
+        Some(hash.hash? == found) // in a time that says nothing
     }
 
     /// Whether it was made otherwise than hashes are made today, so that it is to be replaced when
@@ -165,9 +181,25 @@ impl PasswordPhc {
 }
 
 fn argon2() -> Result<Argon2<'static>, PasswordError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
-        .map_err(|e| PasswordError::Hash { reason: e.to_string() })?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(unhashed)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// The hash of `text`, in memory that is the system's again afterwards.
+fn compute(argon2: &Argon2<'_>, text: &str, salt: &[u8]) -> Result<Output, PasswordError> {
+    let params = argon2.params();
+    let blocks = params.block_count();
+    let mut room: Vec<Block> = Vec::new();
+    room.try_reserve_exact(blocks.max(ROOM_BLOCKS_MIN)).map_err(unhashed)?;
+    room.resize(blocks, Block::new());
+    let mut out = vec![0; params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+    let hashed = argon2.hash_password_into_with_memory(text.as_bytes(), salt, &mut out, &mut room);
+    hashed.map_err(unhashed)?;
+    Output::new(&out).map_err(unhashed)
+}
+
+fn unhashed(error: impl fmt::Display) -> PasswordError {
+    PasswordError::Hash { reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -266,6 +298,11 @@ mod tests {
             assert!(!hash.fits(wrong));
         }
         assert!(!PasswordPhc("damaged".into()).fits("damaged"));
+        // As another implementation makes it (the reference's `argon2 somesalt -id -t 2 -k 256 -p 1`).
+        let other = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ\
+                     $nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        assert!(PasswordPhc(other.into()).fits("password"));
+        assert!(!PasswordPhc(other.into()).fits("passwore"));
         assert!(!hash.is_outdated());
         for (now, before) in [("m=19456", "m=8192"), ("t=2", "t=1"), ("argon2id", "argon2i")] {
             assert!(PasswordPhc(hash.0.replace(now, before)).is_outdated(), "{before}");

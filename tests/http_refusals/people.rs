@@ -166,8 +166,7 @@ fn users() {
         .at(&["/password"]),
         row("another address", patch(r#"{"email":"x@example.org"}"#), 422, "unknown_field")
             .at(&["/email"]),
-        row("to administer the platform", patch(r#"{"platform":true}"#), 422, "unknown_field")
-            .at(&["/platform"]),
+        row("to administer the platform", patch(r#"{"platform":true}"#), 403, "forbidden"),
         row("an empty name", patch(r#"{"reported_as":[""]}"#), 422, "invalid_reported_as")
             .at(&["/reported_as"]),
         row("a number for a name", patch(r#"{"reported_as":[1]}"#), 422, "wrong_type")

@@ -3,11 +3,9 @@
 use super::adopt::adopt;
 use super::cache::{self, BlockCache};
 use super::commit::{self, classify};
-use super::db::{CommitMode, Db, OrStoreError, WRITING};
+use super::db::{CommitMode, Db};
 use super::keyspace::{Bells, EmbeddedKeyspace};
-use super::layout::{
-    BLOCKS, DEAD, FEED, META, PARTS, TABLES, write_head, write_identity, write_progress,
-};
+use super::layout::{write_beginning, write_identity};
 use super::open::OpenKeyspaces;
 use super::rewrite::{Slack, fresh_path, put_in_place};
 use crate::engine::{Engine, Keyspace, KeyspaceSettings, Listener, Tables};
@@ -15,7 +13,7 @@ use crate::error::{Corrupt, StoreError};
 use crate::row::Seq;
 use crate::schema::Schema;
 use crate::stored::key::Salt;
-use crate::stored::meta::{Identity, Progress};
+use crate::stored::meta::Identity;
 use crate::volume::Volume;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -368,15 +366,7 @@ impl Inner {
         };
         let written = db.write(|transaction| {
             write_identity(&identity, transaction)?;
-            write_progress(salt, transaction, Progress::START)?;
-            let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
-            write_head(salt, &mut feed, 1)?;
-            transaction.open_table(META).or_store(WRITING)?;
-            transaction.open_table(BLOCKS).or_store(WRITING)?;
-            transaction.open_table(PARTS).or_store(WRITING)?;
-            transaction.open_table(DEAD).or_store(WRITING)?;
-            transaction.open_table(TABLES).or_store(WRITING)?;
-            Ok(())
+            write_beginning(salt, transaction)
         });
         written.map_err(|failure| failure.error)?;
         db.close()?;

@@ -45,6 +45,22 @@ pub(super) fn write_identity(
     Ok(())
 }
 
+/// Makes every table of a keyspace in which there is nothing yet.
+pub(super) fn write_beginning(
+    salt: Salt,
+    transaction: &WriteTransaction,
+) -> Result<(), StoreError> {
+    write_progress(salt, transaction, Progress::START)?;
+    let mut feed = transaction.open_table(FEED).or_store(WRITING)?;
+    write_head(salt, &mut feed, 1)?;
+    transaction.open_table(META).or_store(WRITING)?;
+    transaction.open_table(BLOCKS).or_store(WRITING)?;
+    transaction.open_table(PARTS).or_store(WRITING)?;
+    transaction.open_table(DEAD).or_store(WRITING)?;
+    transaction.open_table(TABLES).or_store(WRITING)?;
+    Ok(())
+}
+
 /// Reads what the file says of itself, whatever its name; refuses a format beyond `known`.
 pub(super) fn identity_of(
     transaction: &ReadTransaction,

@@ -78,5 +78,5 @@ export function removeProvider(id: string): Promise<void> {
 
 /** Tries it step by step; with a SAML response says what would become of that. */
 export function tryProvider(id: string, response?: string): Promise<Trial> {
-  return request(`${at(id)}/test`, { method: 'POST', body: response === undefined ? {} : { response } });
+  return request(`${at(id)}/check`, { method: 'POST', body: response === undefined ? {} : { response } });
 }

@@ -32,8 +32,9 @@ export class FormState {
     }
   }
 
-  /** What is wrong with the field of `pointer`, or with a part of it. */
+  /** What is wrong with the field of `pointer`, or with a part of it; nothing of a field without one. */
   faultsAt(pointer: string): string[] {
+    if (pointer === '') return [];
     return this.#faults()
       .filter((fault) => isWithin(fault.pointer, pointer))
       .map(({ detail }) => detail);

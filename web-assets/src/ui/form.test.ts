@@ -16,6 +16,7 @@ test('a field says what is wrong with it and with its parts', async () => {
   expect(await sent(form, refused('/email', '/teams/1'))).toBe(false);
   expect(form.faultsAt('/email')).toEqual(['At /email.']);
   expect(form.faultsAt('/teams')).toEqual(['At /teams/1.']);
+  expect(form.faultsAt('')).toEqual([]);
   expect(form.rest).toBeUndefined();
 });
 
