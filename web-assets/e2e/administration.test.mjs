@@ -232,7 +232,7 @@ step('a manager sees users and roles, and changes nothing', async (_, page) => {
 step('members come and go', async (page) => {
   await goto(page, '/teams');
   await page.getByRole('link', { name: team }).click();
-  const drawer = page.getByRole('dialog');
+  const drawer = page.getByRole('dialog', { name: team, exact: true });
   await drawer.getByRole('button', { name: `Take out ${ada}` }).click();
   await drawer.getByText('Nobody is in this team yet.').waitFor();
   await drawer.getByLabel('User').selectOption({ label: ada });
