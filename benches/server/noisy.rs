@@ -15,9 +15,8 @@ use crate::workload::Calls;
 use anyhow::{Context, Result, bail, ensure};
 use emx::sample::Shape;
 use rustix::process::setpriority_process;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::ops::ControlFlow;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -189,9 +188,9 @@ struct Noise {
 impl Noise {
     /// Makes the tenant, with `calls` in it.
     fn prepare(server: &Running, calls: &Calls) -> Result<Self> {
-        emx(server, &["tenant", "create", NOISY])?;
+        server.emx(&["tenant", "create", NOISY])?;
         let key = ["key", "create", "--tenant", NOISY, "--name", "noise", "--role", "owner"];
-        let key = emx(server, &key)?["key"].as_str().context("no key")?.to_owned();
+        let key = server.emx(&key)?["key"].as_str().context("no key")?.to_owned();
         let (file, mut body) = (calls.open()?, Vec::new());
         let mut client = server.client(&key)?;
         for n in 0..calls.len() {
@@ -219,11 +218,11 @@ impl Noise {
         let counts = [const { AtomicU64::new(0) }; 3];
         let [batches, answers, refusals] = &counts;
         // Each WebSocket begins as a request: they are opened before those are limited.
-        emx(server, &["tenant", "limits", NOISY, "--set", "requests_per_second=default"])?;
+        server.emx(&["tenant", "limits", NOISY, "--set", "requests_per_second=default"])?;
         let crowd = Crowd::of(watchers(&server.trust, &self.key, SOCKETS)?)?;
         let mut limits = vec!["tenant", "limits", NOISY];
         limits.extend(LIMITS.iter().flat_map(|limit| ["--set", limit]));
-        emx(server, &limits)?;
+        server.emx(&limits)?;
         let window = std::thread::scope(|scope| {
             let done = &done;
             scope.spawn(move || listen(crowd, done));
@@ -307,15 +306,4 @@ fn lower_priority() {
     if let Err(error) = setpriority_process(None, LEAST_PRIORITY) {
         eprintln!("the priority of the noise: {error}");
     }
-}
-
-/// What a command tells that has the running server do something.
-fn emx(server: &Running, arguments: &[&str]) -> Result<Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_emx"))
-        .args(arguments)
-        .args(["--json", "--data-dir"])
-        .arg(server.directory.join("data"))
-        .output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -104,6 +104,18 @@ impl Running {
         Ok(made["key"].as_str().context("no key")?.to_owned())
     }
 
+    /// What a command of the program answers, which has this server do something.
+    pub(crate) fn emx(&self, arguments: &[&str]) -> Result<Value> {
+        let output = Command::new(env!("CARGO_BIN_EXE_emx"))
+            .args(arguments)
+            .args(["--json", "--data-dir"])
+            .arg(self.directory.join("data"))
+            .output()?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{arguments:?}: {told}");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
     /// A connection that presents `key`.
     pub(crate) fn client(&self, key: &str) -> Result<Client> {
         Client::connect(&self.trust, key)

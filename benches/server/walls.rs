@@ -9,9 +9,8 @@ use crate::Options;
 use crate::client::Client;
 use crate::measure::{now, quantile};
 use crate::running::Running;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use std::process::Command;
 
 /// Requests of each kind for each address.
 const REQUESTS: usize = 3_000;
@@ -67,10 +66,10 @@ const EMAIL: &str = "owner@example.org";
 
 impl Theirs {
     fn plant(server: &Running) -> Result<Self> {
-        emx(server, &["tenant", "create", OTHER])?;
-        let user = emx(server, &["user", "create", "--tenant", OTHER, "--role", "owner", EMAIL])?;
+        server.emx(&["tenant", "create", OTHER])?;
+        let user = server.emx(&["user", "create", "--tenant", OTHER, "--role", "owner", EMAIL])?;
         let key =
-            emx(server, &["key", "create", "--tenant", OTHER, "--name", "k", "--role", "owner"])?;
+            server.emx(&["key", "create", "--tenant", OTHER, "--name", "k", "--role", "owner"])?;
         let mut client = server.client(text(&key, "key")?)?;
         let sent = client.json("POST", "/api/v1/executions", b"{\"command\":\"secret\"}")?;
         let ahead = b"{\"command\":\"later\",\"ts\":\"2999-01-01T00:00:00Z\"}";
@@ -104,16 +103,6 @@ impl Theirs {
 
 fn text<'a>(told: &'a Value, name: &str) -> Result<&'a str> {
     told[name].as_str().with_context(|| format!("no `{name}`: {told}"))
-}
-
-fn emx(server: &Running, arguments: &[&str]) -> Result<Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_emx"))
-        .args(arguments)
-        .args(["--json", "--data-dir"])
-        .arg(server.directory.join("data"))
-        .output()?;
-    ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// An id of the same form as `id` that nobody has.
