@@ -127,6 +127,57 @@ fn acts_and_readings_are_told_without_secrets() {
 }
 
 #[test]
+fn questions_are_told_where_a_tenant_wants_it() {
+    let world = World::new();
+    let asked = json!({ "metrics": ["count"], "group_by": ["user_id"] });
+    let question = || Ask::post("/api/v1/query").json(&format!(" {asked:#} "));
+    let rows = |page: &str| Ask::get(&format!("/api/v1/executions?user_id=alice&limit=1{page}"));
+    let change = |wanted: bool| {
+        let tenant = format!("/api/v1/tenants/{TENANT}");
+        let body = json!({ "audit_queries": wanted }).to_string();
+        let changed = world.ask(Ask::new("PATCH", &tenant).json(&body));
+        assert_eq!((changed.status, &changed.json()["audit_queries"]), (200, &json!(wanted)));
+    };
+    assert_eq!(world.ask(question()).status, 200);
+    assert_eq!(world.entries("action=query"), Vec::<Value>::new());
+    change(true);
+    let told = &world.entries("action=tenant.change")[0];
+    assert_eq!([&told["before"]["audit_queries"], &told["after"]["audit_queries"]], [false, true]);
+
+    // Before its first answer; written otherwise it is the same, and is counted.
+    for ask in [question(), Ask::post("/api/v1/query").json(&asked.to_string()), question()] {
+        assert_eq!(world.ask(ask).status, 200);
+    }
+    assert_eq!(world.ask(Ask::get("/api/v1/query?metrics=count")).status, 200);
+    let afters = |action: &str| -> Vec<Value> {
+        world.entries(action).iter().map(|entry| entry["after"].clone()).collect()
+    };
+    assert_eq!(afters("action=query"), [json!("metrics=count"), json!(asked.to_string())]);
+
+    // What is no question is refused, and not told.
+    for wrong in ["/api/v1/query?metrics=nothing", "/api/v1/query?token=misplaced"] {
+        assert_eq!(world.ask(Ask::get(wrong)).status, 422);
+    }
+    // Rows too, whatever their page; a very long question by its beginning and its hash.
+    assert_eq!(world.ask(rows("")).status, 200);
+    assert_eq!(world.ask(Ask::get("/api/v1/executions/nothing")).status, 404);
+    assert_eq!(afters("action=executions.read"), ["id=nothing", "user_id=alice&limit=1"]);
+    let users: Vec<String> = (0..1000).map(|n| format!("user-{n}")).collect();
+    let filter = json!([{ "column": "user_id", "op": "in", "value": users }]);
+    let long = json!({ "metrics": ["count"], "filters": filter }).to_string();
+    let answer = world.ask(Ask::post("/api/v1/query").json(&long));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let told = afters("action=query")[0].as_str().unwrap().to_owned();
+    assert!(told.starts_with(&long[..1000]) && told.contains("SHA-256"), "{told}");
+    assert!(told.len() < 2200, "{}", told.len());
+
+    change(false);
+    assert_eq!(world.ask(Ask::get("/api/v1/query?metrics=count&limit=7")).status, 200);
+    assert_eq!(afters("action=query").len(), 3);
+    world.server.end();
+}
+
+#[test]
 fn refusals_are_counted_and_survive_an_orderly_end() {
     let world = World::new();
     printed(&world.dir, &["tenant", "create", "other"]);

@@ -1,4 +1,4 @@
-//! Whether time tells that another tenant has something: ten addresses, each asked in turn for what another
+//! Whether time tells that another tenant has something: twelve addresses, each asked in turn for what another
 //! tenant has and for what nobody has.
 //!
 //! Two clocks that tell nothing apart make the share of pairs in which the first is the slower one 0.5;
@@ -32,6 +32,7 @@ enum Thing {
     Key,
     User,
     Session,
+    Team,
     Tenant,
 }
 
@@ -39,7 +40,7 @@ const fn way(method: &'static str, target: &'static str, thing: Thing) -> Way {
     Way { method, target, header: "", thing }
 }
 
-const WAYS: [Way; 10] = [
+const WAYS: [Way; 12] = [
     way("GET", "/api/v1/executions/ID", Thing::Execution),
     way("POST", "/api/v1/quarantine/ID/retry", Thing::Quarantined),
     way("DELETE", "/api/v1/quarantine/ID", Thing::Quarantined),
@@ -49,6 +50,8 @@ const WAYS: [Way; 10] = [
     way("DELETE", "/api/v1/users/ID/sessions", Thing::User),
     way("DELETE", "/api/v1/users/USER/sessions/ID", Thing::Session),
     way("GET", "/api/v1/executions?user_id=ID", Thing::User),
+    way("GET", "/api/v1/teams/ID", Thing::Team),
+    way("GET", "/api/v1/tenants/ID", Thing::Tenant),
     Way { header: "X-Tenant: ID\r\n", ..way("GET", "/api/v1/executions", Thing::Tenant) },
 ];
 
@@ -59,6 +62,7 @@ struct Theirs {
     key: String,
     user: String,
     session: String,
+    team: String,
 }
 
 const OTHER: &str = "acme";
@@ -80,12 +84,14 @@ impl Theirs {
         server.client("")?.json("POST", "/api/v1/auth/login", login.to_string().as_bytes())?;
         let user = text(&user, "id")?.to_owned();
         let sessions = client.json("GET", &format!("/api/v1/users/{user}/sessions"), b"")?;
+        let team = client.json("POST", "/api/v1/teams", b"{\"name\":\"Operations\"}")?;
         Ok(Self {
             execution: text(&sent, "id")?.to_owned(),
             quarantined: text(&kept["items"][0], "id")?.to_owned(),
             key: text(&key, "id")?.to_owned(),
             user,
             session: text(&sessions["items"][0], "id")?.to_owned(),
+            team: text(&team, "id")?.to_owned(),
         })
     }
 
@@ -96,6 +102,7 @@ impl Theirs {
             Thing::Key => &self.key,
             Thing::User => &self.user,
             Thing::Session => &self.session,
+            Thing::Team => &self.team,
             Thing::Tenant => OTHER,
         }
     }

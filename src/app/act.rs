@@ -42,6 +42,15 @@ pub(super) enum Act {
     TenantCreate(TenantToMake),
     /// Lists all tenants.
     TenantList,
+    /// Calls a tenant otherwise, or has its log tell more or less.
+    TenantChange {
+        /// Its name.
+        slug: String,
+        /// How people read it; empty: by its name. `None` leaves that as it is.
+        display_name: Option<String>,
+        /// Whether questions are told; `None` leaves that as it is.
+        audit_queries: Option<bool>,
+    },
     /// Keeps everybody out of a tenant.
     TenantSuspend {
         /// Its name.
@@ -148,6 +157,15 @@ impl Acts {
                 let items: Vec<Value> = tenants.iter().map(tenant_as_json).collect();
                 Ok(json!({ "items": items, "next_cursor": null }))
             }
+            Act::TenantChange { slug, display_name, audit_queries } => {
+                let parse = |text: String| match text.is_empty() {
+                    true => Ok(None),
+                    false => DisplayName::parse(&text).map(Some),
+                };
+                let display_name = display_name.map(parse).transpose()?;
+                let change = TenantChange { display_name, audit_queries, state: None };
+                self.change_tenant(&slug, &change, &by)
+            }
             Act::TenantSuspend { slug } => self.turn_tenant(&slug, TenantState::Suspended, &by),
             Act::TenantResume { slug } => self.turn_tenant(&slug, TenantState::Active, &by),
             Act::TenantLimits(act) => act.perform(&self.limits, tenancy, &by, self.clock.now_ms()),
@@ -163,7 +181,7 @@ impl Acts {
         let TenantToMake { slug, time_zone, display_name, admin } = new;
         let new = NewTenant { slug: Slug::parse(&slug)?, time_zone };
         let display_name = display_name.as_deref().map(DisplayName::parse).transpose()?;
-        let beginning = Beginning { display_name, keyspace: None };
+        let beginning = Beginning { display_name, ..Beginning::default() };
         let owner = admin.map(|admin| admin.owner(&slug)).transpose()?;
         let now_ms = self.clock.now_ms();
         let made = self.tenancy.begin(new, beginning, by, now_ms, |tenant| match owner {
@@ -176,10 +194,14 @@ impl Acts {
     /// Suspends or resumes a tenant.
     fn turn_tenant(&self, slug: &str, state: TenantState, by: &By) -> Result<Value> {
         let change = TenantChange { state: Some(state), ..TenantChange::default() };
+        self.change_tenant(slug, &change, by)
+    }
+
+    fn change_tenant(&self, slug: &str, change: &TenantChange, by: &By) -> Result<Value> {
         let (slug, now_ms) = (Slug::parse(slug)?, self.clock.now_ms());
         let (identity, any) = (&self.identity, |_: &Tenant| true);
-        let turned = identity.change_tenant(&self.tenancy, &slug, &change, any, by, now_ms)?;
-        Ok(tenant_as_json(&turned))
+        let changed = identity.change_tenant(&self.tenancy, &slug, change, any, by, now_ms)?;
+        Ok(tenant_as_json(&changed))
     }
 
     /// Deletes a tenant. Where calls that began before use it for longer, it is deleted later, and its
@@ -251,8 +273,8 @@ pub(super) fn backup_as_json(path: &Path, manifest: &Manifest) -> Value {
 pub(super) fn tenant_as_json(tenant: &Tenant) -> Value {
     json!({
         "id": tenant.id, "slug": tenant.slug, "display_name": tenant.display_name,
-        "state": tenant.state,
-        "time_zone": tenant.time_zone, "created_at": instant(tenant.created_ms),
+        "state": tenant.state, "time_zone": tenant.time_zone,
+        "audit_queries": tenant.audit_queries, "created_at": instant(tenant.created_ms),
     })
 }
 

@@ -72,6 +72,7 @@ impl Acts {
         let new = NewTenant { slug, time_zone: was.time_zone.clone() };
         let beginning = Beginning {
             display_name: was.display_name.clone(),
+            audit_queries: was.audit_queries,
             keyspace: Some(arrived.keyspace()),
         };
         let mut arrival = None;

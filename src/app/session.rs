@@ -5,7 +5,7 @@ use super::command_line::GlobalFlags;
 use super::problem::Failure;
 use super::remote::{Ask, Login, Remote};
 use super::site;
-use crate::audit::Outcome;
+use crate::audit::{self, Outcome};
 use crate::config::amount::Span;
 use crate::config::load::{self, Loaded, Sources};
 use crate::config::settings::{LogFormat, LogLevel, SecuritySettings, Settings};
@@ -249,6 +249,21 @@ impl Data {
             _ => log.tell_now_or_later(told, now_ms)?,
         }
         Ok(())
+    }
+
+    /// Tells in the audit log what the person at the machine asks, where `tenant` wants that.
+    pub(super) fn tell_of_question(
+        &self,
+        tenant: &TenantScope,
+        asked: impl FnOnce() -> Result<String>,
+        now_ms: TimeMs,
+    ) -> Result<()> {
+        if !tenant.tenant().audit_queries {
+            return Ok(());
+        }
+        let by = By::operator();
+        let event = by.did("query", String::new()).after(audit::excerpt(asked()?).into());
+        Ok(self.tenancy.log().tell_now_or_later(by.told(tenant.id(), event), now_ms)?)
     }
 }
 

@@ -187,7 +187,7 @@ struct Versioned<T> {
 impl Entry {
     /// Its hash, which the next entry holds.
     pub fn hash(&self) -> Result<Link, StoreError> {
-        Ok(super::hash(&self.encode()?))
+        Ok(super::hash_of(&self.encode()?))
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, StoreError> {

@@ -1,7 +1,7 @@
 //! Which entries an auditor wants to see.
 
 use super::entry::{Entry, Event, Link, Outcome};
-use super::{AuditLog, PAGE_MAX, hash};
+use super::{AuditLog, PAGE_MAX, hash_of};
 use storage::error::StoreError;
 use storage::row::TimeMs;
 
@@ -94,7 +94,7 @@ impl AuditLog {
                 let entry = Entry::decode(stored).ok();
                 let passes = |entry: &Entry| filter.passes(entry) && filter.has_words(&entry.event);
                 if entry.as_ref().is_none_or(passes) {
-                    entries.push(Listed { seq: *seq, hash: hash(stored), entry });
+                    entries.push(Listed { seq: *seq, hash: hash_of(stored), entry });
                 }
                 if entries.len() >= limit || looked_at >= LOOKED_AT_MAX {
                     let next = Some(*seq).filter(|seq| *seq > 1); // the first one has seq 1

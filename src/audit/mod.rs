@@ -19,7 +19,8 @@ use entry::Head;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::engine::{Expect, TableWrite, Tables};
 use storage::error::{Corrupt, StoreError};
 use storage::row::TimeMs;
@@ -43,6 +44,9 @@ pub const SERVER: &str = "server";
 /// Longest page of entries.
 pub const PAGE_MAX: usize = 1000;
 
+/// Bytes of a question that is told whole: one that the page asks has some hundreds.
+const QUESTION_BYTES_MAX: usize = 2048;
+
 /// Entries of one transaction, where what was counted is written.
 const TOLD_MAX: usize = 1000;
 
@@ -54,7 +58,15 @@ pub struct AuditLog {
     platform: Arc<dyn Tables>,
     /// Held while an entry is added: the next one is chained to it.
     adding: Mutex<()>,
+    /// What is told by itself and waits for that. Whoever adds next adds it all: as many wait as threads
+    /// do, and they wait for one commit or two, however many they are.
+    waiting: Mutex<Vec<Arc<Waiting>>>,
     tally: Tally,
+}
+
+struct Waiting {
+    told: Vec<Told>,
+    is_told: AtomicBool,
 }
 
 impl fmt::Debug for AuditLog {
@@ -66,7 +78,8 @@ impl fmt::Debug for AuditLog {
 impl AuditLog {
     /// The log that lies in `platform`.
     pub fn new(platform: Arc<dyn Tables>) -> Self {
-        Self { platform, adding: Mutex::new(()), tally: Tally::default() }
+        let (adding, waiting, tally) = (Mutex::default(), Mutex::default(), Tally::default());
+        Self { platform, adding, waiting, tally }
     }
 
     /// The tables that acts change and the log lies in.
@@ -84,7 +97,18 @@ impl AuditLog {
         expect: &[Expect],
         writes: &[TableWrite],
     ) -> Result<bool, StoreError> {
-        let _alone = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = lock(&self.adding);
+        self.write_alone(told, now_ms, expect, writes)
+    }
+
+    /// The same for one who holds `adding`.
+    fn write_alone(
+        &self,
+        told: Vec<Told>,
+        now_ms: TimeMs,
+        expect: &[Expect],
+        writes: &[TableWrite],
+    ) -> Result<bool, StoreError> {
         let mut heads: BTreeMap<Box<str>, Head> = BTreeMap::new();
         let mut all = Vec::with_capacity(2 * told.len() + writes.len());
         for Told { chain, event } in told {
@@ -94,7 +118,7 @@ impl AuditLog {
             };
             let entry = Entry { seq: head.seq + 1, at_ms: now_ms, prev: head.hash, event };
             let bytes = entry.encode()?;
-            *head = Head { seq: entry.seq, hash: hash(&bytes) };
+            *head = Head { seq: entry.seq, hash: hash_of(&bytes) };
             all.push(put(ENTRIES, entry_key(&chain, entry.seq), bytes));
         }
         for (chain, head) in &heads {
@@ -113,9 +137,23 @@ impl AuditLog {
         }
     }
 
-    /// Tells what changes nothing else: what was read, or an act that lies elsewhere.
+    /// Tells what changes nothing else: what was read, or an act that lies elsewhere. What others tell
+    /// meanwhile comes with it, or it with theirs.
     pub fn tell(&self, told: Vec<Told>, now_ms: TimeMs) -> Result<(), StoreError> {
-        self.write(told, now_ms, &[], &[]).map(drop)
+        let mine = Arc::new(Waiting { told, is_told: AtomicBool::new(false) });
+        lock(&self.waiting).push(Arc::clone(&mine));
+        let _alone = lock(&self.adding);
+        if mine.is_told.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut together = std::mem::take(&mut *lock(&self.waiting));
+        if !together.iter().any(|waiting| Arc::ptr_eq(waiting, &mine)) {
+            together.push(mine); // it was taken by one who failed
+        }
+        let told = together.iter().flat_map(|waiting| waiting.told.clone()).collect();
+        self.write_alone(told, now_ms, &[], &[])?;
+        together.iter().for_each(|waiting| waiting.is_told.store(true, Ordering::Release));
+        Ok(())
     }
 
     /// Tells what only reads, so that it may go on where nothing can be written, on a full disk as while
@@ -217,6 +255,10 @@ impl AuditLog {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn put(table: &str, key: Vec<u8>, value: Vec<u8>) -> TableWrite {
     TableWrite { table: table.into(), key, value: Some(value) }
 }
@@ -237,7 +279,17 @@ fn seq_of(key: &[u8]) -> Result<u64, StoreError> {
     Ok(u64::MAX - u64::from_be_bytes(*last))
 }
 
-fn hash(bytes: &[u8]) -> Link {
+/// A question as it is told: one that is very long by its beginning, its length and the hash of it all.
+pub fn excerpt(asked: String) -> String {
+    if asked.len() <= QUESTION_BYTES_MAX {
+        return asked;
+    }
+    let beginning = &asked[..asked.floor_char_boundary(QUESTION_BYTES_MAX)];
+    format!("{beginning}… ({} bytes, SHA-256 {})", asked.len(), hash_of(asked.as_bytes()))
+}
+
+/// The SHA-256 of `bytes`, as an entry is chained by it.
+fn hash_of(bytes: &[u8]) -> Link {
     let mut link = [0; 32];
     link.copy_from_slice(digest(&SHA256, bytes).as_ref());
     Link(link)

@@ -2,7 +2,7 @@
 //! hash that the next one, the head or an anchor says.
 
 use super::entry::{Entry, Head, Link};
-use super::{AuditLog, PAGE_MAX, StoredPage, hash};
+use super::{AuditLog, PAGE_MAX, StoredPage, hash_of};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -144,7 +144,7 @@ pub fn verify_lines<E>(
         // A line that is no entry lies where the next one should.
         let seq = Entry::decode(&line).map(|entry| entry.seq).ok();
         let walk = walk.get_or_insert_with(|| {
-            Walk::from(&Head { seq: seq.unwrap_or(0), hash: hash(&line) }, of_chain())
+            Walk::from(&Head { seq: seq.unwrap_or(0), hash: hash_of(&line) }, of_chain())
         });
         walk.step(seq.unwrap_or(walk.seq), &line);
     }
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
             return self.find(seq, Harm::Moved); // a line of a file, too late or again
         }
         self.skip_to(seq);
-        let found = hash(bytes);
+        let found = hash_of(bytes);
         // What an entry says of the one before it is believed, unless it is another one.
         let entry = Entry::decode(bytes).ok();
         let claimed = entry.as_ref().map_or(seq, |entry| entry.seq);

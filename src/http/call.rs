@@ -3,11 +3,12 @@
 use super::problem::Problem;
 use super::request::Request;
 use super::server::Server;
-use crate::audit::{Outcome, Source, Told};
+use crate::audit::{self, Outcome, Source, Told};
 use crate::limits::{Meter, Over};
 use crate::query;
 use crate::tenancy::by::By;
 use crate::tenancy::scope::{Principal, TenantScope};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::ask::Budget;
@@ -51,20 +52,47 @@ impl Call {
     }
 
     /// Tells in the audit log of the scope's tenant that the caller reads rows: before the first are
-    /// shown in a while, others are counted.
+    /// shown in a while, others are counted. Where the tenant wants it, also which ones are `asked` for.
     pub(super) async fn tell_of_reading(
         &self,
         scope: &TenantScope,
         action: &str,
+        asked: impl FnOnce() -> String,
+    ) -> Result<(), Problem> {
+        let asked =
+            if scope.tenant().audit_queries { audit::excerpt(asked()) } else { String::new() };
+        self.tell_first(scope, action, asked).await
+    }
+
+    /// Tells `action` in the audit log unless the same was told a moment ago: it is counted then.
+    async fn tell_first(
+        &self,
+        scope: &TenantScope,
+        action: &str,
+        asked: String,
     ) -> Result<(), Problem> {
         let by = self.by()?;
-        let told = by.told(scope.id(), by.did(action, String::new()));
+        let asked = if asked.is_empty() { Value::Null } else { asked.into() };
+        let told = by.told(scope.id(), by.did(action, String::new()).after(asked));
         let first: Vec<_> =
             told.into_iter().filter_map(|told| self.server.tenancy.log().read(told)).collect();
         if first.is_empty() {
             return Ok(());
         }
         self.tell_now_or_later(first).await
+    }
+
+    /// Tells in the audit log of the scope's tenant what is asked, where the tenant wants that: of a
+    /// question before its first answer in a while, others are counted.
+    pub(super) async fn tell_of_question(
+        &self,
+        scope: &TenantScope,
+        asked: impl FnOnce() -> String,
+    ) -> Result<(), Problem> {
+        match scope.tenant().audit_queries {
+            true => self.tell_first(scope, "query", audit::excerpt(asked())).await,
+            false => Ok(()),
+        }
     }
 
     /// Tells something in the audit log, and where nothing can be written has it told later: what only
@@ -170,7 +198,10 @@ impl Call {
             counting.question_took(clock.instant().saturating_duration_since(started));
             outcome
         };
-        Ok(self.server.processors.run_within(&meter.question_places, work).await?)
+        let server = &*self.server;
+        let is_behind = meter.stands_behind(server.clock.instant());
+        let pool = if is_behind { &server.processors_behind } else { &server.processors };
+        Ok(pool.run_within(&meter.question_places, work).await?)
     }
 
     /// What counts for the tenant of `scope`.

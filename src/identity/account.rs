@@ -371,10 +371,8 @@ impl Identity {
         tenant_id: &TenantId,
         user_id: &str,
     ) -> Result<StoredUser, AccountError> {
-        let found = user::get(&*self.platform, user_id)?;
-        found
-            .filter(|stored| stored.user.tenant_id == *tenant_id)
-            .ok_or_else(|| AccountError::NotFound { user: user_id.into() })
+        let found = user::get_of(&*self.platform, tenant_id, user_id)?;
+        found.ok_or_else(|| AccountError::NotFound { user: user_id.into() })
     }
 }
 

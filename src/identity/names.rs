@@ -49,8 +49,7 @@ impl People for Registered {
     }
 
     fn names(&self, tenant_id: &TenantId, user_id: &str) -> Result<Names, StoreError> {
-        let stored = user::get(&*self.platform, user_id)?;
-        let Some(stored) = stored.filter(|stored| stored.user.tenant_id == *tenant_id) else {
+        let Some(stored) = user::get_of(&*self.platform, tenant_id, user_id)? else {
             return Ok(Names::default());
         };
         let words = |names: Vec<String>| names.into_iter().map(String::into_boxed_str).collect();

@@ -106,8 +106,9 @@ pub(crate) fn fill_buckets(
 }
 
 /// The indices of the groups in the answer's order, at most `question.limit`. Equal ones order by
-/// bucket and words, so that the same question always cuts at the same place.
-pub(crate) fn ordered(question: &Question, groups: &Aggregated) -> Vec<u32> {
+/// bucket and words, so that the same question always cuts at the same place. Computed by one thread, or
+/// by all there are.
+pub(crate) fn ordered(question: &Question, groups: &Aggregated, processors: usize) -> Vec<u32> {
     let compare = |&a: &u32, &b: &u32| {
         let (a, b) = (a as usize, b as usize);
         let by_key = |order: &OrderKey| compare_by(question, groups, order, a, b);
@@ -120,7 +121,10 @@ pub(crate) fn ordered(question: &Question, groups: &Aggregated) -> Vec<u32> {
         order.select_nth_unstable_by(question.limit, compare);
         order.truncate(question.limit);
     }
-    order.par_sort_unstable_by(compare);
+    match processors {
+        1 => order.sort_unstable_by(compare),
+        _ => order.par_sort_unstable_by(compare),
+    }
     order
 }
 

@@ -15,6 +15,9 @@ use storage::ask::{
 use storage::engine::Keyspace;
 use storage::row::{Seq, TimeMs};
 
+/// Groups that one thread puts into order, whoever else would help: it takes some milliseconds.
+const ORDERED_BY_ONE_MAX: usize = 10_000;
+
 /// Whose rows are asked, and which of them the caller may see.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
@@ -112,7 +115,8 @@ pub(crate) fn table(
         None => nothing(question, scope.keyspace.last_seq()?),
     };
     groups.as_of_seq = range.as_of(scope.keyspace, policy, groups.as_of_seq, budget)?;
-    let _turn = budget.turn(1)?;
+    let is_much = groups.keys.len() > ORDERED_BY_ONE_MAX;
+    let turn = budget.turn(if is_much { rayon::current_num_threads() } else { 1 })?;
     if !policy.is_empty() {
         withhold_plan(&mut groups);
     }
@@ -121,7 +125,7 @@ pub(crate) fn table(
     }
     order::place_absent(question, &mut groups);
     order::fill_buckets(question, starts.len(), &mut groups, budget)?;
-    build(scope, question, &starts, &groups, budget)
+    build(scope, question, &starts, &groups, budget, turn.processors())
 }
 
 /// The time range of a question whose ends may be left open.
@@ -245,9 +249,10 @@ fn build(
     starts: &[TimeMs],
     groups: &Aggregated,
     budget: &Budget,
+    processors: usize,
 ) -> Result<Table, QueryError> {
     let columns = columns(question);
-    let rows = order::ordered(question, groups);
+    let rows = order::ordered(question, groups, processors);
     let bytes = rows.len() * columns.len() * size_of::<Value>();
     budget.check(bytes)?;
     let organization: Arc<str> = scope.organization_id.into();

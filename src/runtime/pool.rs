@@ -8,17 +8,29 @@
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// How far behind everything else work in the background stands (`nice`; 19 would be the last): beside
 /// threads that compute it has a tenth of a processor.
-const BACKGROUND_NICE: i32 = 10;
+pub const BACKGROUND_NICE: i32 = 10;
+
+/// Has the calling thread stand behind others by so much (`nice`), if it does not already. Of Linux's
+/// threads each has its own.
+pub fn stand_behind(nice: i32) {
+    let is_before = |so_far: i32| so_far < nice;
+    if rustix::process::getpriority_process(None).is_ok_and(is_before) {
+        let _as_before = rustix::process::setpriority_process(None, nice);
+    }
+}
 
 /// Where the work of a [`Pool`] runs.
 #[derive(Clone, Debug)]
 enum Where {
     /// On threads of their own.
     Threads,
+    /// On those of another runtime, which stand behind.
+    Behind(Handle),
     /// On threads that get what others leave: for what computes long, and may.
     Background(Arc<ThreadPool>),
 }
@@ -78,6 +90,12 @@ impl Pool {
         Self { place: Where::Threads, places: Places::new(running_max, waiting_max) }
     }
 
+    /// The same places, on threads of `runtime`, which stand behind others (see [`stand_behind`]).
+    #[must_use]
+    pub fn behind(&self, runtime: Handle) -> Self {
+        Self { place: Where::Behind(runtime), places: self.places.clone() }
+    }
+
     /// For what computes long and may wait for what others compute.
     pub fn in_background(
         running_max: usize,
@@ -86,10 +104,7 @@ impl Pool {
         let threads = ThreadPoolBuilder::new()
             .num_threads(running_max.max(1))
             .thread_name(|n| format!("emx-background-{n}"))
-            .start_handler(|_| {
-                // Of Linux's threads each has its own. Who may not is as far behind already.
-                let _as_before = rustix::process::setpriority_process(None, BACKGROUND_NICE);
-            });
+            .start_handler(|_| stand_behind(BACKGROUND_NICE));
         let place = Where::Background(Arc::new(threads.build()?));
         Ok(Self { place, places: Places::new(running_max, waiting_max) })
     }
@@ -135,6 +150,7 @@ impl Pool {
         match &self.place {
             Where::Background(threads) => threads.spawn(work),
             Where::Threads => drop(tokio::task::spawn_blocking(work)),
+            Where::Behind(runtime) => drop(runtime.spawn_blocking(work)),
         }
         told.await.unwrap_or(Err(PoolError::Panicked))
     }

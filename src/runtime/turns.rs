@@ -226,6 +226,17 @@ impl Party {
         self.used_lately_us.last(self.turns.ns(now))
     }
 
+    /// Whether it lately had half or more of its share while others asked: what it asks next may stand
+    /// behind theirs.
+    pub fn is_heavy(&self, now: Instant) -> bool {
+        let share_us = 10_000 * self.turns.processors as u64 * u64::from(self.percent());
+        2 * self.used_us(now) >= share_us && self.turns.lock().is_crowded(self.id, now)
+    }
+
+    fn percent(&self) -> u32 {
+        self.percent.load(Ordering::Relaxed)
+    }
+
     /// How many processors are shared out.
     pub fn processors(&self) -> usize {
         self.turns.processors
@@ -261,7 +272,7 @@ impl storage::turns::Turns for Party {
         let mut inner = turns.lock();
         let mut now = turns.clock.instant();
         inner.seen(self.id, now);
-        let percent = self.percent.load(Ordering::Relaxed);
+        let percent = self.percent();
         inner.account(self.id, percent).waiting.push_back(Arc::clone(&waiter));
         turns.waiting.fetch_add(1, Ordering::Relaxed);
         turns.share_out(&mut inner, now);
@@ -302,7 +313,7 @@ impl storage::turns::Turns for Party {
         self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
         self.used_lately_us.add(used_ns / 1_000, turns.ns(now));
         inner.taken = inner.taken.saturating_sub(taken.processors);
-        let percent = self.percent.load(Ordering::Relaxed);
+        let percent = self.percent();
         let pause = turns.pause(percent, used);
         if let Some(account) = inner.accounts.get_mut(&self.id) {
             account.running = account.running.saturating_sub(taken.processors);

@@ -69,7 +69,7 @@ impl Tenancy {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Tenant, TenancyError> {
-        let change = TenantChange { state: Some(state), display_name: None };
+        let change = TenantChange { state: Some(state), ..TenantChange::default() };
         self.change(slug, &change, |_| true, by, now_ms)
     }
 
@@ -144,6 +144,8 @@ impl Tenancy {
 pub struct TenantChange {
     /// How people read it from now on; `Some(None)`: by its slug.
     pub display_name: Option<Option<DisplayName>>,
+    /// Whether every question is told in its audit log from now on.
+    pub audit_queries: Option<bool>,
     /// Its state.
     pub state: Option<TenantState>,
 }
@@ -154,19 +156,24 @@ impl TenantChange {
         let state = self.state.unwrap_or(tenant.state);
         let stays = state == tenant.state;
         // What is on its way out is not changed any more.
-        let may_change = tenant.state != TenantState::Deleting || self.display_name.is_none();
+        let settings_stay = self.display_name.is_none() && self.audit_queries.is_none();
+        let may_change = tenant.state != TenantState::Deleting || settings_stay;
         if !may_change || !stays && !tenant.state.turns_into(state) {
             let (slug, is) = (tenant.slug.clone(), tenant.state.as_str());
             return Err(TenancyError::State { slug, is });
         }
         let display_name = self.display_name.clone().unwrap_or(tenant.display_name.clone());
-        Ok(Tenant { state, display_name, ..tenant.clone() })
+        let audit_queries = self.audit_queries.unwrap_or(tenant.audit_queries);
+        Ok(Tenant { state, display_name, audit_queries, ..tenant.clone() })
     }
 }
 
 /// What the audit log tells of a tenant that is changed.
 fn told(tenant: &Tenant) -> Value {
-    json!({ "state": tenant.state, "display_name": tenant.display_name })
+    json!({
+        "state": tenant.state, "display_name": tenant.display_name,
+        "audit_queries": tenant.audit_queries,
+    })
 }
 
 /// The condition that nobody changed the tenant since.

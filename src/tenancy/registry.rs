@@ -115,6 +115,8 @@ pub struct NewTenant {
 pub struct Beginning<'a> {
     /// What people read.
     pub display_name: Option<DisplayName>,
+    /// Whether every question is told in its audit log.
+    pub audit_queries: bool,
     /// The file of a keyspace that becomes the tenant's, as a copy; `None`: an empty one.
     pub keyspace: Option<&'a Path>,
 }
@@ -216,6 +218,7 @@ impl Tenancy {
             display_name: beginning.display_name,
             state: TenantState::Creating,
             time_zone: new.time_zone,
+            audit_queries: beginning.audit_queries,
             created_ms: now_ms,
         };
         self.reserve(&tenant)?;

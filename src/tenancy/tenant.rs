@@ -32,8 +32,16 @@ pub struct Tenant {
     pub state: TenantState,
     /// Its IANA time zone, which decides the grain of its partial aggregates.
     pub time_zone: String,
+    /// Whether every question is told in its audit log.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub audit_queries: bool,
     /// When it was created, Unix milliseconds.
     pub created_ms: TimeMs,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How far a tenant got.
@@ -101,6 +109,7 @@ mod tests {
             display_name: DisplayName::parse("Acme GmbH").ok(),
             state: TenantState::Active,
             time_zone: "Europe/Berlin".to_owned(),
+            audit_queries: true,
             created_ms: 1_700_000_000_000,
         }
     }

@@ -59,6 +59,24 @@ fn a_tenant_comes_with_an_administrator() {
 }
 
 #[test]
+fn a_tenant_is_read_otherwise_and_its_questions_are_told() {
+    let emx = Emx::initialised();
+    let change = |flags: &[&str]| emx.ok(&[&["tenant", "change", "demo"], flags].concat());
+    let said = change(&["--display-name", "The Demo", "--audit-queries", "true"]);
+    assert_eq!(said, "tenant `demo` is read as `The Demo`; questions are told in its audit log\n");
+    let said = change(&["--display-name", ""]);
+    assert_eq!(said, "tenant `demo` is read as `demo`; questions are told in its audit log\n");
+    emx.json(&["query", "--tenant", "demo", "--metric", "count", "--limit", "7"]);
+    let log = emx.json(&["audit", "list", "--tenant", "demo"])["items"].clone();
+    assert_eq!([&log[0]["action"], &log[0]["after"]], ["query", "metrics=count&limit=7"]);
+    let changed = emx.json(&["tenant", "change", "demo", "--audit-queries", "false"]);
+    assert_eq!(changed["audit_queries"], false);
+    emx.fails(&["tenant", "change", "demo"], 2, "usage");
+    emx.fails(&["tenant", "change", "nowhere", "--audit-queries", "true"], 1, "tenant_not_found");
+    emx.fails(&["tenant", "change", "demo", "--display-name", " "], 2, "invalid_display_name");
+}
+
+#[test]
 fn a_tenant_is_suspended_resumed_and_deleted() {
     let emx = Emx::initialised();
     emx.json(&["tenant", "create", "acme"]);

@@ -111,6 +111,46 @@ step('a key ends when one chooses, which must lie ahead', async () => {
   await row.getByTitle('28 Feb 2099, 12:00:00.000 UTC').waitFor();
 });
 
+step('a key is let in from its networks alone', async () => {
+  const create = page.getByRole('button', { name: 'Create key' });
+  const networks = page.locator('textarea[name=key-networks]');
+  const make = async (name, text) => {
+    await goto('/keys');
+    await page.fill('input[name=key-name]', name);
+    await page.selectOption('select[name=key-place]', 'networks');
+    assert.ok(await create.isDisabled());
+    await networks.fill(text);
+    await create.click();
+  };
+  const sent = async () => {
+    const made = (await page.getByRole('region', { name: 'The new key' }).textContent())?.trim();
+    const headers = { Authorization: `Bearer ${made}` };
+    const data = { command: `from ${stamp}`, duration_ms: 1200, exit_code: 0 };
+    return context.request.post(`${server.url}/api/v1/executions`, { headers, data });
+  };
+  await make(`elsewhere ${stamp}`, '192.0.2.0/24, 192.0.2.1/24');
+  // What the server finds wrong is said at the field, where the focus is.
+  await page.locator('textarea[name=key-networks][aria-invalid=true]').waitFor();
+  await page.getByRole('alert').getByText('192.0.2.1/24').waitFor();
+  await page.waitForFunction(() => document.activeElement?.name === 'key-networks');
+  assert.deepEqual(await findings(page), []);
+  await page.setViewportSize({ width: 360, height: 900 });
+  await shot(page, 'keys-networks');
+  assert.equal(await overflow(page), 0);
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await networks.fill('192.0.2.0/24\n2001:db8::/32, 198.51.100.0/24');
+  await create.click();
+  await page.getByText('It is let in from 192.0.2.0/24, 2001:db8::/32, 198.51.100.0/24 alone.').waitFor();
+  assert.equal((await sent()).status(), 401);
+  await page.getByRole('button', { name: 'I have copied it' }).click();
+  const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: `elsewhere ${stamp}` }) });
+  await row.getByText('from 192.0.2.0/24, 2001:db8::/32 and 1 more').click();
+  await row.getByText('198.51.100.0/24').waitFor();
+  assert.deepEqual(await findings(page), []);
+  await make(`here ${stamp}`, '127.0.0.0/8');
+  assert.equal((await sent()).status(), 201);
+});
+
 step('what arrives is shown without being asked for', async () => {
   for (let n = 0; n < RUNS; n++) {
     const failed = n % 6 === 0 ? { exit_code: 2, error: 'no such file' } : {};

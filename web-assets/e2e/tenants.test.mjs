@@ -74,6 +74,48 @@ step('its owner enters it, and sees no other', async (_, page) => {
   await page.getByRole('heading', { name: 'Your role may not see this' }).waitFor();
 });
 
+step('its owner says what its log tells, and what it is called', async (_, page) => {
+  await page.getByRole('link', { name: 'Administration' }).click();
+  await page.getByRole('link', { name: 'This tenant' }).click();
+  const form = page.getByRole('form', { name: 'The tenant', exact: true });
+  const questions = form.getByRole('checkbox', { name: 'Questions in the audit log', exact: true });
+  await form.getByText('Each question is told with its text').waitFor();
+  assert.ok(!(await questions.isChecked()));
+  await questions.check();
+  await page.fill('input[name=display-name]', 'The newest one');
+  await form.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('It is saved.').waitFor();
+  await goto(page, '/tenant');
+  assert.ok(await questions.isChecked());
+  assert.equal(await page.inputValue('input[name=display-name]'), 'The newest one');
+  await shot(page, 'tenants-own');
+  assert.deepEqual(await findings(page), []);
+});
+
+step('what is open of it fits every window, and is closed from everywhere', async (page) => {
+  await goto(page, `/tenants?open=${slug}`);
+  const drawer = page.getByRole('dialog', { name: 'The newest one', exact: true });
+  await drawer.getByRole('form', { name: 'The tenant', exact: true }).waitFor();
+  await drawer.getByRole('form', { name: 'Row policy', exact: true }).waitFor();
+  await drawer.getByRole('form', { name: 'Limits', exact: true }).waitFor();
+  for (const [look, [width, colorScheme]] of Object.entries(LOOKS)) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await drawer.evaluate((dialog) => dialog.scrollTo(0, 0));
+    await shot(page, `tenants-drawer-${look}`);
+    assert.deepEqual(await findings(page), [], look);
+    assert.equal(await drawer.evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth), 0, look);
+    await drawer.evaluate((dialog) => dialog.scrollTo(0, dialog.scrollHeight));
+    await shot(page, `tenants-drawer-end-${look}`);
+    const { x, y } = await drawer.getByRole('button', { name: 'Close', exact: true }).boundingBox();
+    assert.ok(x > 0 && x < width && y >= 0 && y < 100, `${look}: ${x} ${y}`);
+  }
+  await drawer.getByRole('button', { name: 'Close', exact: true }).click();
+  await drawer.waitFor({ state: 'detached' });
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: null });
+});
+
 step('it is suspended, which ends what is open, and resumed', async (page, other) => {
   await page.getByRole('link', { name: slug }).click();
   const drawer = page.getByRole('dialog').first();

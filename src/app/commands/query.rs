@@ -105,7 +105,10 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
         None => {
             let data = session.open()?;
             let tenant = data.enter(named.unwrap_or_default())?;
-            let question = question_in(&zone_of(&tenant))?;
+            let zone = zone_of(&tenant);
+            let question = question_in(&zone)?;
+            let asked = || flags.written(file.as_deref(), now_ms, &zone);
+            data.tell_of_question(&tenant, asked, now_ms)?;
             let budget = query_settings(session.settings()).budget(session.clock.instant());
             let answer = ask(&scope(&tenant), &question, &budget, &|| session.clock.instant())?;
             (question, answer)
@@ -206,6 +209,16 @@ fn read_question(path: &Path) -> Result<Vec<u8>> {
         .read_to_end(&mut bytes)
         .with_context(|| format!("cannot read the question `{}`", path.display()))?;
     Ok(bytes)
+}
+
+impl Flags {
+    /// The question as text: the file's JSON, or the flags as parameters.
+    fn written(&self, file: Option<&[u8]>, now_ms: TimeMs, zone: &Zone) -> Result<String> {
+        match file {
+            Some(json) => Ok(String::from_utf8(with_zone(json, zone)?)?),
+            None => Ok(target("", &self.asked.pairs(now_ms, zone)?).replacen('?', "", 1)),
+        }
+    }
 }
 
 impl Asked {

@@ -13,7 +13,7 @@ use crate::identity::password::Password;
 use crate::identity::user::Owner;
 use crate::tenancy::slug::Slug;
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt;
@@ -26,6 +26,8 @@ pub(in crate::app) enum Command {
     Create(CreateFlags),
     /// List all tenants
     List,
+    /// Change how a tenant is read, or whether its audit log tells of questions
+    Change(ChangeFlags),
     /// Say how people of a tenant sign in, or have them sign in otherwise
     SignIn(SignInFlags),
     /// Say which rows each role sees, or have them see others
@@ -92,6 +94,20 @@ pub(in crate::app) struct DeleteFlags {
     /// Its name once more: nothing brings a deleted tenant back but a backup
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["display_name", "audit_queries"]).required(true).multiple(true)))]
+pub(in crate::app) struct ChangeFlags {
+    /// Its name
+    name: String,
+    /// How people read it; empty: by its name
+    #[arg(long, value_name = "TEXT")]
+    display_name: Option<String>,
+    /// Whether each question is told in the tenant's audit log before it is answered
+    #[arg(long, value_name = "BOOL")]
+    audit_queries: Option<bool>,
 }
 
 /// The tenant to be made.
@@ -165,6 +181,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Create(flags) => create(flags, session),
         Command::List => list(session),
+        Command::Change(flags) => change(flags, session),
         Command::Limits(flags) => limits::run(flags, session),
         Command::Suspend(flags) => {
             let slug = flags.name.clone();
@@ -214,6 +231,22 @@ fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
         told += &format!("password: {password} (shown only now)\n");
     }
     Ok(output::text(&told)?)
+}
+
+fn change(flags: &ChangeFlags, session: &Session) -> Result<()> {
+    let ChangeFlags { name, display_name, audit_queries } = flags;
+    let (slug, display_name) = (name.clone(), display_name.clone());
+    let changed =
+        session.perform(Act::TenantChange { slug, display_name, audit_queries: *audit_queries })?;
+    if session.json {
+        return output::json(&changed);
+    }
+    let slug = text(&changed, "slug");
+    let read_as = changed["display_name"].as_str().unwrap_or(slug);
+    let questions = if changed["audit_queries"] == true { "are" } else { "are not" };
+    Ok(output::text(&format!(
+        "tenant `{slug}` is read as `{read_as}`; questions {questions} told in its audit log\n"
+    ))?)
 }
 
 fn turn(session: &Session, act: Act, done: &str) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::intake::writer::{WriterSettings, Writers};
 use crate::query::AnswerCache;
 use crate::runtime::local_socket::SocketPath;
 use crate::runtime::outgoing::{Outgoing, Trust};
-use crate::runtime::pool::Pool;
+use crate::runtime::pool::{self, Pool};
 use crate::runtime::tasks::Tasks;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -56,6 +56,10 @@ const PASSWORDS_MAX: usize = 8;
 /// Sign-ins that may wait for their hash: half a minute's worth for one processor.
 const PASSWORDS_WAITING_MAX: usize = 256;
 
+/// How far behind requests those who watch stand (`nice`): a message to thousands of them is work for
+/// every processor, and not one that anybody waits for.
+const WATCHING_NICE: i32 = 5;
+
 /// How long the writers may take to store what was taken, after the last request.
 const WRITERS_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -73,13 +77,14 @@ pub(super) struct Plan {
 pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     install_cryptography();
     let processors = processors();
-    let runtime = start_threads("emx-io", io_threads(processors))?;
+    let runtime = start_threads("emx-io", io_threads(processors), 0)?;
     // One for each processor: a message to thousands who watch is work for all of them at once.
-    let watching = start_threads("emx-live", processors)?;
+    let watching = start_threads("emx-live", processors, WATCHING_NICE)?;
+    let behind = start_threads("emx-behind", 1, pool::BACKGROUND_NICE)?;
     // Before anything is made: a start that cannot serve leaves nothing behind.
     let listener = runtime.block_on(TcpListener::bind(plan.listen));
     let listener = listener.map_err(|error| cannot_listen(plan.listen, &error))?;
-    let server = open(plan, session, processors, watching.handle())?;
+    let server = open(plan, session, processors, [watching.handle(), behind.handle()])?;
     if plan.demo {
         demo::begin(&server, || {
             if !session.json {
@@ -96,6 +101,7 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     }
     http::run::store_counted(&server);
     watching.shutdown_timeout(WRITERS_TIME_MAX);
+    behind.shutdown_timeout(WRITERS_TIME_MAX);
     runtime.shutdown_timeout(WRITERS_TIME_MAX);
     if let Some(file) = &plan.ready_file {
         let _may_be_gone = fs::remove_file(file);
@@ -126,10 +132,11 @@ fn install_cryptography() {
     let _already = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
-/// So many threads for async tasks.
-fn start_threads(name: &str, count: usize) -> Result<Runtime> {
+/// So many threads for async tasks, and as many for what blocks as are needed, that far behind others.
+fn start_threads(name: &str, count: usize, nice: i32) -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(count)
+        .on_thread_start(move || pool::stand_behind(nice))
         .enable_all()
         .thread_name(name)
         .build()
@@ -146,8 +153,8 @@ fn io_threads(processors: usize) -> usize {
 fn open(
     plan: &Plan,
     session: &Session,
-    processors: usize,
-    watching: &Handle,
+    processor_count: usize,
+    [watching, behind]: [&Handle; 2],
 ) -> Result<Arc<Server>> {
     let (settings, clock) = (session.settings(), session.clock.clone());
     first_start::make_directory(session.data_dir())?;
@@ -182,6 +189,7 @@ fn open(
     acts.engine.listen(live.listener());
     identity.on_revoked(live.revoker());
     tenancy.on_sight_changed(live.looker());
+    let processors = Pool::of_threads(QUESTIONS_MAX, processor_count * WAITING_PER_PROCESSOR_MAX);
     let server = Server::new(Parts {
         control: Arc::new(move |act| acts.perform_text(act)),
         tenancy,
@@ -193,11 +201,12 @@ fn open(
         answers: AnswerCache::new(settings.cache.result_bytes.bytes()),
         limits,
         clock,
-        processors: Pool::of_threads(QUESTIONS_MAX, processors * WAITING_PER_PROCESSOR_MAX),
-        decoders: Pool::of_threads(BODIES_MAX, processors * WAITING_PER_PROCESSOR_MAX),
+        processors_behind: processors.behind(behind.clone()),
+        processors,
+        decoders: Pool::of_threads(BODIES_MAX, processor_count * WAITING_PER_PROCESSOR_MAX),
         threads: Pool::of_threads(DISK_THREADS_MAX, DISK_WAITING_MAX),
         exports: Pool::of_threads(EXPORTS_MAX, EXPORTS_WAITING_MAX),
-        passwords: Pool::in_background(processors.min(PASSWORDS_MAX), PASSWORDS_WAITING_MAX)
+        passwords: Pool::in_background(processor_count.min(PASSWORDS_MAX), PASSWORDS_WAITING_MAX)
             .context("cannot start threads")?,
         watching: tasks.on(watching.clone()),
         tasks,

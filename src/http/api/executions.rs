@@ -279,7 +279,7 @@ async fn write(
 async fn list(call: Call) -> Answer {
     let question = RowsQuestion::from_params(call.request.params()?)?;
     let scope = call.scope().await?;
-    call.tell_of_reading(&scope, "executions.read").await?;
+    call.tell_of_reading(&scope, "executions.read", || wanted_rows(&call)).await?;
     let meter = call.meter(&scope);
     let text = call
         .compute(&meter, move |budget| {
@@ -293,6 +293,12 @@ async fn list(call: Call) -> Answer {
     Ok(reply::tagged(call.request.headers(), reply::JSON, text))
 }
 
+/// Which rows are asked for, whatever their page: the parameters as they were sent, all known by now.
+fn wanted_rows(call: &Call) -> String {
+    let params = call.request.query.as_deref().unwrap_or_default().split('&');
+    params.filter(|param| !param.starts_with("cursor=")).collect::<Vec<_>>().join("&")
+}
+
 async fn get(call: Call) -> Answer {
     let mut ts_ms = None;
     for (name, value) in call.request.params()? {
@@ -302,7 +308,7 @@ async fn get(call: Call) -> Answer {
         }
     }
     let (scope, id) = (call.scope().await?, call.param("id").to_owned());
-    call.tell_of_reading(&scope, "executions.read").await?;
+    call.tell_of_reading(&scope, "executions.read", || format!("id={id}")).await?;
     let meter = call.meter(&scope);
     let text = call
         .compute(&meter, move |budget| {

@@ -65,7 +65,7 @@ async fn list(call: Call) -> Answer {
     let params = PageParams::of(&call.request, PAGE_MAX)?;
     let (limit, after) = (params.limit, params.after(Place::parse)?);
     let scope = call.scope().await?;
-    call.tell_of_reading(&scope, "quarantine.read").await?;
+    call.tell_of_reading(&scope, "quarantine.read", String::new).await?;
     let budget = call.meter(&scope).budget(call.server.clock.instant());
     let list = move || listed(&scope, after, limit + 1, &budget);
     // Of an order that is gone with a rollback since.

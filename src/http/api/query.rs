@@ -9,8 +9,10 @@ use crate::query::render::write_json;
 use crate::query::{self, Freshness, QueryError, Question};
 use crate::runtime::clock::Clock;
 use crate::tenancy::permission::Permission;
+use crate::tenancy::scope::TenantScope;
 use hyper::header::CACHE_CONTROL;
 use hyper::{Method, StatusCode};
+use serde_json::Value;
 use std::sync::Arc;
 
 pub(in crate::http) const ROUTES: &[Route] = &[
@@ -47,19 +49,28 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 async fn post(mut call: Call) -> Answer {
     call.request.expect_json()?;
     let bytes = call.request.bytes(JSON_BYTES_MAX).await?;
-    answer(call, Question::from_json(&bytes)?).await
+    let question = Question::from_json(&bytes)?;
+    let scope = call.scope().await?;
+    call.tell_of_question(&scope, || without_spaces(&bytes)).await?;
+    answer(call, scope, question).await
+}
+
+/// JSON that is written in several ways as one text.
+fn without_spaces(json: &[u8]) -> String {
+    serde_json::from_slice::<Value>(json).map(|value| value.to_string()).unwrap_or_default()
 }
 
 async fn get(call: Call) -> Answer {
     let question = Question::from_params(call.request.params()?)?;
-    answer(call, question).await
+    let scope = call.scope().await?;
+    call.tell_of_question(&scope, || call.request.query.clone().unwrap_or_default()).await?;
+    answer(call, scope, question).await
 }
 
 /// Cells of an answer that is written where it was asked for: more take too long for an async thread.
 const INLINE_CELLS_MAX: usize = 500;
 
-async fn answer(call: Call, question: Question) -> Answer {
-    let scope = call.scope().await?;
+async fn answer(call: Call, scope: TenantScope, question: Question) -> Answer {
     let freshness = freshness(&call);
     let server = Arc::clone(&call.server);
     let mut kept = None;

@@ -86,10 +86,11 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         access: Access::With(Permission::TenantManage),
         handler: handler!(change),
         remembers: false,
-        summary: "Names a tenant otherwise; who administers the platform also suspends and resumes it",
+        summary: "Changes a tenant's name or what its log tells; the platform's also suspend and resume it",
         describe: |operation: Operation| {
             let mut body = schema::object(json!({
                 "display_name": schema::nullable(display_name_schema()),
+                "audit_queries": schema::boolean(),
                 "state": { "enum": ["active", "suspended"] },
             }));
             body["required"] = json!([]);
@@ -133,6 +134,7 @@ fn tenant_schema() -> Value {
         "display_name": schema::nullable(schema::text()),
         "state": { "enum": ["active", "suspended", "deleting"] },
         "time_zone": schema::text(),
+        "audit_queries": schema::boolean(),
         "created_at": schema::time_out(),
     }))
 }
@@ -178,6 +180,7 @@ fn shown(tenant: &Tenant) -> Value {
         "display_name": tenant.display_name,
         "state": tenant.state,
         "time_zone": tenant.time_zone,
+        "audit_queries": tenant.audit_queries,
         "created_at": format_rfc3339(tenant.created_ms),
     })
 }
@@ -285,7 +288,7 @@ async fn create(mut call: Call) -> Answer {
     let hash = hash.map_err(password_problem)?;
     let (server, by, now_ms) = (Arc::clone(&call.server), call.by()?, call.server.clock.now_ms());
     let arrived = Arc::clone(&call.request.arrived);
-    let beginning = Beginning { display_name, keyspace: None };
+    let beginning = Beginning { display_name, ..Beginning::default() };
     let make = move || {
         let mut answer = Value::Null;
         let made = server.tenancy.begin(new, beginning, &by, now_ms, |tenant| {
@@ -363,6 +366,7 @@ async fn get(call: Call) -> Answer {
 struct Change {
     #[serde(default, deserialize_with = "given")]
     display_name: Option<Option<String>>,
+    audit_queries: Option<bool>,
     state: Option<WantedState>,
 }
 
@@ -380,7 +384,7 @@ fn given<'de, D: Deserializer<'de>>(member: D) -> Result<Option<Option<String>>,
 }
 
 async fn change(mut call: Call) -> Answer {
-    let Change { display_name, state } = call.request.json().await?;
+    let Change { display_name, audit_queries, state } = call.request.json().await?;
     let (slug, seen, by) = (named(&call)?, IfMatch::of(&call.request)?, call.by()?);
     if state.is_some() && !by.principal.permits(Permission::PlatformTenants) {
         let detail = "only an administrator of the platform suspends and resumes tenants";
@@ -395,7 +399,7 @@ async fn change(mut call: Call) -> Answer {
         Some(None) => Some(None),
         Some(Some(text)) => Some(Some(read_display_name(&text)?)),
     };
-    let change = TenantChange { display_name, state };
+    let change = TenantChange { display_name, audit_queries, state };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let changed = call.server.threads.run(move || {
         let current = |tenant: &Tenant| seen.holds(&shown(tenant));

@@ -142,7 +142,7 @@ async fn watch(
         Call { server: Arc::clone(server), request, caller: Some(caller), params: Vec::new() };
     let age = server.tenancy.sight_age();
     let scope = call.scope().await?;
-    call.tell_of_reading(&scope, "executions.watch").await?;
+    call.tell_of_reading(&scope, "executions.watch", String::new).await?;
     let meter = call.meter(&scope);
     let watcher = server.live.watch(&scope, &means, meter.watchers_max());
     let watcher = watcher.map_err(|TooManyWatchers| Problem::over(&meter.too_many_watchers()))?;

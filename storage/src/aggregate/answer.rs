@@ -45,8 +45,13 @@ struct Quantiles<'a> {
 }
 
 impl<'a> Quantiles<'a> {
-    fn of(histograms: &mut Histograms, permilles: &'a [u16], slots: usize) -> Self {
-        Self { permilles, buckets: histograms.select(permilles, slots) }
+    fn of(
+        histograms: &mut Histograms,
+        permilles: &'a [u16],
+        slots: usize,
+        processors: usize,
+    ) -> Self {
+        Self { permilles, buckets: histograms.select(permilles, slots, processors) }
     }
 
     /// The percentile of every slot, clamped into what [`min`, `max`](NumberStats) say.
@@ -64,20 +69,24 @@ impl<'a> Quantiles<'a> {
     }
 }
 
-/// For each metric, a cell per slot.
+/// For each metric, a cell per slot; computed by up to `processors` threads.
 pub(super) fn cells(
     tally: &mut Tally,
     wants: &Wants,
     dictionaries: &[Dictionary],
     metrics: &[Metric],
+    processors: usize,
 ) -> Vec<Vec<Cell>> {
     let slots = tally.groups.len();
-    let duration = Quantiles::of(&mut tally.duration_buckets, &wants.duration_permilles, slots);
+    let permilles = &wants.duration_permilles;
+    let duration = Quantiles::of(&mut tally.duration_buckets, permilles, slots, processors);
     let numbers: Vec<Quantiles<'_>> = wants
         .numbers
         .iter()
         .zip(&mut tally.numbers)
-        .map(|(want, (_, histograms))| Quantiles::of(histograms, &want.permilles, slots))
+        .map(|(want, (_, histograms))| {
+            Quantiles::of(histograms, &want.permilles, slots, processors)
+        })
         .collect();
     let distinct: Vec<Vec<Cell>> =
         tally.distinct.drain(..).map(|d| ints(d.counts(slots).into_iter())).collect();

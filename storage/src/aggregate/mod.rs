@@ -37,6 +37,7 @@ pub use select::select;
 pub use view::{View, default_views};
 
 use crate::ask::{AggregateRequest, Aggregated, AskError, Budget, Cell, Source};
+use quantile::SLOTS_PER_TASK;
 use read::{Question, Worker};
 use wants::Wants;
 
@@ -65,11 +66,13 @@ pub fn aggregate(
     let question = Question { request, views, wants: &wants, dictionaries: &dictionaries };
     let Worker { mut tally, rows_scanned, scans, partials, .. } =
         rounds::read_all(&question, &steps, budget)?;
-    let _turn = budget.turn(1)?;
     let slots = tally.groups.len();
+    let is_much = slots > SLOTS_PER_TASK;
+    let turn = budget.turn(if is_much { rayon::current_num_threads() } else { 1 })?;
     let answer_bytes = slots * (request.metrics.len() * size_of::<Cell>() + key_bytes(request));
     budget.check(tally.heap_bytes() + answer_bytes)?;
-    let cells = answer::cells(&mut tally, &wants, &dictionaries, &request.metrics);
+    let cells =
+        answer::cells(&mut tally, &wants, &dictionaries, &request.metrics, turn.processors());
     let keys = answer::keys(&tally, &wants, dictionaries);
     let used = (0..views.len()).filter(|&n| partials[n] > 0).max_by_key(|&n| partials[n]);
     let source = match (used, scans) {

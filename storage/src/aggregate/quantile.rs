@@ -7,6 +7,7 @@
 use super::histogram::{bucket_of_code, rank};
 use super::runs::Runs;
 use super::span::Span;
+use crate::turns::let_others;
 use rayon::prelude::*;
 
 /// In a list of buckets: this row has no number.
@@ -22,7 +23,7 @@ const DENSE_CELLS_MIN: usize = 1 << 16;
 const DENSE_CELLS_PER_ROW: u64 = 8;
 
 /// Slots whose percentiles one task reads.
-const SLOTS_PER_TASK: usize = 1024;
+pub(super) const SLOTS_PER_TASK: usize = 1024;
 
 /// Cells whose sum is taken at once on the way to a rank.
 const CELLS_PER_STEP: usize = 64;
@@ -168,21 +169,27 @@ impl Histograms {
 
     /// The buckets that the percentiles `permilles` (ascending) of each slot lie in: a list of
     /// `permilles.len()` for each of `slot_count` slots; [`NO_BUCKET`] without numbers.
-    pub(super) fn select(&mut self, permilles: &[u16], slot_count: usize) -> Vec<i32> {
+    /// Computed by up to `processors` threads.
+    pub(super) fn select(
+        &mut self,
+        permilles: &[u16],
+        slot_count: usize,
+        processors: usize,
+    ) -> Vec<i32> {
         let mut out = vec![NO_BUCKET; slot_count * permilles.len()];
         if permilles.is_empty() {
             return out;
         }
-        let tasks = out.par_chunks_mut(SLOTS_PER_TASK * permilles.len()).enumerate();
+        let each = SLOTS_PER_TASK * permilles.len();
         match &mut self.form {
-            Form::Dense(dense) => tasks.for_each(|(task, out)| {
+            Form::Dense(dense) => in_tasks(&mut out, each, processors, |task, out| {
                 for (n, out) in out.chunks_mut(permilles.len()).enumerate() {
                     dense.select(task * SLOTS_PER_TASK + n, permilles, out);
                 }
             }),
             Form::Sparse(sparse) => {
                 sparse.finish_run();
-                tasks.for_each(|(task, out)| {
+                in_tasks(&mut out, each, processors, |task, out| {
                     let first = (task * SLOTS_PER_TASK) as u32;
                     let mut slots = sparse.slots(first);
                     for (slot, out) in (first..).zip(out.chunks_mut(permilles.len())) {
@@ -192,6 +199,22 @@ impl Histograms {
             }
         }
         out
+    }
+}
+
+/// Has `work` fill each piece of `each` numbers of `out`, which it is given with its number.
+fn in_tasks(
+    out: &mut [i32],
+    each: usize,
+    processors: usize,
+    work: impl Fn(usize, &mut [i32]) + Sync,
+) {
+    if processors > 1 {
+        return out.par_chunks_mut(each).enumerate().for_each(|(task, out)| work(task, out));
+    }
+    for (task, out) in out.chunks_mut(each).enumerate() {
+        work(task, out);
+        let_others();
     }
 }
 
@@ -306,7 +329,7 @@ mod tests {
             };
             let mut left = make(sparse_left, 0..half);
             left.merge(make(sparse_right, half..rows.len()), &identity, slots);
-            assert_eq!(left.select(permilles, slots), expected);
+            assert_eq!(left.select(permilles, slots, 1 + slots % 2), expected);
         }
     }
 

@@ -8,6 +8,8 @@ export interface NewKey {
   role: string;
   /** RFC 3339. */
   expires_at?: string;
+  /** From where it is let in, in CIDR notation. */
+  networks?: string[];
 }
 
 export type CreatedKey = ApiKey & { key: string };

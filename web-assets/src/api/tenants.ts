@@ -1,4 +1,4 @@
-// The tenants of the installation, as who administers the platform has them.
+// The tenants of the installation, as who administers the platform has them; the own one, as its people have it.
 import { request, requestTagged, type Tagged } from './client.ts';
 import { pageQuery } from './listed.svelte.ts';
 import type { Page } from './types.ts';
@@ -10,6 +10,8 @@ export interface TenantRecord {
   display_name: string | null;
   state: 'active' | 'suspended' | 'deleting';
   time_zone: string;
+  /** Whether each question is told in its audit log. */
+  audit_queries: boolean;
   created_at: string;
 }
 
@@ -27,6 +29,7 @@ export interface MadeTenant extends TenantRecord {
 
 export interface TenantChange {
   display_name?: string | null;
+  audit_queries?: boolean;
   state?: 'active' | 'suspended';
 }
 

@@ -56,4 +56,6 @@ export interface ApiKey {
   expires_at: string | null;
   last_used_at: string | null;
   revoked_at: string | null;
+  /** From where it is let in, in CIDR notation; none: from everywhere. */
+  networks: string[];
 }

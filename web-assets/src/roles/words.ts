@@ -22,7 +22,7 @@ const WORDS: Record<string, string> = {
   'webhooks.manage': 'Make and change webhooks',
   'sync.manage': 'Send runs on to another installation',
   'audit.read': 'Read the audit log',
-  'tenant.read': 'See limits, usage and the schema version',
+  'tenant.read': 'See limits, usage, the row policy and the schema version',
   'tenant.manage': 'Change the tenant itself, and end it',
   'platform.tenants': 'Make, enter and remove any tenant',
   'platform.operate': 'Operate the appliance',

@@ -21,6 +21,7 @@ const ADMINISTERED = {
   roles: { name: 'Roles', path: '/roles', permission: 'users.read' },
   access: { name: 'Sign-in', path: '/sign-in', permission: 'tenant.read' },
   keys: { name: 'API keys', path: '/keys', permission: 'keys.manage' },
+  tenant: { name: 'This tenant', path: '/tenant', permission: 'tenant.read' },
   limits: { name: 'Limits', path: '/limits', permission: 'tenant.read' },
   audit: { name: 'Audit', path: '/audit', permission: 'audit.read' },
   tenants: { name: 'Tenants', path: '/tenants', permission: 'platform.tenants' },
