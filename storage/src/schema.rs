@@ -81,6 +81,8 @@ pub(crate) struct Move {
     pub(crate) change: Change,
     /// The version it gets to.
     pub(crate) to: u32,
+    /// Whether that is an older one.
+    pub(crate) is_back: bool,
 }
 
 impl Schema {
@@ -96,10 +98,10 @@ impl Schema {
     pub(crate) fn next(&self, at: u32, to: u32) -> Option<Move> {
         if at < to {
             let step = self.steps.iter().find(|step| step.from == at)?;
-            Some(Move { change: step.up, to: step.to })
+            Some(Move { change: step.up, to: step.to, is_back: false })
         } else {
             let step = self.steps.iter().find(|step| step.to == at)?;
-            Some(Move { change: step.down, to: step.from })
+            Some(Move { change: step.down, to: step.from, is_back: true })
         }
     }
 

@@ -8,7 +8,7 @@ mod versions;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Append, Engine, Keyspace, KeyspaceSettings, TableWrite};
 use storage::error::{Corrupt, StoreError};
@@ -201,6 +201,47 @@ fn a_step_that_fails_is_taken_back() {
         keyspace.migrate(1).unwrap();
         demand(&*keyspace, 1);
     }
+}
+
+/// Who reads while a step is taken, and how much of the index it was given.
+static READER: Mutex<Option<Arc<dyn Keyspace>>> = Mutex::new(None);
+static READ: Mutex<Vec<Option<usize>>> = Mutex::new(Vec::new());
+
+/// Throws the index away, and looks at it after each transaction.
+fn clears_watched(tables: &mut dyn StepTables) -> Result<(), StoreError> {
+    let keyspace = READER.lock().unwrap().clone().unwrap();
+    loop {
+        let found = keyspace.list_by(&BY_VALUE, None, 2 * NOTES)?.map(|found| found.len());
+        READ.lock().unwrap().push(found);
+        let entries = tables.list(BY_VALUE.name, None, STEP_ENTRIES_MAX)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let writes = entries.into_iter().map(|(key, _)| TableWrite {
+            table: BY_VALUE.name.to_owned(),
+            key,
+            value: None,
+        });
+        tables.write(&writes.collect::<Vec<_>>())?;
+    }
+}
+
+#[test]
+fn whoever_reads_while_a_step_is_taken_back_finds_everything_or_the_older_version() {
+    static WATCHED: Schema =
+        Schema { steps: &[Step { down: clears_watched, ..STEP_2 }], indexes: &[BY_VALUE] };
+    let dir = begun();
+    let engine = open(dir.path(), &WATCHED);
+    let keyspace = engine.open("t").unwrap();
+    keyspace.migrate(2).unwrap();
+    demand(&*keyspace, 2);
+    *READER.lock().unwrap() = Some(Arc::clone(&keyspace));
+    keyspace.migrate(1).unwrap();
+    *READER.lock().unwrap() = None;
+    demand(&*keyspace, 1);
+    let read = std::mem::take(&mut *READ.lock().unwrap());
+    assert!(read.len() > 2, "{read:?}");
+    assert!(read.iter().all(|found| found.is_none_or(|found| found == NOTES)), "{read:?}");
 }
 
 #[test]

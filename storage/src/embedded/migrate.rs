@@ -4,7 +4,8 @@
 //! verified; the last of them writes the version, and one commit brings everything to the disk. So a
 //! crash leaves the file at the version before or after, and of a step that fails the savepoint takes
 //! back what the process has seen of it. Whoever writes waits; whoever reads finds what the version in
-//! the same transaction says.
+//! the same transaction says: that of the older one for as long as a step takes, whichever way it goes,
+//! for an index is whole only at its end or before its beginning.
 
 use super::commit::{Probe, classify};
 use super::db::{OrStoreError, READING};
@@ -73,12 +74,19 @@ impl EmbeddedKeyspace {
 
     /// Does everything but to sync it.
     fn prepare(&self, next: Move) -> Result<(), StoreError> {
+        if next.is_back {
+            self.write_version(next.to)?;
+        }
         (next.change)(&mut Tables { keyspace: self })?;
         self.read_tables(|transaction| {
             tables::verify(self.home.salt, transaction)?;
             tables::verify_indexes_at(self.form(), transaction, next.to)
         })?;
-        let identity = Identity { format: next.to, ..self.identity.clone() };
+        if next.is_back { Ok(()) } else { self.write_version(next.to) }
+    }
+
+    fn write_version(&self, version: u32) -> Result<(), StoreError> {
+        let identity = Identity { format: version, ..self.identity.clone() };
         self.home.db.with(|db| db.write_lazily(|t| write_identity(&identity, t)))?
     }
 
