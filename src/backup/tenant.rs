@@ -12,18 +12,21 @@ use super::manifest::{Holds, Kind, LOG, Manifest, RECORDS, keyspace_name};
 use super::problem::{BackupError, cannot};
 use super::scratch::{Scratch, put_in_place};
 use super::{OnProgress, Progress};
-use crate::audit::{Anchor, AuditLog, PAGE_MAX};
+use crate::audit::{self, Anchor, AuditLog, Link, PAGE_MAX};
 use crate::identity::carry::People;
 use crate::tenancy::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use storage::engine::Engine;
 
 /// Largest records: as many users as a tenant may have take some 5 MB.
 const RECORDS_BYTES_MAX: u64 = 64 << 20;
+
+/// Longest line of a log that is read as one: many times an entry.
+const LOG_LINE_BYTES_MAX: u64 = 16 << 20;
 
 /// What the platform's tables know of a tenant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -138,6 +141,7 @@ pub fn unpack(path: &Path, tell: OnProgress<'_>) -> Result<Arrived, BackupError>
     if let Some(fault) = records.people.fault() {
         return Err(altered(fault));
     }
+    check_log(&scratch.path().join(LOG), &records, path)?;
     let engine = engine_at(scratch.path())?;
     let keyspace = engine.open(tenant.id.as_str())?;
     if let Some(finding) = keyspace.check()?.into_iter().next() {
@@ -154,6 +158,36 @@ pub fn unpack(path: &Path, tell: OnProgress<'_>) -> Result<Arrived, BackupError>
     drop((keyspace, engine)); // closed again: what follows reads the file
     let keyspace = scratch.path().join(keyspace_name(&tenant.id));
     Ok(Arrived { manifest: backup.manifest, records, report, keyspace, _scratch: scratch })
+}
+
+/// Fails where the log in `file` is not the whole one whose end the records name.
+fn check_log(file: &Path, records: &Records, path: &Path) -> Result<(), BackupError> {
+    let altered = |what: String| BackupError::Altered { path: path.to_owned(), what };
+    let (chain, seq) = (records.tenant.id.as_str(), records.log.seq);
+    let hash = Link::parse(&records.log.hash).filter(|hash| seq > 0 || *hash == Link::default());
+    let hash = hash.ok_or_else(|| altered("its records name no end of a log".to_owned()))?;
+    let read = cannot("read", file);
+    let mut text = BufReader::new(File::open(file).map_err(&read)?);
+    let lines = std::iter::from_fn(|| {
+        let mut line = Vec::new();
+        // What is left of one that is longer is no entry, and found as that.
+        match text.by_ref().take(LOG_LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(Err(error)),
+        }
+        line.pop_if(|byte| *byte == b'\n');
+        Some(Ok(line))
+    });
+    let anchor = Anchor { chain: chain.into(), seq, hash };
+    let verdict = audit::verify_lines(lines, chain, &[anchor]).map_err(&read)?;
+    match verdict.findings.first() {
+        Some(finding) => Err(altered(format!("of its log, {finding}"))),
+        None if verdict.entries != seq => {
+            Err(altered("its log does not end where its records say".to_owned()))
+        }
+        None => Ok(()),
+    }
 }
 
 fn read_records(file: &Path, path: &Path) -> Result<Records, BackupError> {

@@ -105,6 +105,13 @@ impl People {
         if let Some(user) = self.users.iter().find(|user| user.role == Role::Ingest) {
             return Some(format!("`{}` has a role that is only for keys", user.email));
         }
+        let is_bad = |user: &&User| user.password.as_ref().is_some_and(|hash| !hash.is_sound());
+        if let Some(user) = self.users.iter().find(is_bad) {
+            return Some(format!(
+                "the hash of the password of `{}` is none, or too dear",
+                user.email
+            ));
+        }
         if let Some(fault) = self.fault_of_teams() {
             return Some(fault);
         }

@@ -35,6 +35,10 @@ const PASSES: u32 = 2;
 /// Lanes, as above.
 const LANES: u32 = 1;
 
+/// The dearest hash that is computed at all, as KiB, passes and lanes: a file may bring one that would take
+/// the machine's memory, or a thread for good.
+const COSTS_MAX: (u32, u32, u32) = (64 * 1024, 10, 4);
+
 /// Blocks of 1 KiB that are asked for at least, for a hash that uses fewer. What has more than 32 MiB goes
 /// back to the system as soon as it is freed (glibc's largest `M_MMAP_THRESHOLD`); of what has fewer, the
 /// allocator would keep each and lay small things into it, so that the next hash took other 19 MiB, and
@@ -156,12 +160,27 @@ impl PasswordPhc {
 
     /// Whether it is the hash of `text`; `None` where it is no hash.
     fn is_of(&self, text: &str) -> Option<bool> {
+        let (argon2, salt, expected) = self.parts()?;
+        let found = compute(&argon2, text, &salt).ok()?;
+        Some(expected == found) // in a time that says nothing
+    }
+
+    /// Whether it is a hash, and none that is too dear to compute: for those that come from elsewhere.
+    pub(super) fn is_sound(&self) -> bool {
+        self.parts().is_some()
+    }
+
+    /// How it is computed, the salt, and what it must come to.
+    fn parts(&self) -> Option<(Argon2<'static>, Salt, Output)> {
         let hash = PasswordHash::new(&self.0).ok()?;
         let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
-        let (version, params) = (Version::try_from(hash.version?), Params::try_from(&hash));
-        let argon2 = Argon2::new(algorithm, version.ok()?, params.ok()?);
-        let found = compute(&argon2, text, hash.salt.as_ref()?).ok()?;
-        Some(hash.hash? == found) // in a time that says nothing
+        let version = Version::try_from(hash.version?).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let (memory_kib, passes, lanes) = COSTS_MAX;
+        let is_cheap =
+            params.m_cost() <= memory_kib && params.t_cost() <= passes && params.p_cost() <= lanes;
+        let argon2 = Argon2::new(algorithm, version, params);
+        is_cheap.then_some((argon2, hash.salt?, hash.hash?))
     }
 
     /// Whether it was made otherwise than hashes are made today, so that it is to be replaced when
@@ -303,10 +322,30 @@ mod tests {
                      $nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         assert!(PasswordPhc(other.into()).fits("password"));
         assert!(!PasswordPhc(other.into()).fits("passwore"));
+        assert!(hash.is_sound() && PasswordPhc(other.into()).is_sound());
         assert!(!hash.is_outdated());
         for (now, before) in [("m=19456", "m=8192"), ("t=2", "t=1"), ("argon2id", "argon2i")] {
             assert!(PasswordPhc(hash.0.replace(now, before)).is_outdated(), "{before}");
         }
+    }
+
+    #[test]
+    fn a_hash_that_is_none_or_too_dear_is_not_computed() {
+        let hash = Password::random().hash().unwrap();
+        let (m, t, p) = COSTS_MAX;
+        let with = |m: u32, t: u32, p: u32| {
+            PasswordPhc(hash.0.replace("m=19456,t=2,p=1", &format!("m={m},t={t},p={p}")))
+        };
+        assert!(with(m, t, p).is_sound());
+        // Each of these would take the machine's memory, or a thread for as long as it stands.
+        for dear in
+            [(m + 1, 1, 1), (8, t + 1, 1), (256, 1, p + 1), (8_000_000, 2, 1), (64, u32::MAX, 1)]
+        {
+            let dear = with(dear.0, dear.1, dear.2);
+            assert!(!dear.is_sound(), "{dear:?}");
+            assert_eq!(dear.is_of("another"), None, "{dear:?}");
+        }
+        assert!(!PasswordPhc("damaged".into()).is_sound());
     }
 
     #[test]

@@ -184,7 +184,23 @@ fn what_somebody_has_made_up_is_refused_although_its_digests_are_right() {
         second["name"] = "Compilers".into();
         records["people"]["teams"].as_array_mut().unwrap().push(second);
     };
-    let forgeries: [Forgery<'_>; 8] = [
+    let dear = |records: &mut Value, _: &mut Value| {
+        let mut users = records["people"]["users"].as_array_mut().unwrap().iter_mut();
+        let hash = users.find_map(|user| user.get_mut("password")).unwrap();
+        *hash = hash.as_str().unwrap().replace("m=19456", "m=8000000").into();
+        assert!(hash.as_str().unwrap().contains("m=8000000"));
+    };
+    let another_log = |records: &mut Value, _: &mut Value| {
+        records["log"]["hash"] = "5".repeat(64).into();
+    };
+    let longer_log = |records: &mut Value, _: &mut Value| {
+        records["log"]["seq"] = (records["log"]["seq"].as_u64().unwrap() + 1).into();
+    };
+    let shorter_log = |records: &mut Value, _: &mut Value| {
+        let none = json!({ "seq": 0, "hash": "0".repeat(64) });
+        records["log"] = none;
+    };
+    let forgeries: [Forgery<'_>; 12] = [
         &other_id,
         &twice,
         &only_for_keys,
@@ -193,6 +209,10 @@ fn what_somebody_has_made_up_is_refused_although_its_digests_are_right() {
         &installation,
         &no_team,
         &same_team,
+        &dear,
+        &another_log,
+        &longer_log,
+        &shorter_log,
     ];
     for (n, forgery) in forgeries.into_iter().enumerate() {
         forge(forgery);
@@ -200,6 +220,16 @@ fn what_somebody_has_made_up_is_refused_although_its_digests_are_right() {
         assert!(ran.err.contains("forged.tar"), "{n}: {ran:?}");
         assert_eq!(tenants(&emx), 1, "{n}");
     }
+    // A log in which an entry was changed.
+    let (mut entries, mut manifest) = forged::read(&file);
+    let log = entries.iter_mut().find(|entry| entry.name == "audit.ndjson").unwrap();
+    let text = String::from_utf8(log.content.clone()).unwrap();
+    log.content = text.replace("compilers", "commuters").into_bytes();
+    assert_ne!(log.content, text.as_bytes());
+    forged::agree(&entries, &mut manifest);
+    forged::write(&forged_file, &entries, &manifest);
+    assert!(emx.fails(&import, 1, "backup_altered").err.contains("log"));
+    assert_eq!(tenants(&emx), 1);
     // A zone of another grain than the keyspace has is found when that is taken in.
     forge(&|records: &mut Value, _: &mut Value| {
         records["tenant"]["time_zone"] = "Asia/Kolkata".into();
