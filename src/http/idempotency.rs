@@ -33,6 +33,8 @@ const AGES: &str = "idempotency_ages";
 const REMEMBERED_MS: TimeMs = 24 * 3600 * 1000;
 /// Old answers that are forgotten with each new one: more than one, so that they run out.
 const FORGOTTEN_AT_ONCE: usize = 4;
+/// The same, in one transaction, where no new one comes.
+const FORGOTTEN_TOGETHER: usize = 256;
 /// Uses of one key that are looked at: each is a day after the one before, and the oldest go first.
 const USES_KEPT_MAX: usize = 64;
 /// Longest key, characters.
@@ -168,6 +170,21 @@ fn forgotten(age: &[u8], now_ms: TimeMs) -> Option<[TableWrite; 2]> {
     old.then(|| [delete(AGES, age), delete(ANSWERS, &[key, at_ms].concat())])
 }
 
+/// Forgets what is old in `tables`, whether or not a key is sent there again: what concerns all tenants
+/// may have a password in it.
+pub(super) fn forget_old(tables: &dyn Tables, now_ms: TimeMs) -> Result<(), StoreError> {
+    loop {
+        let oldest = tables.list(AGES, &[], None, FORGOTTEN_TOGETHER)?;
+        let old: Vec<_> = oldest.iter().filter_map(|(age, _)| forgotten(age, now_ms)).collect();
+        if !old.is_empty() {
+            tables.write(&[], old.as_flattened())?;
+        }
+        if old.len() < FORGOTTEN_TOGETHER {
+            return Ok(());
+        }
+    }
+}
+
 impl Key {
     /// What was remembered in `bytes`.
     fn read(&self, bytes: &[u8]) -> Result<Remembered, Problem> {
@@ -237,4 +254,33 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _written = write!(text, "{byte:02x}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenancy::fake::FakeEngine;
+
+    #[test]
+    fn what_is_a_day_old_is_forgotten_without_another_key() {
+        const OLD: usize = 2 * FORGOTTEN_TOGETHER + 3;
+        let tables = FakeEngine::default();
+        let remember = |n: usize, at_ms| {
+            let key = (n as u128).to_be_bytes();
+            tables.write(&[], &writes(key, at_ms, vec![7; 40], &[])).unwrap()
+        };
+        assert!((0..OLD).all(|n| remember(n, n as TimeMs)));
+        let last_ms = OLD as TimeMs + REMEMBERED_MS;
+        assert!(remember(OLD, last_ms));
+        forget_old(&tables, last_ms).unwrap();
+        assert_eq!(tables.list(AGES, &[], None, OLD).unwrap().len(), 1);
+        let left = tables.list(ANSWERS, &[], None, OLD).unwrap();
+        assert_eq!(left.len(), 1);
+        assert!(left[0].0.starts_with(&(OLD as u128).to_be_bytes()));
+        // Not a moment too early.
+        forget_old(&tables, last_ms + REMEMBERED_MS - 1).unwrap();
+        assert_eq!(tables.platform_len(), 2);
+        forget_old(&tables, last_ms + REMEMBERED_MS).unwrap();
+        assert_eq!(tables.platform_len(), 0);
+    }
 }

@@ -1,6 +1,7 @@
 //! The server's life: from the first connection to the last answer.
 
 use super::dispatch;
+use super::idempotency;
 use super::listener::{self, HttpService};
 use super::server::Server;
 use super::tls::{TlsError, server_config};
@@ -114,7 +115,8 @@ fn remember_counted(server: &Arc<Server>) {
 }
 
 /// Stores what is counted in memory: when API keys were used last, and for the audit log what was
-/// refused and read. To be called once more after the last request. Waits for the disk.
+/// refused and read. Forgets what was remembered for a day. To be called once more after the last request.
+/// Waits for the disk.
 pub fn store_counted(server: &Server) {
     let now_ms = server.clock.now_ms();
     if let Err(error) = server.identity.api_keys().flush_used(now_ms) {
@@ -125,6 +127,9 @@ pub fn store_counted(server: &Server) {
     }
     if let Err(error) = server.tenancy.log().flush(now_ms) {
         tracing::warn!(%error, "what was refused and read is not in the audit log yet");
+    }
+    if let Err(error) = idempotency::forget_old(&*server.tenancy.platform(), now_ms) {
+        tracing::warn!(%error, "answers that are a day old are not forgotten yet");
     }
 }
 
