@@ -6,8 +6,10 @@ mod forged;
 
 use emx::backup::{self, BackupError, Source, TenantReport};
 use emx::tenancy::by::By;
+use emx::tenancy::life::TenantChange;
 use emx::tenancy::registry::{Completion, NewTenant, Tenancy};
 use emx::tenancy::slug::Slug;
+use emx::tenancy::tenant::TenantState;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -258,7 +260,8 @@ fn a_tenant_that_is_being_deleted_is_left_out_whether_its_file_is_there_or_not()
     let installation = Installation::new();
     append(&*installation.keyspace("red"), "red", 0..5);
     let blue = Slug::parse("blue").unwrap();
-    let blue = installation.tenancy.begin_deletion(&blue, &By::operator(), NOW_MS).unwrap();
+    let (tenancy, deleting) = (&installation.tenancy, TenantChange::to(TenantState::Deleting));
+    let blue = tenancy.change(&blue, &deleting, |_| true, &By::operator(), NOW_MS).unwrap();
     for name in ["with", "without"] {
         let made = installation.back_up(&installation.at(name)).unwrap();
         assert_eq!(made.manifest.tenants().count(), 1);

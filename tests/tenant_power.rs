@@ -11,9 +11,14 @@
 mod sim_volume;
 
 use emx::audit::Outcome;
+use emx::identity::Identity;
 use emx::identity::email::Email;
+use emx::identity::forget::{Deletion, ForgetError};
 use emx::identity::password::{Password, PasswordPhc};
+use emx::identity::secret::MasterKey;
+use emx::identity::settings::IdentitySettings;
 use emx::identity::user::{Owner, User};
+use emx::runtime::clock::Clock;
 use emx::tenancy::by::By;
 use emx::tenancy::record;
 use emx::tenancy::registry::{Beginning, Completion, NewTenant, Tenancy, TenancyError};
@@ -23,6 +28,7 @@ use emx::tenancy::tenant::{Tenant, TenantState};
 use sim_volume::{Fault, SimVolume};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Engine, KeyspaceSettings};
 use storage::volume::OsVolume;
@@ -218,22 +224,55 @@ fn a_tenant_is_taken_in_whole_or_not_at_all() {
     assert!(!look(&volume).unwrap());
 }
 
-/// Strikes while `acme` goes, as far as files and record are concerned; gives whether it is gone.
+/// Who is known to `process`.
+fn identity(process: &(Arc<dyn Engine>, Tenancy)) -> Result<Identity, String> {
+    static PLACE: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    let place = PLACE.get_or_init(|| tempfile::tempdir().unwrap());
+    let master = MasterKey::load_or_make(place.path()).unwrap();
+    let (log, settings) = (Arc::clone(process.1.log()), IdentitySettings::default());
+    Identity::start(log, master, &settings, NOW_MS).map_err(|error| error.to_string())
+}
+
+/// Deletes `acme` as the product does.
+fn delete(process: &(Arc<dyn Engine>, Tenancy), by: &Identity) -> Result<Deletion, ForgetError> {
+    let waiting = (&Clock::manual(NOW_MS), Duration::ZERO);
+    by.delete_tenant(&process.1, &slug("acme"), |_| true, &By::operator(), waiting)
+}
+
+/// A volume with `acme` on it, and somebody elsewhere who administers the platform.
+fn with_acme() -> SimVolume {
+    let volume = SimVolume::new();
+    let process = start(&volume).unwrap();
+    let new = NewTenant { slug: slug("before"), time_zone: "UTC".to_owned() };
+    let by = By::operator();
+    let made = process.1.create(new, &by, NOW_MS, |tenant| {
+        let email = Email::parse("root@example.org").unwrap();
+        let owner = Owner { email, password: hash(), platform: true };
+        User::owner(tenant.id.clone(), owner, NOW_MS).creation_by(&by)
+    });
+    made.unwrap();
+    create(&process.1, None).unwrap();
+    identity(&process).unwrap(); // makes its keys
+    volume
+}
+
+/// Strikes while `acme` goes; gives whether it is gone.
 fn strike_deletion(volume: &SimVolume, at: u64, fault: Fault, seed: u64) -> Result<bool, String> {
     let struck = volume.fork();
     struck.set_luck(seed);
     let process = start(&struck).map_err(|error| error.to_string())?;
+    let known = identity(&process)?;
     struck.arm(struck.ops() + at, fault);
-    let begun = process.1.begin_deletion(&slug("acme"), &By::operator(), NOW_MS);
-    let done = begun.and_then(|tenant| process.1.finish_deletion(&tenant, NOW_MS));
+    let done = matches!(delete(&process, &known), Ok(Deletion::Done(_)));
     let survivor = if struck.is_powered() {
         struck.heal();
         struck.clone()
     } else {
         struck.crash(seed)
     };
-    drop(process);
-    let (engine, tenancy) = start(&survivor).map_err(|error| format!("no start: {error}"))?;
+    drop((process, known));
+    let process = start(&survivor).map_err(|error| format!("no start: {error}"))?;
+    let (known, (engine, tenancy)) = (identity(&process)?, &process);
     let mut left = tenancy.list().map_err(|error| error.to_string())?;
     left.retain(|tenant| tenant.slug.as_str() == "acme");
     if let [tenant] = &*left {
@@ -243,7 +282,7 @@ fn strike_deletion(volume: &SimVolume, at: u64, fault: Fault, seed: u64) -> Resu
                 if entered.is_ok() {
                     return Err("it is being deleted, and lets people in".to_owned());
                 }
-                let gone = tenancy.finish_deletion(tenant, NOW_MS);
+                let gone = known.finish_deletion(tenancy, tenant, NOW_MS);
                 gone.map_err(|error| format!("it does not go: {error}"))?;
                 left.clear();
             }
@@ -253,26 +292,30 @@ fn strike_deletion(volume: &SimVolume, at: u64, fault: Fault, seed: u64) -> Resu
             }
         }
     }
-    if done.is_ok() && !left.is_empty() {
+    if done && !left.is_empty() {
         return Err("acknowledged, and there".to_owned());
     }
     let keyspaces = engine.list().map_err(|error| error.to_string())?;
     if keyspaces.len() != 1 + left.len() || !tenancy.orphans().unwrap().is_empty() {
         return Err(format!("keyspaces {keyspaces:?}"));
     }
+    let count = |table: &str| record::all(&*tenancy.platform(), table, b"").unwrap().len();
+    let people = ["users", "user_emails"].map(count);
+    if people != [1 + left.len(); 2] {
+        return Err(format!("{} tenants have {people:?}", 1 + left.len()));
+    }
     Ok(left.is_empty())
 }
 
 #[test]
 fn a_deletion_is_not_begun_or_comes_to_its_end() {
-    let volume = with_another();
-    create(&start(&volume).unwrap().1, None).unwrap();
+    let volume = with_acme();
     let rehearsed = volume.fork();
     let changes = {
         let process = start(&rehearsed).unwrap();
+        let known = identity(&process).unwrap();
         let before = rehearsed.ops();
-        let gone = process.1.begin_deletion(&slug("acme"), &By::operator(), NOW_MS).unwrap();
-        process.1.finish_deletion(&gone, NOW_MS).unwrap();
+        assert!(matches!(delete(&process, &known), Ok(Deletion::Done(_))));
         rehearsed.ops() - before
     };
     let (mut findings, mut gone, mut kept) = (Vec::new(), 0, 0);

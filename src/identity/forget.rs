@@ -92,7 +92,7 @@ impl Identity {
         by: &By,
         (clock, patience): (&Clock, Duration),
     ) -> Result<Deletion, ForgetError> {
-        let change = TenantChange { state: Some(TenantState::Deleting), ..TenantChange::default() };
+        let change = TenantChange::to(TenantState::Deleting);
         let tenant = self.change_tenant(tenancy, slug, &change, current, by, clock.now_ms())?;
         let began = clock.instant();
         loop {

@@ -18,17 +18,6 @@ use storage::error::StoreError;
 use storage::row::TimeMs;
 
 impl Tenancy {
-    /// Begins the end of a tenant: nobody enters it any more. [`finish_deletion`](Self::finish_deletion)
-    /// does the rest.
-    pub fn begin_deletion(
-        &self,
-        slug: &Slug,
-        by: &By,
-        now_ms: TimeMs,
-    ) -> Result<Tenant, TenancyError> {
-        self.turn(slug, TenantState::Deleting, by, now_ms)
-    }
-
     /// Tenants whose deletion is begun and not done.
     pub fn deletions(&self) -> Result<Vec<Tenant>, TenancyError> {
         let mut tenants = self.list()?;
@@ -61,19 +50,8 @@ impl Tenancy {
         Err(TenancyError::Conflict { slug: tenant.slug.clone() })
     }
 
-    /// Makes the tenant called `slug` into one in `state`, which it must be able to get into.
-    fn turn(
-        &self,
-        slug: &Slug,
-        state: TenantState,
-        by: &By,
-        now_ms: TimeMs,
-    ) -> Result<Tenant, TenancyError> {
-        let change = TenantChange { state: Some(state), ..TenantChange::default() };
-        self.change(slug, &change, |_| true, by, now_ms)
-    }
-
-    /// Changes the tenant called `slug`, which must be `current`.
+    /// Changes the tenant called `slug`, which must be `current`. Of one whose deletion is begun so,
+    /// [`finish_deletion`](Self::finish_deletion) does the rest.
     pub fn change(
         &self,
         slug: &Slug,
@@ -89,7 +67,9 @@ impl Tenancy {
         }
         let changed = change.of(&tenant)?;
         if changed == tenant {
-            return Ok(tenant); // said twice
+            // Said twice; or the commit before is known to have failed only now.
+            self.admit_record(&tenant);
+            return Ok(tenant);
         }
         let (action, outcome) = match changed.state {
             state if state == tenant.state => ("tenant.change", Outcome::Done),
@@ -151,6 +131,11 @@ pub struct TenantChange {
 }
 
 impl TenantChange {
+    /// Into `state`, and nothing else.
+    pub fn to(state: TenantState) -> Self {
+        Self { state: Some(state), ..Self::default() }
+    }
+
     /// What `tenant` becomes, if there is a way to that.
     fn of(&self, tenant: &Tenant) -> Result<Tenant, TenancyError> {
         let state = self.state.unwrap_or(tenant.state);

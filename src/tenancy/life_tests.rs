@@ -16,6 +16,10 @@ fn with_tenant(engine: &FakeEngine) -> Tenancy {
     tenancy
 }
 
+fn turn(tenancy: &Tenancy, to: TenantState, now_ms: TimeMs) -> Result<Tenant, TenancyError> {
+    tenancy.change(&slug(), &TenantChange::to(to), |_| true, &By::operator(), now_ms)
+}
+
 fn enters(tenancy: &Tenancy) -> bool {
     tenancy.enter(&Principal::LocalOperator, "acme").is_ok()
 }
@@ -24,34 +28,48 @@ fn enters(tenancy: &Tenancy) -> bool {
 fn a_suspended_tenant_is_entered_by_nobody_until_it_is_resumed() {
     let engine = FakeEngine::default();
     let tenancy = with_tenant(&engine);
-    let operator = By::operator();
     assert!(enters(&tenancy));
-    let refused = tenancy.begin_deletion(&slug(), &operator, 1).and_then(|_| {
-        tenancy.turn(&slug(), TenantState::Active, &operator, 2) // what ends does not come back
-    });
+    turn(&tenancy, TenantState::Deleting, 1).unwrap();
+    let refused = turn(&tenancy, TenantState::Active, 2); // what ends does not come back
     assert_eq!(refused.unwrap_err().code(), "invalid_state");
     assert!(!enters(&tenancy));
 
     let engine = FakeEngine::default();
     let tenancy = with_tenant(&engine);
     for _ in 0..2 {
-        let suspended = tenancy.turn(&slug(), TenantState::Suspended, &operator, 1).unwrap();
+        let suspended = turn(&tenancy, TenantState::Suspended, 1).unwrap();
         assert_eq!(suspended.state, TenantState::Suspended);
         assert!(!enters(&tenancy) && !enters(&Tenancy::start(engine.shared()).unwrap()));
     }
     let refused = tenancy.enter(&Principal::LocalOperator, "acme").unwrap_err();
     assert_eq!(refused.code(), "tenant_suspended");
     assert_eq!(tenancy.list().unwrap().len(), 1);
-    tenancy.turn(&slug(), TenantState::Active, &operator, 2).unwrap();
+    turn(&tenancy, TenantState::Active, 2).unwrap();
     assert!(enters(&tenancy) && enters(&Tenancy::start(engine.shared()).unwrap()));
     let nowhere = Slug::parse("nowhere").unwrap();
-    let refused = tenancy.turn(&nowhere, TenantState::Suspended, &operator, 3).unwrap_err();
+    let suspended = TenantChange::to(TenantState::Suspended);
+    let refused = tenancy.change(&nowhere, &suspended, |_| true, &By::operator(), 3).unwrap_err();
     assert_eq!(refused.code(), "tenant_not_found");
+}
+
+#[test]
+fn who_is_let_in_again_is_let_in_although_nobody_knew_whether_it_was_kept_out() {
+    for takes_effect in [false, true] {
+        let engine = FakeEngine::default();
+        let tenancy = with_tenant(&engine);
+        engine.die_at(Some(Death { call: 0, takes_effect, recovers: false }));
+        let unknown = turn(&tenancy, TenantState::Suspended, 1).unwrap_err();
+        assert!(matches!(unknown, TenancyError::Store(StoreError::OutcomeUnknown { .. })));
+        engine.die_at(None);
+        assert!(!enters(&tenancy), "keeping out is the safe side");
+        let resumed = turn(&tenancy, TenantState::Active, 2).unwrap();
+        assert_eq!((resumed.state, enters(&tenancy)), (TenantState::Active, true));
+    }
 }
 
 /// The whole of a deletion, as its caller does it.
 fn delete_tenant(tenancy: &Tenancy) -> Result<(), TenancyError> {
-    let tenant = tenancy.begin_deletion(&slug(), &By::operator(), 1)?;
+    let tenant = turn(tenancy, TenantState::Deleting, 1)?;
     tenancy.finish_deletion(&tenant, 2)
 }
 
@@ -111,10 +129,11 @@ fn a_tenant_is_changed_by_who_saw_it_as_it_is() {
     let before = entries();
     tenancy.change(&slug(), &named("Acme"), |_| true, &by, 3).unwrap();
     assert_eq!(entries(), before);
-    let both = TenantChange { display_name: Some(None), state: Some(TenantState::Suspended) };
+    let both =
+        TenantChange { display_name: Some(None), ..TenantChange::to(TenantState::Suspended) };
     let both = tenancy.change(&slug(), &both, |_| true, &by, 4).unwrap();
     assert_eq!((both.display_name, entries()), (None, before + 1));
-    tenancy.begin_deletion(&slug(), &by, 5).unwrap();
+    turn(&tenancy, TenantState::Deleting, 5).unwrap();
     let refused = tenancy.change(&slug(), &named("Acme"), |_| true, &by, 6).unwrap_err();
     assert_eq!(refused.code(), "invalid_state");
 }

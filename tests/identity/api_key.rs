@@ -72,7 +72,7 @@ fn nobody_is_made_in_a_tenant_that_goes() {
     let world = World::new();
     let id = world.acme.id.clone();
     let there = Tenancy::still_there(&*world.platform, &id).unwrap();
-    world.tenancy.begin_deletion(&world.acme.slug, &By::operator(), NOW_MS).unwrap();
+    world.begin_deletion(&world.acme);
     let key =
         world.identity.api_keys().create(&id, new(Role::Viewer, None), &By::operator(), NOW_MS);
     assert_eq!(key.unwrap_err().code(), "tenant_not_found");

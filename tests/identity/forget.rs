@@ -65,8 +65,7 @@ fn nothing_is_left_of_the_people_of_a_tenant_that_is_deleted() {
     for (n, table) in TABLES.iter().enumerate() {
         assert!(before[n] > 0 && both[n] > before[n], "{table}: {before:?}, {both:?}");
     }
-    let operator = By::operator();
-    let tenant = world.tenancy.begin_deletion(&world.acme.slug, &operator, NOW_MS).unwrap();
+    let tenant = world.begin_deletion(&world.acme);
     world.identity.finish_deletion(&world.tenancy, &tenant, NOW_MS).unwrap();
     // `acme` had an owner from the start, who is gone too.
     let mut left = before;
@@ -96,7 +95,7 @@ fn where_somebody_signed_in_is_forgotten_with_the_user_and_with_the_tenant() {
     assert_eq!(known(), 3);
     identity.remove_user(&world.acme.id, &kim.id, &operator, |_| true, NOW_MS).unwrap();
     assert_eq!(known(), 1);
-    let tenant = world.tenancy.begin_deletion(&world.other.slug, &operator, NOW_MS).unwrap();
+    let tenant = world.begin_deletion(&world.other);
     identity.finish_deletion(&world.tenancy, &tenant, NOW_MS).unwrap();
     assert_eq!(known(), 0);
 }

@@ -454,8 +454,7 @@ fn a_tenant_that_goes_takes_along_all_that_is_known_of_its_providers() {
     for (table, each) in tables {
         assert_eq!(count(table), (2 * each, each), "{table}");
     }
-    let by = By::operator();
-    let gone = world.tenancy.begin_deletion(&world.other.slug, &by, NOW_MS).unwrap();
+    let gone = world.begin_deletion(&world.other);
     world.identity.finish_deletion(&world.tenancy, &gone, NOW_MS).unwrap();
     for (table, each) in tables {
         assert_eq!(count(table), (each, 0), "{table}");

@@ -14,11 +14,12 @@ use emx::identity::secret::MasterKey;
 use emx::identity::settings::IdentitySettings;
 use emx::identity::{Identity, RefreshError, SignedIn};
 use emx::tenancy::by::By;
+use emx::tenancy::life::TenantChange;
 use emx::tenancy::permission::Role;
 use emx::tenancy::registry::{Completion, NewTenant, Tenancy};
 use emx::tenancy::scope::Principal;
 use emx::tenancy::slug::Slug;
-use emx::tenancy::tenant::Tenant;
+use emx::tenancy::tenant::{Tenant, TenantState};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,6 +79,12 @@ impl World {
         }
         let [acme, other] = ["acme", "other"].map(|name| tenancy.named(name).unwrap());
         Self { dir, platform, tenancy, identity, acme, other, settings }
+    }
+
+    /// Has nobody enter `tenant` any more, which is to be deleted.
+    pub(crate) fn begin_deletion(&self, tenant: &Tenant) -> Tenant {
+        let (change, by) = (TenantChange::to(TenantState::Deleting), By::operator());
+        self.tenancy.change(&tenant.slug, &change, |_| true, &by, NOW_MS).unwrap()
     }
 
     /// The same after the process ended and another began.
