@@ -397,11 +397,12 @@ impl From<AskError> for Problem {
 
 impl From<LimitError> for Problem {
     fn from(error: LimitError) -> Self {
-        match &error {
+        match error {
             LimitError::Stale => {
                 Self::new(StatusCode::PRECONDITION_FAILED, error.code(), error.to_string())
             }
-            LimitError::Store(store) => Self::of_store(store),
+            LimitError::Tenancy(tenancy) => tenancy.into(),
+            LimitError::Store(store) => Self::of_store(&store),
         }
     }
 }

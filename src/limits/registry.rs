@@ -9,7 +9,7 @@ use crate::runtime::turns::Turns;
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
 use crate::tenancy::record::{self, absent, delete, present, put};
-use crate::tenancy::registry::Completion;
+use crate::tenancy::registry::{Completion, Tenancy, TenancyError};
 use crate::tenancy::tenant::{LIMITS, Tenant};
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -26,9 +26,21 @@ pub enum LimitError {
     /// Somebody has changed them since they were read.
     #[error("the limits have changed since they were read: read them again")]
     Stale,
+    /// The tenant is not there any more.
+    #[error(transparent)]
+    Tenancy(TenancyError),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<TenancyError> for LimitError {
+    fn from(error: TenancyError) -> Self {
+        match error {
+            TenancyError::Store(store) => Self::Store(store),
+            other => Self::Tenancy(other),
+        }
+    }
 }
 
 impl LimitError {
@@ -36,6 +48,7 @@ impl LimitError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Stale => "precondition_failed",
+            Self::Tenancy(tenancy) => tenancy.code(),
             Self::Store(_) => "store_failed",
         }
     }
@@ -51,7 +64,9 @@ impl LimitError {
 pub struct Registry {
     log: Arc<AuditLog>,
     defaults: Limits,
-    /// Held while limits are changed.
+    /// Held while limits are changed, until that is stored.
+    changing: Mutex<()>,
+    /// Never held while anything waits for a disk: async threads take it.
     overrides: Mutex<HashMap<TenantId, Overrides>>,
     /// Those who have used something since the start. Reading takes no lock.
     meters: ArcSwap<HashMap<TenantId, Arc<Meter>>>,
@@ -84,6 +99,7 @@ impl Registry {
         Ok(Self {
             log,
             defaults,
+            changing: Mutex::default(),
             overrides: Mutex::new(overrides),
             meters: ArcSwap::default(),
             questions: turns(),
@@ -117,7 +133,7 @@ impl Registry {
     }
 
     fn new_meter(&self, id: &TenantId) -> Arc<Meter> {
-        // With this held nobody changes the limits, and nobody else makes one.
+        // With this held no change comes to count, and nobody else makes one.
         let overrides = self.overrides.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(meter) = self.meters.load().get(id) {
             return Arc::clone(meter);
@@ -140,12 +156,13 @@ impl Registry {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Overrides, E> {
-        let mut overrides = self.overrides.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.stored(&tenant.id)?;
         let after = change(&before)?;
         if after != before {
             self.store(tenant, &before, &after, by, now_ms)?;
         }
+        let mut overrides = self.overrides.lock().unwrap_or_else(PoisonError::into_inner);
         match after.is_empty() {
             true => overrides.remove(&tenant.id),
             false => overrides.insert(tenant.id.clone(), after),
@@ -184,7 +201,8 @@ impl Registry {
         let event = by.did("tenant.limits", format!("tenant:{}", tenant.id));
         let event = event.before(Value::from(before.shown())).after(Value::from(after.shown()));
         let told = by.told(&tenant.id, event);
-        let change = Completion { expect: vec![expect], writes: vec![write], told };
+        let there = Tenancy::still_there(&**self.log.platform(), &tenant.id)?;
+        let change = Completion { expect: vec![there, expect], writes: vec![write], told };
         match change.commit(&self.log, now_ms)? {
             true => Ok(()),
             false => Err(LimitError::Stale),

@@ -4,8 +4,13 @@ use super::*;
 use crate::audit::Filter;
 use crate::limits::Limit;
 use crate::tenancy::fake::FakeEngine;
+use crate::tenancy::life::TenantChange;
 use crate::tenancy::registry::{NewTenant, Tenancy};
 use crate::tenancy::slug::Slug;
+use crate::tenancy::tenant::TenantState;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+use storage::engine::{Expect, TableEntry, TableWrite, Tables};
 
 struct World {
     engine: FakeEngine,
@@ -29,6 +34,12 @@ impl World {
         let log = Arc::clone(self.tenancy.log());
         Registry::start(log, Limits::default(), 2, &self.clock).unwrap()
     }
+}
+
+fn delete(world: &World, tenant: &Tenant) {
+    let (tenancy, change) = (&world.tenancy, TenantChange::to(TenantState::Deleting));
+    let gone = tenancy.change(&tenant.slug, &change, |_| true, &By::operator(), 0).unwrap();
+    tenancy.finish_deletion(&gone, 0).unwrap();
 }
 
 fn set(registry: &Registry, tenant: &Tenant, limit: Limit, value: Option<u64>) -> Overrides {
@@ -101,11 +112,82 @@ fn tenants_that_are_gone_are_forgotten_with_their_limits() {
     let registry = world.start();
     set(&registry, &acme, Limit::EventsPerSecond, Some(5));
     let (gone, kept) = (registry.meter(&acme.id), registry.meter(&other.id));
-    let deleted = world.tenancy.begin_deletion(&acme.slug, &By::operator(), 0).unwrap();
-    world.tenancy.finish_deletion(&deleted, 0).unwrap();
+    delete(&world, &acme);
     registry.sweep(|id| world.tenancy.with_id(id).is_some());
     assert!(registry.overrides(&acme.id).is_empty());
     assert!(!Arc::ptr_eq(&gone, &registry.meter(&acme.id)));
     assert!(Arc::ptr_eq(&kept, &registry.meter(&other.id)));
     assert!(world.start().overrides(&acme.id).is_empty());
+}
+
+#[test]
+fn what_is_gone_is_given_no_limits() {
+    let world = World::new();
+    let (acme, registry) = (world.tenant("acme"), world.start());
+    let limit = |_: &Overrides| -> Result<Overrides, LimitError> {
+        let mut limits = Overrides::default();
+        limits.set(Limit::CpuShare, Some(25));
+        Ok(limits)
+    };
+    delete(&world, &acme);
+    let refused = registry.change(&acme, limit, &By::operator(), 0).unwrap_err();
+    assert_eq!(refused.code(), "tenant_not_found");
+    assert_eq!(world.engine.platform_len(), 0);
+    assert!(registry.overrides(&acme.id).is_empty());
+}
+
+/// Tables that tell of a write, and do it when they are told to.
+#[derive(Debug)]
+struct Slow {
+    tables: Arc<dyn Tables>,
+    began: Sender<()>,
+    go: Mutex<Receiver<()>>,
+}
+
+impl Tables for Slow {
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.tables.get(table, key)
+    }
+
+    fn list(
+        &self,
+        table: &str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<TableEntry>, StoreError> {
+        self.tables.list(table, prefix, after, limit)
+    }
+
+    fn write(&self, expect: &[Expect], writes: &[TableWrite]) -> Result<bool, StoreError> {
+        self.began.send(()).unwrap();
+        self.go.lock().unwrap().recv().unwrap();
+        self.tables.write(expect, writes)
+    }
+}
+
+#[test]
+fn nobody_waits_for_the_disk_that_a_change_is_stored_on() {
+    let world = World::new();
+    let acme = world.tenant("acme");
+    let ((began, begun), (go, wait)) = (channel(), channel());
+    let slow = Slow { tables: world.tenancy.platform(), began, go: Mutex::new(wait) };
+    let log = Arc::new(AuditLog::new(Arc::new(slow)));
+    let registry = Registry::start(log, Limits::default(), 2, &world.clock).unwrap();
+    std::thread::scope(|threads| {
+        let changing = threads.spawn(|| set(&registry, &acme, Limit::CpuShare, Some(25)));
+        begun.recv().unwrap();
+        let (tell, told) = channel();
+        let (registry, acme) = (&registry, &acme);
+        threads.spawn(move || {
+            let seen = registry.meter(&acme.id).limit(Limit::CpuShare);
+            tell.send((seen, registry.overrides(&acme.id).is_empty()))
+        });
+        let told = told.recv_timeout(Duration::from_secs(10));
+        go.send(()).unwrap();
+        changing.join().unwrap();
+        assert_eq!(told, Ok((50, true)));
+    });
+    // Who asked meanwhile is given what was stored then.
+    assert_eq!(registry.meter(&acme.id).limit(Limit::CpuShare), 25);
 }
