@@ -3,8 +3,10 @@
 use super::{Identity, team, user};
 use crate::model::limits::WORD_BYTES_MAX;
 use crate::tenancy::id::TenantId;
+use crate::tenancy::record;
 use crate::tenancy::row_policy::Names;
 use crate::tenancy::sight::People;
+use serde::Deserialize;
 use std::sync::Arc;
 use storage::engine::Tables;
 use storage::error::StoreError;
@@ -43,9 +45,19 @@ struct Registered {
     platform: Arc<dyn Tables>,
 }
 
+/// What a user and a team both say.
+#[derive(Deserialize)]
+struct Whose {
+    tenant_id: TenantId,
+}
+
 impl People for Registered {
     fn tables(&self) -> &'static [&'static str] {
         &[user::USERS, team::TEAMS]
+    }
+
+    fn tenant_of(&self, record: &[u8]) -> Option<TenantId> {
+        record::decode("a user or a team", record).ok().map(|Whose { tenant_id }| tenant_id)
     }
 
     fn names(&self, tenant_id: &TenantId, user_id: &str) -> Result<Names, StoreError> {
@@ -70,6 +82,29 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::email::Email;
+    use crate::identity::password::Password;
+    use crate::identity::team::Team;
+    use crate::identity::user::{Owner, User};
+    use crate::tenancy::fake::FakeEngine;
+    use crate::tenancy::id::random_word;
+
+    #[test]
+    fn what_is_stored_of_people_says_whose_it_is() {
+        let people = Registered { platform: Arc::new(FakeEngine::default()) };
+        let (id, tenant_id, created_ms) = (random_word(), TenantId::random(), 7);
+        let (name, reported_as) = ("Compilers".to_owned(), Vec::new());
+        let team = Team { id, tenant_id: tenant_id.clone(), name, reported_as, created_ms };
+        let email = Email::parse("you@example.org").unwrap();
+        let password = Password::random().hash().unwrap();
+        let owner = Owner { email, password, platform: false };
+        let user = User::owner(tenant_id.clone(), owner, created_ms);
+        let made = [user.creation().unwrap().writes, team.creation().unwrap().writes].concat();
+        let told = made.iter().filter(|write| people.tables().contains(&&*write.table));
+        let told = told.map(|write| people.tenant_of(write.value.as_deref().unwrap()));
+        assert_eq!(told.collect::<Vec<_>>(), [Some(tenant_id.clone()), Some(tenant_id)]);
+        assert_eq!(people.tenant_of(b"{}"), None);
+    }
 
     #[test]
     fn names_are_such_as_executions_have() {

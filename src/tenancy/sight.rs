@@ -13,7 +13,7 @@ use super::registry::{Completion, Tenancy, TenancyError};
 use super::row_policy::{Names, RowRules, Seen, Sight};
 use super::scope::{Principal, TenantScope};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use storage::engine::{Expect, TableEntry, TableWrite, Tables};
@@ -34,13 +34,17 @@ pub trait People: fmt::Debug + Send + Sync {
     /// The tables of the platform that this comes from.
     fn tables(&self) -> &'static [&'static str];
 
+    /// The tenant that a record in one of those is of; `None`: it does not say. It is never another one's.
+    fn tenant_of(&self, record: &[u8]) -> Option<TenantId>;
+
     /// How executions name a user, and the teams that the user is in: nothing where there is no such
     /// user.
     fn names(&self, tenant_id: &TenantId, user_id: &str) -> Result<Names, StoreError>;
 }
 
-/// Told that somebody may see something else than before.
-pub type Listener = Arc<dyn Fn(&Sights) + Send + Sync>;
+/// Told that somebody may see something else than before: in one of these tenants, or in any if it is
+/// not known in which.
+pub type Listener = Arc<dyn Fn(&Sights, Option<&BTreeSet<TenantId>>) + Send + Sync>;
 
 /// Who sees what.
 pub struct Sights {
@@ -73,7 +77,7 @@ impl Sights {
     /// Has `people` asked for names, from now on. Without, nobody has any. The first one counts.
     pub(super) fn ask(&self, people: Arc<dyn People>) {
         if self.people.set(people).is_ok() {
-            self.forget();
+            self.forget(None);
         }
     }
 
@@ -137,12 +141,34 @@ impl Sights {
         table == ROW_POLICIES || people.is_some_and(|people| people.tables().contains(&table))
     }
 
-    fn forget(&self) {
+    /// The tenants that something is seen otherwise in when `writes`, which are yet to be done, are; `None`:
+    /// that cannot be told.
+    fn tenants_of(&self, writes: &[TableWrite]) -> Option<BTreeSet<TenantId>> {
+        let writes = writes.iter().filter(|write| self.is_from(&write.table));
+        writes.map(|write| self.tenant_of(write)).collect()
+    }
+
+    fn tenant_of(&self, write: &TableWrite) -> Option<TenantId> {
+        if write.table == ROW_POLICIES {
+            return TenantId::parse(std::str::from_utf8(&write.key).ok()?);
+        }
+        let people = self.people.get()?;
+        match &write.value {
+            Some(record) => people.tenant_of(record),
+            None => people.tenant_of(&self.platform.get(&write.table, &write.key).ok()??),
+        }
+    }
+
+    /// Forgets what is known of these tenants, or of all.
+    fn forget(&self, tenants: Option<&BTreeSet<TenantId>>) {
+        let is_kept = |id: &TenantId| tenants.is_some_and(|tenants| !tenants.contains(id));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        *known = Known { age: known.age + 1, ..Known::default() };
+        known.age += 1;
+        known.rules.retain(|id, _| is_kept(id));
+        known.names.retain(|(id, _), _| is_kept(id));
         drop(known);
         if let Some(listener) = self.listener.get() {
-            listener(self);
+            listener(self, tenants);
         }
     }
 }
@@ -208,10 +234,11 @@ impl Tables for Watched {
     }
 
     fn write(&self, expect: &[Expect], writes: &[TableWrite]) -> Result<bool, StoreError> {
+        let tenants = self.sights.tenants_of(writes);
         let outcome = self.platform.write(expect, writes);
         // Also where nobody knows whether it is stored.
-        if !matches!(outcome, Ok(false)) && writes.iter().any(|w| self.sights.is_from(&w.table)) {
-            self.sights.forget();
+        if !matches!(outcome, Ok(false)) && tenants.as_ref().is_none_or(|some| !some.is_empty()) {
+            self.sights.forget(tenants.as_ref());
         }
         outcome
     }
@@ -267,7 +294,10 @@ impl Tenancy {
         let event = event.before(json!(before)).after(json!(rules));
         let (table, key) = (ROW_POLICIES, id.as_str().as_bytes());
         let change = Completion {
-            expect: vec![Expect { table: table.into(), key: key.into(), value: bytes }],
+            expect: vec![
+                Self::still_there(&*self.platform(), id)?,
+                Expect { table: table.into(), key: key.into(), value: bytes },
+            ],
             writes: vec![row_rules_creation(id, &rules)?],
             told: by.told(id, event),
         };

@@ -2,17 +2,19 @@
 
 use super::*;
 use crate::tenancy::fake::{Death, FakeEngine};
+use crate::tenancy::life::TenantChange;
 use crate::tenancy::permission::Role;
+use crate::tenancy::record::delete;
 use crate::tenancy::registry::NewTenant;
 use crate::tenancy::row_policy::{RoleSight, RowPolicy};
 use crate::tenancy::slug::Slug;
-use crate::tenancy::tenant::Tenant;
+use crate::tenancy::tenant::{Tenant, TenantState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const USERS: &str = "users";
 
-/// People whose one name is what is written beside their id.
+/// People whose one name is what is written beside their id, with their tenant behind a slash or without.
 #[derive(Debug)]
 struct Book {
     platform: Arc<dyn Tables>,
@@ -26,13 +28,19 @@ impl People for Book {
         &[USERS]
     }
 
+    fn tenant_of(&self, record: &[u8]) -> Option<TenantId> {
+        let (_, id) = std::str::from_utf8(record).ok()?.split_once('/')?;
+        TenantId::parse(id)
+    }
+
     fn names(&self, _: &TenantId, user_id: &str) -> Result<Names, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let name = self.platform.get(USERS, user_id.as_bytes())?.unwrap_or_default();
         if self.is_rewritten.swap(false, Ordering::Relaxed) {
             rename(&*self.platform, user_id, "later");
         }
-        let users = vec![String::from_utf8_lossy(&name).into()];
+        let name = String::from_utf8_lossy(&name);
+        let users = vec![name.split('/').next().unwrap().into()];
         Ok(Names { users, teams: Vec::new() })
     }
 }
@@ -164,14 +172,46 @@ fn whoever_listens_is_told_before_the_write_is_answered() {
     let world = World::new();
     let told: Arc<Mutex<Vec<RowPolicy>>> = Arc::default();
     let (kept, ann, id) = (Arc::clone(&told), world.user(Role::Member), world.tenant.id.clone());
-    let listener =
-        move |sights: &Sights| kept.lock().unwrap().push(sights.of(&ann, &id).unwrap().rows);
+    let listener = move |sights: &Sights, _: Option<&BTreeSet<TenantId>>| {
+        kept.lock().unwrap().push(sights.of(&ann, &id).unwrap().rows);
+    };
     world.tenancy.on_sight_changed(Arc::new(listener));
     rename(&*world.tenancy.platform(), "u", "bob");
     assert_eq!(*told.lock().unwrap(), [only("bob")]);
     world.set(RowRules::STRICT);
     world.set(RowRules::OPEN);
     assert_eq!(*told.lock().unwrap(), [only("bob"), only("bob"), RowPolicy::all_rows()]);
+}
+
+#[test]
+fn what_is_written_of_one_tenant_is_no_matter_of_another() {
+    let world = World::new();
+    let (tenancy, by) = (&world.tenancy, By::operator());
+    let new = NewTenant { slug: Slug::parse("other").unwrap(), time_zone: "UTC".into() };
+    let other = tenancy.create(new, &by, 0, |_| Ok(Completion::default())).unwrap();
+    let told: Arc<Mutex<Vec<Option<BTreeSet<TenantId>>>>> = Arc::default();
+    let kept = Arc::clone(&told);
+    tenancy.on_sight_changed(Arc::new(move |_: &Sights, tenants: Option<&BTreeSet<TenantId>>| {
+        kept.lock().unwrap().push(tenants.cloned());
+    }));
+    let ann = world.user(Role::Member);
+    world.sees(&ann);
+    // Somebody of the other one is made and removed, and what is seen there changes.
+    let platform = tenancy.platform();
+    rename(&*platform, "w", &format!("win/{}", other.id));
+    platform.write(&[], &[delete(USERS, b"w")]).unwrap();
+    tenancy.set_row_rules(&other.id, RowRules::STRICT, &by, |_| true, 0).unwrap();
+    assert!(tenancy.enter_opened(&ann).is_some(), "nothing of its own was written");
+    let only_other = Some(BTreeSet::from([other.id.clone()]));
+    assert_eq!(*told.lock().unwrap(), [only_other.clone(), only_other.clone(), only_other]);
+    told.lock().unwrap().clear();
+    rename(&*platform, "u", &format!("bob/{}", world.tenant.id));
+    assert!(tenancy.enter_opened(&ann).is_none());
+    assert_eq!(world.sees(&ann), only("bob"));
+    // Of what says no tenant, everything is forgotten.
+    rename(&*platform, "x", "nobody's");
+    assert!(tenancy.enter_opened(&ann).is_none());
+    assert_eq!(*told.lock().unwrap(), [Some(BTreeSet::from([world.tenant.id.clone()])), None]);
 }
 
 #[test]
@@ -187,7 +227,14 @@ fn rules_are_changed_by_who_has_seen_them_and_go_with_the_tenant() {
     let last = &tenancy.log().page(id.as_str(), None, 1).unwrap()[0];
     assert_eq!(&*last.event.action, "row_policy.change");
     assert_eq!(last.event.after, json!(RowRules::STRICT));
-    let tenant = tenancy.begin_deletion(&world.tenant.slug, &by, 0).unwrap();
+    let deleting = TenantChange::to(TenantState::Deleting);
+    let tenant = tenancy.change(&world.tenant.slug, &deleting, |_| true, &by, 0).unwrap();
+    // What goes is given no rules that would stay behind.
+    let late = |current, rules| set(current, rules).unwrap_err().code();
+    assert_eq!(late(RowRules::STRICT, RowRules::OPEN), "tenant_not_found");
     tenancy.finish_deletion(&tenant, 0).unwrap();
     assert_eq!(tenancy.row_rules(id).unwrap(), RowRules::OPEN);
+    let left = world.engine.platform_len();
+    assert_eq!(late(RowRules::OPEN, RowRules::STRICT), "tenant_not_found");
+    assert_eq!(world.engine.platform_len(), left);
 }

@@ -13,7 +13,7 @@ use crate::tenancy::id::TenantId;
 use crate::tenancy::row_policy::RowPolicy;
 use crate::tenancy::scope::{Principal, TenantScope};
 use crate::tenancy::sight::{self, Sights};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -148,12 +148,16 @@ impl Hub {
     /// What the tenancy has to call when somebody may see something else than before.
     pub fn looker(self: &Arc<Self>) -> sight::Listener {
         let hub = Arc::clone(self);
-        Arc::new(move |sights| hub.look_again(sights))
+        Arc::new(move |sights, tenants| hub.look_again(sights, tenants))
     }
 
-    /// Closes, with 4403, whoever may see other rows than when it came, or may do so.
-    fn look_again(&self, sights: &Sights) {
-        let looking: Vec<Looking> = self.lock().looking.values().cloned().collect();
+    /// Closes, with 4403, whoever may see other rows of these tenants, or of any, than when it came, or may do
+    /// so.
+    fn look_again(&self, sights: &Sights, tenants: Option<&BTreeSet<TenantId>>) {
+        let is_asked =
+            |looking: &&Looking| tenants.is_none_or(|tenants| tenants.contains(&looking.tenant_id));
+        let looking: Vec<Looking> =
+            self.lock().looking.values().filter(is_asked).cloned().collect();
         for Looking { outbox, principal, tenant_id, policy } in looking {
             let seen = sights.of(&principal, &tenant_id);
             if !seen.is_ok_and(|seen| seen.rows == policy) {
