@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard};
 use storage::ask::{AggregateRequest, Aggregated, AskError, Budget, Predicate, Selection};
 use storage::batch::RowBatch;
@@ -37,6 +38,8 @@ pub(crate) struct Death {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FakeEngine {
     world: Arc<Mutex<World>>,
+    /// What the next keyspace that is made waits for.
+    gate: Arc<Mutex<Option<Receiver<()>>>>,
 }
 
 impl FakeEngine {
@@ -49,6 +52,11 @@ impl FakeEngine {
         let mut world = self.world();
         world.calls = 0;
         world.dies_at = death;
+    }
+
+    /// Has the next keyspace that is made wait for something to come by `gate`.
+    pub(crate) fn hold_creation(&self, gate: Receiver<()>) {
+        *self.gate.lock().unwrap() = Some(gate);
     }
 
     /// Changing calls since [`die_at`](Self::die_at).
@@ -109,6 +117,10 @@ fn unknown() -> StoreError {
 
 impl Engine for FakeEngine {
     fn create(&self, name: &str, settings: &KeyspaceSettings) -> Result<(), StoreError> {
+        let gate = self.gate.lock().unwrap().take();
+        if let Some(gate) = gate {
+            gate.recv().unwrap();
+        }
         self.change(|world| match world.keyspaces.insert(name.into(), *settings) {
             None => Ok(()),
             Some(_) => Err(StoreError::Exists { name: name.into() }),

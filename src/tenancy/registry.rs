@@ -14,7 +14,7 @@ use super::record::{self, absent, delete, present, put, write_surely};
 use super::scope::{Principal, TenantScope};
 use super::sight::{Sights, Watched};
 use super::slug::{Slug, SlugError};
-use super::steps::Unborn;
+use super::steps::{Made, Making, Unborn};
 use super::tenant::{SLUGS, TENANTS, Tenant, TenantState};
 use super::zone::grain_minutes;
 use crate::audit::{AuditLog, Told};
@@ -159,9 +159,10 @@ pub struct Tenancy {
     log: Arc<AuditLog>,
     directory: Directory,
     sights: Arc<Sights>,
-    /// Held while a tenant is made or changed, so that a record that says `creating` and belongs to nobody
-    /// who holds this is left over.
+    /// Held while the record of a tenant is made or changed, not while its parts are.
     creation: Mutex<()>,
+    /// A record that says `creating`, and is of none of these, is left over.
+    making: Making,
 }
 
 impl Tenancy {
@@ -174,7 +175,8 @@ impl Tenancy {
         let platform: Arc<dyn Tables> = Arc::new(Watched { platform, sights: Arc::clone(&sights) });
         let directory = Directory::default();
         let log = Arc::new(AuditLog::new(Arc::clone(&platform)));
-        let tenancy = Self { engine, platform, log, directory, sights, creation: Mutex::new(()) };
+        let (creation, making) = Default::default();
+        let tenancy = Self { engine, platform, log, directory, sights, creation, making };
         for tenant in tenancy.records()? {
             tenancy.directory.admit(&tenant);
             if tenant.state == TenantState::Creating {
@@ -211,7 +213,6 @@ impl Tenancy {
     ) -> Result<Tenant, TenancyError> {
         let grain_minutes = grain_minutes(&new.time_zone)
             .ok_or_else(|| TenancyError::Zone { zone: new.time_zone.clone() })?;
-        let _alone = self.alone();
         let tenant = Tenant {
             id: TenantId::random(),
             slug: new.slug,
@@ -221,7 +222,7 @@ impl Tenancy {
             audit_queries: beginning.audit_queries,
             created_ms: now_ms,
         };
-        self.reserve(&tenant)?;
+        let _made = self.reserve(&tenant)?;
         let complete = |active: &Tenant| {
             let event = by.did("tenant.create", format!("tenant:{}", active.id));
             let event = event.after(json!({
@@ -234,7 +235,10 @@ impl Tenancy {
         };
         let (settings, from) = (KeyspaceSettings { grain_minutes }, beginning.keyspace);
         let unborn = Unborn { tenant: &tenant, engine: &*self.engine, settings, from };
-        let made = self.make(&unborn, complete);
+        // Nobody waits for the copy of another one's file.
+        let prepared = unborn.prepare();
+        let _alone = self.alone();
+        let made = prepared.map_err(TenancyError::from).and_then(|()| self.make(&tenant, complete));
         match &made {
             Ok(active) => self.directory.admit(active),
             Err(_) => {
@@ -248,11 +252,15 @@ impl Tenancy {
     }
 
     /// Takes the name, in the record's first state.
-    fn reserve(&self, tenant: &Tenant) -> Result<(), TenancyError> {
+    fn reserve(&self, tenant: &Tenant) -> Result<Made<'_>, TenancyError> {
+        let _alone = self.alone();
         let (id, slug) = (tenant.id.as_str().as_bytes(), tenant.slug.as_str().as_bytes());
         if let Some(other) = self.lookup(&tenant.slug)? {
             if other.state != TenantState::Creating {
                 self.directory.admit(&other);
+                return Err(TenancyError::SlugTaken { slug: tenant.slug.clone() });
+            }
+            if self.making.has(&other.id) {
                 return Err(TenancyError::SlugTaken { slug: tenant.slug.clone() });
             }
             self.clear(&other)?;
@@ -260,19 +268,17 @@ impl Tenancy {
         let expect = [absent(TENANTS, id), absent(SLUGS, slug)];
         let writes = [put(TENANTS, id, tenant.encode()?), put(SLUGS, slug, id.to_vec())];
         match write_surely(&*self.platform, &expect, &writes)? {
-            true => Ok(()),
+            true => Ok(self.making.begin(&tenant.id)),
             false => Err(TenancyError::SlugTaken { slug: tenant.slug.clone() }),
         }
     }
 
-    /// Takes the steps, then makes the tenant visible.
+    /// Makes the tenant visible, every step of which is taken.
     fn make(
         &self,
-        unborn: &Unborn<'_>,
+        tenant: &Tenant,
         complete: impl FnOnce(&Tenant) -> Result<Completion, StoreError>,
     ) -> Result<Tenant, TenancyError> {
-        unborn.prepare()?;
-        let tenant = unborn.tenant;
         let active = Tenant { state: TenantState::Active, ..tenant.clone() };
         let mut completion = complete(&active)?;
         let (table, key) = (TENANTS.into(), tenant.id.as_str().as_bytes().to_vec());
@@ -434,7 +440,7 @@ impl Tenancy {
         &self.sights
     }
 
-    /// Held while a tenant is made or changed.
+    /// Held while the record of a tenant is made or changed.
     pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
         self.creation.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::tenancy::fake::{Death, FakeEngine};
+use crate::tenancy::life::TenantChange;
 use crate::tenancy::permission::Role;
 use crate::tenancy::row_policy::RowPolicy;
+use std::sync::mpsc;
+use std::time::Duration;
 
 fn new(slug: &str) -> NewTenant {
     NewTenant { slug: Slug::parse(slug).unwrap(), time_zone: "UTC".into() }
@@ -125,6 +128,35 @@ fn a_step_that_fails_once_is_taken_again() {
         let made = create(&tenancy, "acme").unwrap();
         assert_eq!(engine.keyspaces(), BTreeSet::from([made.id.as_str().to_owned()]));
     }
+}
+
+#[test]
+fn while_a_tenant_is_made_its_name_is_taken_and_others_are_changed() {
+    let engine = FakeEngine::default();
+    let tenancy = Tenancy::start(engine.shared()).unwrap();
+    let other = create(&tenancy, "other").unwrap();
+    let (go, gate) = mpsc::channel();
+    engine.hold_creation(gate);
+    std::thread::scope(|threads| {
+        let making = threads.spawn(|| create(&tenancy, "acme"));
+        while engine.platform_len() < 4 {
+            std::thread::yield_now(); // until its record and its name are there
+        }
+        let (tell, told) = mpsc::channel();
+        let (tenancy, other) = (&tenancy, &other);
+        threads.spawn(move || {
+            let change = TenantChange::to(TenantState::Suspended);
+            let changed = tenancy.change(&other.slug, &change, |_| true, &By::operator(), 1);
+            let again = create(tenancy, "acme");
+            tell.send((changed.is_ok(), matches!(again, Err(TenancyError::SlugTaken { .. }))))
+        });
+        let told = told.recv_timeout(Duration::from_secs(10));
+        go.send(()).unwrap();
+        making.join().unwrap().unwrap();
+        assert_eq!(told, Ok((true, true)));
+    });
+    assert_eq!(slugs(&tenancy), ["acme", "other"]);
+    tenancy.enter(&Principal::LocalOperator, "acme").unwrap();
 }
 
 fn user(tenant: &Tenant, platform: bool) -> Principal {

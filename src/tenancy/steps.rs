@@ -6,8 +6,11 @@
 //! visible, after the last step. Whoever has something to make in every new keyspace adds a step
 //! to the list.
 
+use super::id::TenantId;
 use super::tenant::Tenant;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use storage::engine::{Engine, KeyspaceSettings};
 use storage::error::StoreError;
 
@@ -51,6 +54,37 @@ impl Unborn<'_> {
             }
         }
         (step.take)(self)
+    }
+}
+
+/// The tenants whose steps are being taken: what there is of them belongs to somebody.
+#[derive(Debug, Default)]
+pub(super) struct Making(Mutex<BTreeSet<TenantId>>);
+
+/// One of them, until this is dropped.
+pub(super) struct Made<'a> {
+    making: &'a Making,
+    id: TenantId,
+}
+
+impl Making {
+    pub(super) fn begin(&self, id: &TenantId) -> Made<'_> {
+        self.lock().insert(id.clone());
+        Made { making: self, id: id.clone() }
+    }
+
+    pub(super) fn has(&self, id: &TenantId) -> bool {
+        self.lock().contains(id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<TenantId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        self.making.lock().remove(&self.id);
     }
 }
 
