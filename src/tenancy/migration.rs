@@ -12,7 +12,7 @@ use super::tenant::{Tenant, TenantState};
 use crate::audit::{Outcome, Told};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use storage::error::StoreError;
 use storage::row::TimeMs;
 use storage::schema::{FIRST_VERSION, Moved, SchemaState};
@@ -20,6 +20,42 @@ use storage::schema::{FIRST_VERSION, Moved, SchemaState};
 /// Tenants that are migrated at a time: their files' syncs overlap, and most threads are left to those
 /// who are served.
 const MIGRATED_AT_A_TIME: usize = 4;
+
+/// How many tenants are migrated at this moment, whoever has them migrated, and how many may be.
+#[derive(Debug)]
+pub(super) struct Migrating {
+    running: Mutex<usize>,
+    ended: Condvar,
+    most: AtomicUsize,
+}
+
+/// The right to migrate one, until this is dropped.
+struct Place<'a>(&'a Migrating);
+
+impl Default for Migrating {
+    fn default() -> Self {
+        let (running, ended) = Default::default();
+        Self { running, ended, most: AtomicUsize::new(MIGRATED_AT_A_TIME) }
+    }
+}
+
+impl Migrating {
+    /// Waits for a place.
+    fn enter(&self) -> Place<'_> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |running: &mut usize| *running >= self.most.load(Ordering::Relaxed);
+        let waited = self.ended.wait_while(running, is_full);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        Place(self)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.ended.notify_one();
+    }
+}
 
 /// Where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +118,13 @@ impl Direction {
 }
 
 impl Tenancy {
+    /// Has as many tenants migrated at a time, from now on, as leaves one of so many lanes to those who
+    /// write: the lane of a tenant that is migrated waits for that.
+    pub fn migrate_beside(&self, lanes: usize) {
+        let most = lanes.saturating_sub(1).clamp(1, MIGRATED_AT_A_TIME);
+        self.migrating.most.store(most, Ordering::Relaxed);
+    }
+
     /// The tenant called `slug` if `principal` may see it. Who may enter every tenant sees suspended ones
     /// too.
     pub fn seen(&self, principal: &Principal, slug: &str) -> Result<Tenant, TenancyError> {
@@ -121,6 +164,7 @@ impl Tenancy {
         if from == to {
             return Ok(Moved { from, to, entries: 0 });
         }
+        let _place = self.migrating.enter();
         let told = |outcome| -> Vec<Told> {
             let event = by.did(direction.action(), format!("tenant:{}", tenant.id));
             let event = event

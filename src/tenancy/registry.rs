@@ -10,6 +10,7 @@ use super::by::By;
 use super::directory::Directory;
 use super::display_name::DisplayName;
 use super::id::TenantId;
+use super::migration::Migrating;
 use super::record::{self, absent, delete, present, put, write_surely};
 use super::scope::{Principal, TenantScope};
 use super::sight::{Sights, Watched};
@@ -163,6 +164,7 @@ pub struct Tenancy {
     creation: Mutex<()>,
     /// A record that says `creating`, and is of none of these, is left over.
     making: Making,
+    pub(super) migrating: Migrating,
 }
 
 impl Tenancy {
@@ -175,8 +177,9 @@ impl Tenancy {
         let platform: Arc<dyn Tables> = Arc::new(Watched { platform, sights: Arc::clone(&sights) });
         let directory = Directory::default();
         let log = Arc::new(AuditLog::new(Arc::clone(&platform)));
-        let (creation, making) = Default::default();
-        let tenancy = Self { engine, platform, log, directory, sights, creation, making };
+        let (creation, making, migrating) = Default::default();
+        let tenancy =
+            Self { engine, platform, log, directory, sights, creation, making, migrating };
         for tenant in tenancy.records()? {
             tenancy.directory.admit(&tenant);
             if tenant.state == TenantState::Creating {

@@ -8,6 +8,7 @@ use crate::binary::Binary;
 use crate::peer::Ask;
 use crate::server::{Server, TENANT, is_soak};
 use emx::tenancy::by::By;
+use emx::tenancy::migration::Direction;
 use emx::tenancy::registry::{Completion, NewTenant};
 use emx::tenancy::schema::SCHEMA;
 use emx::tenancy::slug::Slug;
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use storage::error::StoreError;
 use storage::schema::{Schema, Step, StepTables};
 
@@ -198,4 +201,46 @@ fn all_get_there_and_back_though_killed_and_though_some_cannot_be_read() {
     let found = look(&dir);
     same(&found);
     assert_eq!(arrived(&found), 0);
+}
+
+/// Steps under way, and most of them at a time.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+/// A step that takes long enough for others to begin meanwhile.
+static SLOW: Schema = Schema {
+    steps: &[Step { from: 1, to: 2, summary: "", up: slowly, down: nothing }],
+    indexes: &[],
+};
+
+fn slowly(_: &mut dyn StepTables) -> Result<(), StoreError> {
+    let now = UNDER_WAY.fetch_add(1, Ordering::SeqCst) + 1;
+    MOST.fetch_max(now, Ordering::SeqCst);
+    std::thread::park_timeout(Duration::from_millis(50));
+    UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+    Ok(())
+}
+
+#[test]
+fn a_lane_is_left_to_those_who_write() {
+    for (lanes, most) in [(3, 2), (1, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path(), 8);
+        MOST.store(0, Ordering::SeqCst);
+        let opened = Opened::new(dir.path(), &SLOW);
+        opened.tenancy.migrate_beside(lanes);
+        let (tenants, by) = (opened.tenancy.with_data().unwrap(), By::operator());
+        let (some, others) = tenants.split_at(4);
+        // Whoever has them migrated, there are no more at a time.
+        std::thread::scope(|threads| {
+            for tenants in [some, others] {
+                let (tenancy, by) = (&opened.tenancy, &by);
+                threads.spawn(move || {
+                    let moved = tenancy.migrate_each(tenants, Direction::Newest, by, &|| NOW_MS);
+                    assert!(moved.iter().all(Result::is_ok), "{moved:?}");
+                });
+            }
+        });
+        assert_eq!(MOST.load(Ordering::SeqCst), most);
+    }
 }

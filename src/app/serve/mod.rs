@@ -163,6 +163,7 @@ fn open(
     let acts = session.acts(data)?;
     let (tenancy, identity) = (Arc::clone(&acts.tenancy), Arc::clone(&acts.identity));
     let limits = Arc::clone(&acts.limits);
+    tenancy.migrate_beside(settings.performance.writer_threads);
     identity.finish_deletions(&tenancy, now_ms);
     first_start::run(&tenancy, plan.demo, session)?;
     // What the local authority vouches for may have to be clicked away after all: HSTS forbids that.
