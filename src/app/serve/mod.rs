@@ -37,14 +37,19 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Questions and large bodies that may wait for a processor, for each of them.
 const WAITING_PER_PROCESSOR_MAX: usize = 256;
 
-/// Threads for questions and for the decoding of large bodies. They take turns with the processors, and a
-/// tenant has as many of them as there are processors: enough for dozens of tenants that are all busy.
-const QUESTIONS_MAX: usize = 64;
-const BODIES_MAX: usize = 64;
+/// Threads for questions, for the decoding of large bodies, and for what waits for a disk, of each kind so
+/// many or more. Those that compute take turns with the processors.
+const POOL_THREADS_MIN: usize = 64;
 
-/// Pieces of work that wait for a disk at a time, and how many more may wait for their turn.
-const DISK_THREADS_MAX: usize = 64;
+/// The same for each processor: a tenant has as many of them as there are processors, so that there are
+/// enough for several tenants that are all busy.
+const POOL_THREADS_PER_PROCESSOR: usize = 8;
+
+/// Pieces of work that may wait for one of those that wait for a disk.
 const DISK_WAITING_MAX: usize = 4096;
+
+/// Threads beside those of the pools: what the runtime asks the system for waits there.
+const OTHER_THREADS_MAX: usize = 64;
 
 /// Exports at a time, and how many more may wait for their turn.
 const EXPORTS_MAX: usize = 8;
@@ -77,10 +82,11 @@ pub(super) struct Plan {
 pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     install_cryptography();
     let processors = processors();
-    let runtime = start_threads("emx-io", io_threads(processors), 0)?;
+    let blocking = blocking_threads(processors);
+    let runtime = start_threads("emx-io", io_threads(processors), blocking, 0)?;
     // One for each processor: a message to thousands who watch is work for all of them at once.
-    let watching = start_threads("emx-live", processors, WATCHING_NICE)?;
-    let behind = start_threads("emx-behind", 1, pool::BACKGROUND_NICE)?;
+    let watching = start_threads("emx-live", processors, blocking, WATCHING_NICE)?;
+    let behind = start_threads("emx-behind", 1, blocking, pool::BACKGROUND_NICE)?;
     // Before anything is made: a start that cannot serve leaves nothing behind.
     let listener = runtime.block_on(TcpListener::bind(plan.listen));
     let listener = listener.map_err(|error| cannot_listen(plan.listen, &error))?;
@@ -132,10 +138,21 @@ fn install_cryptography() {
     let _already = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
-/// So many threads for async tasks, and as many for what blocks as are needed, that far behind others.
-fn start_threads(name: &str, count: usize, nice: i32) -> Result<Runtime> {
+/// Threads of a pool.
+fn pool_threads(processors: usize) -> usize {
+    (POOL_THREADS_PER_PROCESSOR * processors).max(POOL_THREADS_MIN)
+}
+
+/// Threads of all pools, and others: none of a pool waits until one of another has done.
+fn blocking_threads(processors: usize) -> usize {
+    3 * pool_threads(processors) + EXPORTS_MAX + OTHER_THREADS_MAX
+}
+
+/// So many threads for async tasks, and at most so many for what these must not do, that far behind others.
+fn start_threads(name: &str, count: usize, blocking_max: usize, nice: i32) -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(count)
+        .max_blocking_threads(blocking_max)
         .on_thread_start(move || pool::stand_behind(nice))
         .enable_all()
         .thread_name(name)
@@ -186,11 +203,11 @@ fn open(
     let certificates = Certificates::open(session.data_dir(), source, &names, now_ms)?;
     let (live, tasks) = (Arc::new(Hub::new()), Tasks::default());
     let outgoing = Outgoing::new(acts.guard.clone(), trust(settings)?);
-    let site = acts.site.clone();
+    let (site, threads) = (acts.site.clone(), pool_threads(processor_count));
     acts.engine.listen(live.listener());
     identity.on_revoked(live.revoker());
     tenancy.on_sight_changed(live.looker());
-    let processors = Pool::of_threads(QUESTIONS_MAX, processor_count * WAITING_PER_PROCESSOR_MAX);
+    let processors = Pool::of_threads(threads, processor_count * WAITING_PER_PROCESSOR_MAX);
     let server = Server::new(Parts {
         control: Arc::new(move |act| acts.perform_text(act)),
         tenancy,
@@ -204,8 +221,8 @@ fn open(
         clock,
         processors_behind: processors.behind(behind.clone()),
         processors,
-        decoders: Pool::of_threads(BODIES_MAX, processor_count * WAITING_PER_PROCESSOR_MAX),
-        threads: Pool::of_threads(DISK_THREADS_MAX, DISK_WAITING_MAX),
+        decoders: Pool::of_threads(threads, processor_count * WAITING_PER_PROCESSOR_MAX),
+        threads: Pool::of_threads(threads, DISK_WAITING_MAX),
         exports: Pool::of_threads(EXPORTS_MAX, EXPORTS_WAITING_MAX),
         passwords: Pool::in_background(processor_count.min(PASSWORDS_MAX), PASSWORDS_WAITING_MAX)
             .context("cannot start threads")?,
@@ -335,4 +352,17 @@ fn write_ready(file: &Path, text: &str) -> std::io::Result<()> {
     fresh.push(".new");
     fs::write(&fresh, text)?;
     fs::rename(&fresh, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_tenant_that_takes_all_it_may_leaves_threads_to_others() {
+        let ours = [1, 2, 8, 9, 64, 192].map(pool_threads);
+        assert_eq!(ours, [64, 64, 64, 72, 512, 1536]);
+        // Questions, bodies and the disk: each has its own.
+        assert!(blocking_threads(64) >= 3 * 512 && blocking_threads(1) >= 3 * 64);
+    }
 }
