@@ -228,6 +228,19 @@ fn an_export_is_verified_line_by_line() {
     assert_eq!(look(&lines[1..]), [(10, Harm::Missing)]);
     assert_eq!(look(&lines[..9]), [(1, Harm::Missing)]);
     assert_eq!(look(&[]), [(10, Harm::Missing)]);
+    // The newest ones cannot be read: the next one tells which they are.
+    let (noise, altered) = (b"{".to_vec(), |seq| (seq, Harm::Altered));
+    let mut unreadable = lines.clone();
+    unreadable[0].clone_from(&noise);
+    unreadable[1].clone_from(&noise);
+    assert_eq!(look(&unreadable), [altered(10), altered(9)]);
+    let bare = |lines: &[Vec<u8>]| {
+        let lines = lines.iter().cloned().map(Ok::<_, ()>);
+        verify_lines(lines, CHAIN, &[]).unwrap()
+    };
+    assert_eq!(places(bare(&unreadable)), [altered(10), altered(9)]);
+    let nothing = bare(&[noise]);
+    assert_eq!((nothing.entries, places(nothing)), (1, vec![altered(1)]));
 }
 
 #[test]

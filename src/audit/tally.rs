@@ -1,9 +1,10 @@
 //! What is counted in memory before it is told.
 //!
 //! *Invariants*: [`REFUSED_KINDS_MAX`], [`READ_KINDS_MAX`] and [`LATER_KINDS_MAX`] bound it. Beyond the
-//! first, refusals are counted together, whoever was refused: a stranger can make few entries. Beyond the
-//! second, every reading is told; beyond the third, nothing takes place that would be told later. What was
-//! refused takes no room from what took place.
+//! first, of the platform's chain and of all others by itself, refusals are counted together, whoever was
+//! refused, but for each chain apart: a stranger can make few entries, and takes none from a tenant's
+//! auditors. Beyond the second, every reading is told; beyond the third, nothing takes place that would be
+//! told later. What was refused takes no room from what took place.
 
 use super::PLATFORM;
 use super::entry::{Event, Outcome, Source, Told};
@@ -13,7 +14,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Different refusals that are counted apart between two writes.
+/// Different refusals that are counted apart between two writes, in the platform's chain and in those of
+/// tenants; beyond them there is one kind for each chain.
 const REFUSED_KINDS_MAX: usize = 512;
 
 /// Different readings that are counted apart between two writes.
@@ -61,6 +63,8 @@ type Kinds = HashMap<Kind, Counted>;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     refused: Mutex<Kinds>,
+    /// In the platform's chain, where strangers are refused who name no tenant.
+    refused_by_platform: Mutex<Kinds>,
     read: Mutex<Kinds>,
 }
 
@@ -84,7 +88,10 @@ fn add(kinds: &mut Kinds, kind: Kind, event: &Event) {
 
 impl Tally {
     pub(super) fn count(&self, told: Told) {
-        let mut kinds = lock(&self.refused);
+        let mut kinds = lock(match &*told.chain {
+            PLATFORM => &self.refused_by_platform,
+            _ => &self.refused,
+        });
         let mut kind = Kind::of(&told);
         let mut event = told.event;
         if kinds.len() >= REFUSED_KINDS_MAX && !kinds.contains_key(&kind) {
@@ -97,7 +104,7 @@ impl Tally {
                 after: Value::Null,
                 ..event
             };
-            kind = Kind::of(&Told { chain: PLATFORM.into(), event: event.clone() });
+            kind = Kind::of(&Told { chain: kind.chain, event: event.clone() });
         }
         add(&mut kinds, kind, &event);
     }
@@ -128,9 +135,9 @@ impl Tally {
 
     /// Everything that was counted and not told, and begins anew.
     pub(super) fn take(&self) -> Vec<Told> {
-        let [refused, read] =
-            [&self.refused, &self.read].map(|kinds| std::mem::take(&mut *lock(kinds)));
-        let untold = refused.into_iter().chain(read).filter(|(_, counted)| counted.untold > 0);
+        let all = [&self.refused, &self.refused_by_platform, &self.read]
+            .map(|kinds| std::mem::take(&mut *lock(kinds)));
+        let untold = all.into_iter().flatten().filter(|(_, counted)| counted.untold > 0);
         untold
             .map(|(Kind { chain, .. }, Counted { mut first, untold })| {
                 if untold > 1 {
@@ -147,9 +154,13 @@ mod tests {
     use super::*;
 
     fn refused(actor: &str) -> Told {
+        refused_in("t", actor)
+    }
+
+    fn refused_in(chain: &str, actor: &str) -> Told {
         let source = Source { address: None, request_id: Some("r".into()) };
         let event = Event::new(actor.into(), "query", String::new(), source);
-        event.ended(Outcome::Refused).after("forbidden".into()).in_chain("t")
+        event.ended(Outcome::Refused).after("forbidden".into()).in_chain(chain)
     }
 
     #[test]
@@ -192,6 +203,31 @@ mod tests {
             2 * REFUSED_KINDS_MAX as u64
         );
         assert!(taken.iter().any(|told| told.event.actor == MANY));
+    }
+
+    #[test]
+    fn a_flood_leaves_each_tenants_auditors_what_was_refused_there() {
+        let tally = Tally::default();
+        let flood = |chain| {
+            (0..REFUSED_KINDS_MAX)
+                .for_each(|n| tally.count(refused_in(chain, &format!("user:{n}"))));
+        };
+        flood(PLATFORM);
+        tally.count(refused_in("a", "user:x"));
+        flood("b");
+        tally.count(refused_in("a", "user:y"));
+        tally.count(refused_in("c", "user:z"));
+        let taken = tally.take();
+        let told = |chain: &str| {
+            let here = taken.iter().filter(|told| &*told.chain == chain);
+            let mut told: Vec<_> = here.map(|t| (&*t.event.actor, t.event.count)).collect();
+            told.sort_unstable();
+            told
+        };
+        assert_eq!(told("a"), [(MANY, 1), ("user:x", 1)]);
+        assert_eq!(told("c"), [(MANY, 1)]);
+        assert_eq!((told("b")[0], told("b").len()), ((MANY, 1), REFUSED_KINDS_MAX));
+        assert_eq!(told(PLATFORM).len(), REFUSED_KINDS_MAX);
     }
 
     #[test]

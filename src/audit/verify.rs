@@ -137,18 +137,28 @@ pub fn verify_lines<E>(
     chain: &str,
     anchors: &[Anchor],
 ) -> Result<Verdict, E> {
-    let mut walk: Option<Walk<'_>> = None;
+    let (mut walk, mut unreadable) = (None, 0);
     let of_chain = || anchors.iter().filter(|anchor| &*anchor.chain == chain);
     for line in lines {
         let line = line?;
-        // A line that is no entry lies where the next one should.
         let seq = Entry::decode(&line).map(|entry| entry.seq).ok();
-        let walk = walk.get_or_insert_with(|| {
-            Walk::from(&Head { seq: seq.unwrap_or(0), hash: hash_of(&line) }, of_chain())
-        });
+        let walk = match (&mut walk, seq) {
+            (Some(walk), _) => walk,
+            (None, Some(seq)) => {
+                let begun = Walk::behind(unreadable, (seq, hash_of(&line)), of_chain());
+                walk.insert(begun)
+            }
+            // It can be told which one it was once there is one that can be read.
+            (None, None) => {
+                unreadable += 1;
+                continue;
+            }
+        };
+        // A line that is no entry lies where the next one should.
         walk.step(seq.unwrap_or(walk.seq), &line);
     }
-    Ok(walk.unwrap_or_else(|| Walk::from(&Head::default(), of_chain())).end())
+    let of_none = || Walk::behind(unreadable, (0, Link::default()), of_chain());
+    Ok(walk.unwrap_or_else(of_none).end())
 }
 
 /// Where a look at a chain has come to.
@@ -177,6 +187,23 @@ impl<'a> Walk<'a> {
         let beyond: Vec<u64> =
             walk.anchors.iter().map(|anchor| anchor.seq).filter(|seq| *seq > head.seq).collect();
         beyond.into_iter().for_each(|seq| walk.find(seq, Harm::Missing));
+        walk
+    }
+
+    /// One of a file whose first lines, as many as `unreadable`, are no entries; `first` is the first that
+    /// is one, with its hash.
+    fn behind(
+        unreadable: u64,
+        (seq, hash): (u64, Link),
+        anchors: impl Iterator<Item = &'a Anchor>,
+    ) -> Self {
+        let last_seq = seq.saturating_add(unreadable);
+        let mut walk = Self::from(&Head { seq: last_seq, hash }, anchors);
+        if unreadable > 0 {
+            walk.find_all((seq.saturating_add(1), last_seq), Harm::Altered);
+        }
+        walk.verdict.entries = unreadable;
+        walk.seq = seq;
         walk
     }
 

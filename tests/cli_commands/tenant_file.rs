@@ -96,6 +96,12 @@ fn a_tenant_is_taken_in_as_a_new_one() {
     let id = was["id"].as_str().unwrap();
     let verified = ["audit", "verify", "--file", unpacked.to_str().unwrap(), "--chain", id];
     assert!(emx.ok(&verified).contains("sound"));
+    // What holds no entry proves nothing.
+    fs::write(&unpacked, "no entry\n").unwrap();
+    let ran = emx.run(&verified);
+    assert!(ran.code == 1 && ran.out.contains("entry 1 was altered"), "{ran:?}");
+    fs::write(&unpacked, "").unwrap();
+    emx.fails(&verified, 2, "usage");
 }
 
 /// A new installation with the tenant of `file`.

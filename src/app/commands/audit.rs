@@ -327,6 +327,10 @@ fn verify_file(file: &PathBuf, chain: &str, anchors: &[String]) -> Result<Value>
     demand_one_of(&anchors, chain)?;
     let lines = BufReader::new(File::open(file).with_context(cannot)?).split(b'\n');
     let verdict = audit::verify_lines(lines, chain, &anchors).with_context(cannot)?;
+    if verdict.entries == 0 && anchors.is_empty() {
+        let detail = format!("there is no entry in `{}`", file.display());
+        return Err(Failure::usage(detail).help("`emx audit export` writes some").into());
+    }
     Ok(json!({ "items": [verdict_as_json(chain, &verdict)] }))
 }
 
