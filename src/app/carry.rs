@@ -90,6 +90,7 @@ impl Acts {
             answer["users"] = arrival.users.into();
             answer["api_keys"] = arrival.keys().into();
             answer["api_keys_left_out"] = json!(arrival.keys_left_out);
+            answer["require_sso_left_out"] = arrival.sso_left_out.into();
             self.identity.arrived(arrival)?;
         }
         Ok(answer)

@@ -64,6 +64,8 @@ pub struct Arrival {
     pub completion: Completion,
     /// How many users come.
     pub users: usize,
+    /// Whether they had to come by single sign-on, and have not to here.
+    pub sso_left_out: bool,
     /// The ids of keys that do not come, for they are known here.
     pub keys_left_out: Vec<String>,
     keys: Vec<Record>,
@@ -162,7 +164,9 @@ impl Identity {
     pub fn arrival(&self, people: &People, tenant_id: &TenantId) -> Result<Arrival, StoreError> {
         let mut completion = Completion::default();
         let (mut ids, mut team_ids) = (BTreeMap::new(), BTreeMap::new());
-        completion.writes.push(rules::creation(tenant_id, people.rules)?);
+        // The providers are not carried: whoever is no owner would have no way in.
+        let rules = SignInRules { require_sso: false, ..people.rules };
+        completion.writes.push(rules::creation(tenant_id, rules)?);
         completion.writes.push(row_rules_creation(tenant_id, &people.row_rules)?);
         for team in &people.teams {
             let (id, tenant_id) = (random_word(), tenant_id.clone());
@@ -205,7 +209,8 @@ impl Identity {
             completion.writes.push(write);
             keys.push(record);
         }
-        Ok(Arrival { completion, users: people.users.len(), keys_left_out, keys })
+        let (users, sso_left_out) = (people.users.len(), people.rules.require_sso);
+        Ok(Arrival { completion, users, sso_left_out, keys_left_out, keys })
     }
 
     /// Lets the keys that came with `arrival` count, once it is stored.

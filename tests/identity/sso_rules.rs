@@ -11,6 +11,7 @@ use emx::identity::sso::ProviderError;
 use emx::identity::sso::provider::Provider;
 use emx::identity::token::TokenError;
 use emx::tenancy::by::By;
+use emx::tenancy::id::TenantId;
 use emx::tenancy::permission::Role;
 use serde_json::json;
 
@@ -149,4 +150,18 @@ fn a_second_factor_is_asked_of_owners_with_a_password_and_not_of_whoever_comes_b
     enrol(EMAIL, Some(&code)).unwrap();
     let asked = world.try_sign_in(EMAIL, PASSWORD, None, NOW_MS).unwrap_err();
     assert_eq!(asked.code(), "otp_required");
+}
+
+#[test]
+fn who_is_carried_without_the_providers_comes_in_with_a_password() {
+    let world = World::new();
+    add(&world, &world.acme, &json!({}));
+    set_rules(&world, true, true).unwrap();
+    let people = world.identity.people_of(&world.tenancy, &world.acme.id).unwrap();
+    let there = TenantId::random();
+    let arrival = world.identity.arrival(&people, &there).unwrap();
+    assert!(arrival.sso_left_out);
+    assert!(world.platform.write(&[], &arrival.completion.writes).unwrap());
+    let rules = world.identity.sign_in_rules(&there).unwrap();
+    assert!(rules.require_otp && !rules.require_sso);
 }

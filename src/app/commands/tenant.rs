@@ -286,6 +286,9 @@ fn import(flags: &ImportFlags, session: &Session) -> Result<()> {
         let key = key.as_str().unwrap_or_default();
         told += &format!("the key `{key}` is left out: there is one of this id already\n");
     }
+    if made["require_sso_left_out"] == true {
+        told += "single sign-on is not demanded here: its providers were not carried\n";
+    }
     Ok(output::text(&told)?)
 }
 
