@@ -101,10 +101,10 @@ pub(super) fn sweep(platform: &dyn Tables, now_ms: TimeMs) -> Result<(), StoreEr
 }
 
 /// Opens every window anew at a start: whoever waited for an answer when the process ended has not
-/// had the time to ask again. Those that would have been over long ago go.
+/// had the time to ask again. Those that began long ago go, however often the process ended since.
 pub(super) fn reopen(platform: &dyn Tables, now_ms: TimeMs) -> Result<(), StoreError> {
     each_page(platform, |kept| {
-        let away_ms = now_ms.saturating_sub(kept.until_ms);
+        let away_ms = now_ms.saturating_sub(kept.from_ms.saturating_add(GRACE_MS));
         match away_ms <= AWAY_MS_MAX && now_ms >= kept.from_ms.saturating_sub(LEEWAY_MS) {
             true => Change::Until(now_ms.saturating_add(GRACE_MS)),
             false => Change::Remove,
@@ -127,11 +127,11 @@ fn each_page(
         let page = platform.list(SUCCESSORS, b"", after.as_deref(), PAGE)?;
         let (mut expect, mut writes) = (Vec::new(), Vec::new());
         for (key, bytes) in &page {
-            let kept = decode(key, bytes)?;
-            writes.push(match change(&kept) {
-                Change::Keep => continue,
-                Change::Remove => delete(SUCCESSORS, key),
-                Change::Until(until_ms) => {
+            let kept: Option<Successor> = record::decode_if_sound(SUCCESSORS, bytes)?;
+            writes.push(match kept.map(|kept| (change(&kept), kept)) {
+                Some((Change::Keep, _)) => continue,
+                Some((Change::Remove, _)) | None => delete(SUCCESSORS, key),
+                Some((Change::Until(until_ms), kept)) => {
                     put(SUCCESSORS, key, record::encode(&Successor { until_ms, ..kept })?)
                 }
             });

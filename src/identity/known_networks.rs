@@ -89,7 +89,8 @@ pub(super) fn sweep(
     let mut writes = Vec::new();
     let mut expect = Vec::new();
     for (key, bytes) in &page {
-        if decode(key, bytes)?.is_over(now_ms) {
+        let known: Option<Known> = record::decode_if_sound(KNOWN, bytes)?;
+        if known.is_none_or(|known| known.is_over(now_ms)) {
             expect.push(record::present(KNOWN, key, bytes.clone()));
             writes.push(delete(KNOWN, key));
         }

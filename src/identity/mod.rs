@@ -317,11 +317,16 @@ impl Identity {
         self.passwords.throttle.store(now_ms)
     }
 
-    /// Clears away what is over, and replaces the key that signs when it is time. To be called every
-    /// minute or so.
+    /// Clears away what is over, and replaces the key that signs when it is time: each whatever becomes
+    /// of the others. Fails as the first does that does. To be called every minute or so.
     pub fn keep_up(&self, now_ms: TimeMs) -> Result<(), SigningError> {
-        self.passwords.throttle.sweep(now_ms)?;
-        self.revocations.sweep(&*self.platform, now_ms)?;
+        let throttled = self.passwords.throttle.sweep(now_ms);
+        let revoked = self.revocations.sweep(&*self.platform, now_ms);
+        let rotated = self.rotate_if_due(now_ms);
+        throttled.and(revoked).map_err(SigningError::from).and(rotated)
+    }
+
+    fn rotate_if_due(&self, now_ms: TimeMs) -> Result<(), SigningError> {
         let Some(period_ms) = self.signing_key_ms else { return Ok(()) };
         if let Some(kid) = self.keys.rotate_if_due(period_ms, now_ms)? {
             tracing::info!(kid, "another key signs access tokens from now on");

@@ -34,6 +34,10 @@ pub const FAILURES_PER_ACCOUNT_MAX: u32 = 10;
 /// Failures from one client address within a window: an office may sit behind one.
 pub const FAILURES_PER_ADDRESS_MAX: u32 = 50;
 
+/// Failures from one client address within a window on accounts that know it: an office where many
+/// mistype, and no list of accounts that is tried out from a place that some of them know.
+pub const FAILURES_FROM_KNOWN_MAX: u32 = 200;
+
 /// Failures in one tenant within a window, from wherever: what many addresses together may try.
 pub const FAILURES_PER_TENANT_MAX: u32 = 1_000;
 
@@ -61,6 +65,7 @@ const STORED_AT_ONCE: usize = 1_024;
 enum Kind {
     LoginAccount,
     LoginKnown,
+    LoginKnownAddress,
     LoginAddress,
     LoginTenant,
     RefreshAccount,
@@ -70,9 +75,10 @@ enum Kind {
 }
 
 /// Each kind, its word in the store, and its limit. Stands in the order of [`Kind`].
-const KINDS: [(Kind, &str, u32); 8] = [
+const KINDS: [(Kind, &str, u32); 9] = [
     (Kind::LoginAccount, "login_account", FAILURES_PER_ACCOUNT_MAX),
     (Kind::LoginKnown, "login_known", FAILURES_PER_ACCOUNT_MAX),
+    (Kind::LoginKnownAddress, "login_known_address", FAILURES_FROM_KNOWN_MAX),
     (Kind::LoginAddress, "login_address", FAILURES_PER_ADDRESS_MAX),
     (Kind::LoginTenant, "login_tenant", FAILURES_PER_TENANT_MAX),
     (Kind::RefreshAccount, "refresh_account", REFRESHES_PER_ACCOUNT_MAX),
@@ -159,7 +165,8 @@ impl Throttle {
         let counted = match address {
             Some(address) if self.knows(&account, address, now_ms) => {
                 let from = network(address).to_string();
-                vec![(Kind::LoginKnown, key(&[&key_text(&account), &from]))]
+                let of_both = (Kind::LoginKnown, key(&[&key_text(&account), &from]));
+                vec![of_both, (Kind::LoginKnownAddress, key_of(address))]
             }
             _ => {
                 let of_all = [(Kind::LoginAccount, account), (Kind::LoginTenant, key(&[&tenant]))];
@@ -309,21 +316,26 @@ impl Throttle {
         let mut counts = self.lock();
         KINDS.iter().for_each(|(kind, ..)| counts.of(*kind).sweep(now_ms));
         drop(counts);
-        {
-            // Nothing is stored anew meanwhile, so that what is deleted is what was read.
-            let _alone = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut over = Vec::new();
-            for (name, bytes) in record::all(&*self.platform, COUNTS, b"")? {
-                if decode(&name, &bytes)?.is_over(now_ms) {
-                    over.push(delete(COUNTS, &name));
-                }
-            }
-            for some in over.chunks(STORED_AT_ONCE) {
-                self.platform.write(&[], some)?;
-            }
-        }
+        let counts = self.sweep_counts(now_ms);
         let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         *swept = known::sweep(&*self.platform, swept.as_deref(), now_ms)?;
+        counts
+    }
+
+    fn sweep_counts(&self, now_ms: TimeMs) -> Result<(), StoreError> {
+        // Nothing is stored anew meanwhile, so that what is deleted is what was read.
+        let _alone = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut over = Vec::new();
+        for (name, bytes) in record::all(&*self.platform, COUNTS, b"")? {
+            let what = format!("{COUNTS}/{}", String::from_utf8_lossy(&name));
+            let count: Option<Count> = record::decode_if_sound(&what, &bytes)?;
+            if count.is_none_or(|count| count.is_over(now_ms)) {
+                over.push(delete(COUNTS, &name));
+            }
+        }
+        for some in over.chunks(STORED_AT_ONCE) {
+            self.platform.write(&[], some)?;
+        }
         Ok(())
     }
 }

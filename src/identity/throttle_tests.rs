@@ -128,6 +128,22 @@ fn strangers_keep_nobody_out_who_comes_from_a_known_place() {
 }
 
 #[test]
+fn a_place_that_many_accounts_know_has_its_failures_too() {
+    let world = World::new();
+    let email = |n: u32| format!("{n}@example.org");
+    let all = 0..FAILURES_FROM_KNOWN_MAX / FAILURES_PER_ACCOUNT_MAX;
+    (0..=all.end).for_each(|n| world.succeed(&email(n), "192.0.2.1", 0));
+    for n in all.clone() {
+        assert_eq!(world.left(&email(n), "192.0.2.1", 1), FAILURES_PER_ACCOUNT_MAX as usize);
+    }
+    let address = "192.0.2.1".parse().ok();
+    let refused = world.throttle.begin("acme", &email(all.end), address, 1).unwrap_err();
+    assert_eq!(refused.limit, FAILURES_FROM_KNOWN_MAX);
+    world.fail(&email(all.end), "192.0.2.2", 1);
+    world.succeed(&email(all.end), "192.0.2.1", 1 + WINDOW_MS);
+}
+
+#[test]
 fn what_is_used_up_is_stored_at_once_and_the_rest_every_few_seconds() {
     let world = World::new();
     assert_eq!(world.left(ME, "", 0), 10);
@@ -221,4 +237,17 @@ fn who_has_a_token_is_not_kept_out_by_those_who_make_some_up() {
     world.throttle.refreshed_nothing("192.0.2.2".parse().ok(), 0).unwrap();
     world.throttle.refreshed_nothing(None, 0).unwrap();
     world.throttle.refreshing("me", "acme", address, 0).unwrap();
+}
+
+#[test]
+fn what_is_damaged_is_cleared_away_and_keeps_nothing_else_there() {
+    let world = World::new();
+    world.succeed(ME, "192.0.2.1", 0);
+    assert_eq!(world.left("x@example.org", "", 0), FAILURES_PER_ACCOUNT_MAX as usize);
+    let damaged = || vec![b'{'];
+    let writes =
+        [put(COUNTS, b"login_account/AAAA", damaged()), put("known_networks", b"!", damaged())];
+    world.engine.write(&[], &writes).unwrap();
+    world.throttle.sweep(known::KNOWN_MS).unwrap();
+    assert_eq!(world.engine.platform_len(), 0);
 }

@@ -38,6 +38,21 @@ pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreE
     serde_json::from_slice(bytes).map_err(damaged)
 }
 
+/// The same where a damaged record is as good as none: for whoever clears away what is over.
+pub fn decode_if_sound<T: DeserializeOwned>(
+    what: &str,
+    bytes: &[u8],
+) -> Result<Option<T>, StoreError> {
+    match decode(what, bytes) {
+        Ok(fields) => Ok(Some(fields)),
+        Err(StoreError::Corrupt(corrupt)) => {
+            tracing::warn!(%corrupt, "a damaged record is cleared away");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Takes as long as [`decode`] of `decoy`, and does nothing: for where there is no record, so that time
 /// does not tell whether one is there that may not be seen.
 pub fn decode_decoy<T: DeserializeOwned>(decoy: &str) {
