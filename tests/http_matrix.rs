@@ -108,6 +108,7 @@ const TABLE: &[(&str, &str, Who)] = &[
     ("GET", "/api/v1/api-keys", From("admin")),
     ("POST", "/api/v1/api-keys", From("admin")),
     ("GET", "/api/v1/api-keys/{id}", From("admin")),
+    ("PATCH", "/api/v1/api-keys/{id}", From("admin")),
     ("DELETE", "/api/v1/api-keys/{id}", From("admin")),
     ("GET", "/api/v1/tenants", Platform),
     ("POST", "/api/v1/tenants", Platform),

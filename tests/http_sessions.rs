@@ -21,5 +21,7 @@ mod keys;
 mod limits;
 #[path = "http_sessions/networks.rs"]
 mod networks;
+#[path = "http_sessions/once.rs"]
+mod once;
 #[path = "http_sessions/platform.rs"]
 mod platform;

@@ -19,6 +19,7 @@ const ME: &str = "/api/v1/auth/me";
 const OTHER: &str = "acme";
 const SUSPENDED: &str = "asleep";
 const NOBODY: &str = "nobody";
+const PASSWORD: &str = "correct horse battery staple";
 
 struct World {
     _place: tempfile::TempDir,
@@ -206,6 +207,68 @@ fn nobody_signs_in_to_one_tenant_by_the_name_of_another() {
     ] {
         assert_eq!(&verdict(world.server.ask(&ask)), wanted, "{ask:?}");
     }
+    world.server.end();
+}
+
+#[test]
+fn nobody_goes_on_or_gives_back_by_the_name_of_another_tenant() {
+    let world = World::new();
+    let verdict = |answer: &Answer| (answer.status, answer.code());
+    let mismatch = (403, "tenant_mismatch".to_owned());
+    let user = "you@example.org";
+    let made = Command::new("sh")
+        .arg("-c")
+        .arg(format!(
+            "echo '{PASSWORD}' | {} user create --tenant {TENANT} {user} --role viewer \
+             --password-stdin --data-dir {}",
+            env!("CARGO_BIN_EXE_emx"),
+            world.server.data_dir().display()
+        ))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let body = |tenant: &str, email: &str, password: &str| {
+        json!({ "tenant": tenant, "email": email, "password": password }).to_string()
+    };
+    let login = Ask::post("/api/v1/auth/login").json(&body(TENANT, user, PASSWORD));
+    let session = world.server.ask(&login).json();
+    let refresh = |token: &Value| {
+        let body = json!({ "refresh_token": token }).to_string();
+        Ask::post("/api/v1/auth/refresh").json(&body)
+    };
+    let revoke = |token: &Value| {
+        Ask::post("/api/v1/auth/revoke").json(&json!({ "token": token }).to_string())
+    };
+    let enrol = || Ask::post("/api/v1/auth/otp/enrol").json(&body(TENANT, user, PASSWORD));
+    let elsewhere = |ask: Ask| {
+        [
+            ask.clone().header("X-Tenant", OTHER),
+            ask.clone().header("X-Tenant", NOBODY),
+            ask.with("Host", "acme.metrics.test"),
+        ]
+    };
+    let (token, access) = (&session["refresh_token"], &session["access_token"]);
+    for ask in
+        [refresh(token), revoke(token), revoke(access), enrol()].into_iter().flat_map(elsewhere)
+    {
+        assert_eq!(verdict(&world.server.ask(&ask)), mismatch, "{ask:?}");
+    }
+    // Nothing of that was used up, or ended.
+    let me = Ask::get(ME).bearer(access.as_str().unwrap());
+    assert_eq!(world.server.ask(&me).status, 200);
+    let next = world.server.ask(&refresh(token).header("X-Tenant", TENANT));
+    assert_eq!(next.status, 200, "{next:?}");
+    let give_back = revoke(&next.json()["refresh_token"]).with("Host", "default.metrics.test");
+    assert_eq!(world.server.ask(&give_back).status, 204);
+    assert_eq!(world.server.ask(&me).status, 401);
+    // Who administers the platform names whom they like.
+    let (email, password) = world.server.first_login();
+    let login = Ask::post("/api/v1/auth/login").json(&body(TENANT, &email, &password));
+    let session = world.server.ask(&login).json();
+    let next = world.server.ask(&refresh(&session["refresh_token"]).header("X-Tenant", OTHER));
+    assert_eq!(next.status, 200, "{next:?}");
+    let give_back = revoke(&next.json()["refresh_token"]).header("X-Tenant", OTHER);
+    assert_eq!(world.server.ask(&give_back).status, 204);
     world.server.end();
 }
 

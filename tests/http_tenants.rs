@@ -393,6 +393,50 @@ fn a_tenant_is_changed_and_deleted_by_who_may() {
 }
 
 #[test]
+fn who_administers_the_platform_is_kept_out_with_the_own_tenant() {
+    let world = World::new();
+    let chosen = "violet kettle orbit 77";
+    let admin = json!({ "email": "you@example.org", "password": chosen });
+    let made = world.create(&json!({ "slug": "acme", "admin": admin }));
+    assert_eq!(made.status, 201, "{made:?}");
+    let grant = ["user", "platform", "--tenant", "acme", "you@example.org", "--grant"];
+    told(&world.dir, &grant);
+    let session = world.login("acme", "you@example.org", chosen).json();
+    let token = session["access_token"].as_str().unwrap().to_owned();
+    let as_platform = |ask: Ask| world.server.ask(&ask.bearer(&token));
+    assert_eq!(as_platform(Ask::get(TENANTS)).status, 200);
+    let ticket = as_platform(Ask::post("/api/v1/ws/ticket")).json();
+
+    assert_eq!(world.change("acme", &json!({ "state": "suspended" })).status, 200);
+    let home = format!("{TENANTS}/acme");
+    let password = json!({ "current": chosen, "new": "amber window sailor 12" }).to_string();
+    for ask in [
+        Ask::get(TENANTS),
+        Ask::get(&home),
+        Ask::new("PATCH", &home).json(r#"{"state":"active"}"#),
+        Ask::post(TENANTS).json(r#"{"slug":"beta","admin":{"email":"me@example.org"}}"#),
+        Ask::get("/api/v1/executions").header("X-Tenant", TENANT),
+        Ask::get("/api/v1/auth/me"),
+        Ask::get("/api/v1/auth/sessions"),
+        Ask::get("/api/v1/auth/otp"),
+        Ask::post("/api/v1/auth/password").json(&password),
+    ] {
+        let kept_out = (403, "tenant_suspended".to_owned());
+        assert_eq!(verdict(&as_platform(ask.clone())), kept_out, "{ask:?}");
+    }
+    let watch = Ask::get(&format!("/api/v1/ws?ticket={}", ticket["ticket"].as_str().unwrap()))
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(world.server.ask(&watch).status, 403);
+    assert_eq!(as_platform(Ask::post("/api/v1/auth/logout")).status, 204);
+    assert_eq!(world.change("acme", &json!({ "state": "active" })).status, 200);
+    assert_eq!(as_platform(Ask::get(TENANTS)).status, 401, "it has ended");
+    world.server.end();
+}
+
+#[test]
 fn a_tenant_is_carried_in_one_file_while_the_server_runs() {
     let world = World::new();
     let made = world.create(&json!({ "slug": "acme", "admin": { "email": "you@example.org" } }));

@@ -48,6 +48,9 @@ pub(super) fn admit(
         _ => {}
     }
     let principal = authenticate(server, request, now_ms)?;
+    if access != Access::Leaving {
+        demand_home(server, &principal).map_err(|problem| Denied::known(problem, &principal))?;
+    }
     let tenant = named_tenant(server, request, &principal);
     let tenant = tenant.map_err(|problem| Denied::known(problem, &principal))?;
     if let Access::With(permission) = access
@@ -57,6 +60,19 @@ pub(super) fn admit(
         return Err(Denied::known(Problem::forbidden("forbidden", detail), &principal));
     }
     Ok(Some(Caller { principal, tenant }))
+}
+
+/// Fails while nobody enters the tenant where `principal` belongs, whatever the principal wants and
+/// wherever: whoever administers the platform is kept out with its tenant.
+pub(super) fn demand_home(server: &Server, principal: &Principal) -> Result<(), Problem> {
+    let Some(home) = principal.tenant_id() else { return Ok(()) };
+    if server.tenancy.with_id(home).is_some() {
+        return Ok(());
+    }
+    Err(match server.tenancy.is_suspended(home) {
+        true => TenancyError::Suspended.into(),
+        false => TenancyError::NotFound { slug: home.as_str().into() }.into(),
+    })
 }
 
 /// The principal that a request's credentials stand for.

@@ -2,8 +2,8 @@
 //! in the transaction that did what was asked (contract §1).
 //!
 //! *Invariants*: an answer is remembered exactly if the act took place, for one transaction holds
-//! both: in the tenant's tables, or of what concerns all tenants in the platform's. There it is sealed,
-//! with what was asked, for passwords may stand in either. Two requests with one key do not run at
+//! both: in the tenant's tables, or of what concerns all tenants, or people and keys, in the platform's.
+//! There it is sealed, with what was asked, for passwords and keys may stand in either. Two requests with one key do not run at
 //! the same time: one process owns the data, so a set in memory is enough for that.
 
 use super::call::Call;
@@ -104,6 +104,16 @@ pub(super) async fn enter_platform(call: &Call, body: &Bytes) -> Result<Entered,
     enter_at(call, Place { name, tables, is_sealed: true }, body).await
 }
 
+/// The same for what is in the scope's tenant, and lies in the platform's tables: people and keys.
+pub(super) async fn enter_sealed(
+    call: &Call,
+    scope: &TenantScope,
+    body: &Bytes,
+) -> Result<Entered, Problem> {
+    let (name, tables) = (Arc::clone(scope.id().as_arc()), call.server.tenancy.platform());
+    enter_at(call, Place { name, tables, is_sealed: true }, body).await
+}
+
 async fn enter_at(call: &Call, place: Place, body: &Bytes) -> Result<Entered, Problem> {
     let Some(text) = call.request.text_header("idempotency-key")? else {
         return Ok(Entered::Now(None));
@@ -113,7 +123,11 @@ async fn enter_at(call: &Call, place: Place, body: &Bytes) -> Result<Entered, Pr
         return Err(Problem::bad_request("invalid_idempotency_key", detail));
     }
     let subject = call.principal()?.subject();
-    let named = format!("{subject}\n{text}");
+    // Of several tenants whose answers lie in one table, each has keys of its own.
+    let named = match place.is_sealed && &*place.name != PLATFORM {
+        true => format!("{}\n{subject}\n{text}", place.name),
+        false => format!("{subject}\n{text}"),
+    };
     let key = xxh3_128(named.as_bytes());
     let server = Arc::clone(&call.server);
     let claimed = {
@@ -201,11 +215,7 @@ impl Key {
     }
 
     /// What remembers `answer`, in a place where answers are sealed.
-    pub(super) fn remember(
-        &self,
-        status: StatusCode,
-        answer: &Value,
-    ) -> Result<Vec<TableWrite>, StoreError> {
+    fn remember(&self, status: StatusCode, answer: &Value) -> Result<Vec<TableWrite>, StoreError> {
         let (asked, answer) = (self.asked.clone(), answer.clone());
         let remembered = Remembered { asked, status: status.as_u16(), answer, at_ms: self.now_ms };
         let text = record::encode(&remembered)?;
@@ -244,6 +254,12 @@ fn writes(key: [u8; 16], at_ms: TimeMs, answer: Vec<u8>, forget: &[TableWrite]) 
     let mut writes = forget.to_vec();
     writes.extend([put(ANSWERS, &use_of_key, answer), put(AGES, &age, Vec::new())]);
     writes
+}
+
+/// What remembers that something was made, as `answer` says, if there is a key to remember it by.
+pub(super) fn remembered(key: Option<&Key>, answer: &Value) -> Result<Vec<TableWrite>, StoreError> {
+    let Some(key) = key else { return Ok(Vec::new()) };
+    key.remember(StatusCode::CREATED, answer)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -307,6 +307,12 @@ impl Request {
         read_json(&bytes)
     }
 
+    /// The bytes of a body that says that it is JSON, plain: for whoever compares them before reading.
+    pub(super) async fn json_bytes(&mut self) -> Result<Bytes, Problem> {
+        self.expect_json()?;
+        self.bytes(JSON_BYTES_MAX).await
+    }
+
     /// Fails unless the body says that it is JSON, plain.
     pub(super) fn expect_json(&self) -> Result<(), Problem> {
         use crate::intake::decode::Format;

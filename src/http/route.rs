@@ -26,6 +26,8 @@ pub(super) enum Access {
     Public,
     /// Whoever is signed in or has a key.
     Known,
+    /// The same, whether or not anybody enters the tenant now: for those who leave.
+    Leaving,
     /// Whoever has the permission.
     With(Permission),
     /// The person at the machine.

@@ -70,6 +70,15 @@ pub enum AccountError {
     /// Somebody else would say who administers the platform.
     #[error("only who administers the platform says who else does: ask one of them")]
     NotPlatform,
+    /// A session alone would be enough to take the account over.
+    #[error("that is for others: `POST {instead}` changes your own, with your password")]
+    Oneself {
+        /// What takes one's own.
+        instead: &'static str,
+    },
+    /// A key that keeps to networks, or expires, would make a way in that does not.
+    #[error("a key with networks or an expiry makes no way in for anybody: use one without")]
+    BoundKey,
     /// The bound.
     #[error("a tenant has {USERS_PER_TENANT_MAX} users at most: remove some first")]
     TooMany,
@@ -113,6 +122,8 @@ impl AccountError {
             Self::LastOwner { .. } => "last_owner",
             Self::LastAdministrator { .. } => "last_platform_administrator",
             Self::NotPlatform => "forbidden",
+            Self::Oneself { .. } => "oneself",
+            Self::BoundKey => "key_is_bound",
             Self::TooMany => "too_many_users",
             Self::NoTeam { .. } => "team_not_found",
             Self::TooManyTeams => "too_many_teams",
@@ -226,6 +237,21 @@ impl User {
     }
 }
 
+/// Fails where `by` is the user called `user_id`: what may be done to others without their password
+/// would give whoever has a stolen session the account.
+pub(super) fn demand_another(
+    by: &Principal,
+    user_id: &str,
+    instead: &'static str,
+) -> Result<(), AccountError> {
+    match by {
+        Principal::User { user_id: own, .. } if **own == *user_id => {
+            Err(AccountError::Oneself { instead })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `role`, if `by` may give it to a user.
 pub(super) fn assignable(role: Role, by: &Principal) -> Result<Role, AccountError> {
     if role == Role::Ingest {
@@ -281,6 +307,7 @@ impl Identity {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Account, AccountError> {
+        self.demand_unbound(&by.principal)?;
         let new = NewUser::plain(email.clone(), role);
         let user = self.new_user(tenant_id, &new, &by.principal, now_ms)?;
         let user = User { password: Some(self.passwords.hash(password)?), ..user };
@@ -296,9 +323,22 @@ impl Identity {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Account, AccountError> {
+        self.create_account_and(tenant_id, new, by, now_ms, |_| Ok(Vec::new()))
+    }
+
+    /// The same, together with what `also` wants written.
+    pub fn create_account_and(
+        &self,
+        tenant_id: &TenantId,
+        new: &NewUser,
+        by: &By,
+        now_ms: TimeMs,
+        also: impl FnOnce(&Account) -> Result<Vec<TableWrite>, StoreError>,
+    ) -> Result<Account, AccountError> {
         let user = self.new_user(tenant_id, new, &by.principal, now_ms)?;
-        self.add_user(&user, Vec::new(), ("user.create", by), now_ms)?;
-        Ok(user.into())
+        let account = Account::from(user.clone());
+        self.add_user(&user, also(&account)?, ("user.create", by), now_ms)?;
+        Ok(account)
     }
 
     /// The user that `new` describes, if `by` may make it. It does not exist yet.
@@ -335,7 +375,9 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<(), AccountError> {
         let _alone = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if user::of_tenant(&*self.platform, &user.tenant_id)?.len() >= USERS_PER_TENANT_MAX {
+        if user::count_of(&*self.platform, &user.tenant_id, USERS_PER_TENANT_MAX)?
+            >= USERS_PER_TENANT_MAX
+        {
             return Err(AccountError::TooMany);
         }
         let mut creation = user.creation_telling((action, by))?;
@@ -350,6 +392,11 @@ impl Identity {
             // A team or the tenant was changed at the same moment.
             None => SessionError::Contended.into(),
         })
+    }
+
+    /// Fails for a key that keeps to networks or expires, where it would make a way in that does not.
+    pub(super) fn demand_unbound(&self, by: &Principal) -> Result<(), AccountError> {
+        if self.api_keys.is_bound(by) { Err(AccountError::BoundKey) } else { Ok(()) }
     }
 
     /// The conditions that the teams with these ids are there.

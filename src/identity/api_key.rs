@@ -57,6 +57,18 @@ pub enum ApiKeyError {
         /// The role.
         role: Role,
     },
+    /// It was changed since the caller looked.
+    #[error("the key was changed since you looked at it: look again")]
+    Stale,
+    /// Whoever would change or revoke it may less.
+    #[error("a key with the role `{role}` may more than you: have one decide who may as much")]
+    MayMore {
+        /// The role.
+        role: Role,
+    },
+    /// It would last longer than whoever makes it.
+    #[error("your own key expires: name a time before that, as `expires_at`")]
+    ExpiryTooLate,
     /// The bound.
     #[error("a tenant has {KEYS_PER_TENANT_MAX} keys at most: revoke some first")]
     TooMany,
@@ -84,7 +96,9 @@ impl ApiKeyError {
             Self::Networks(networks) => networks.code(),
             Self::NetworksTooWide => "networks_too_wide",
             Self::Expiry => "invalid_expiry",
-            Self::Role { .. } => "role_too_high",
+            Self::Role { .. } | Self::MayMore { .. } => "role_too_high",
+            Self::ExpiryTooLate => "expiry_too_late",
+            Self::Stale => "precondition_failed",
             Self::TooMany => "too_many_api_keys",
             Self::Conflict => "conflict",
             Self::NoRandomness(_) => "no_randomness",

@@ -11,7 +11,7 @@
 //! enough.
 
 use super::Identity;
-use super::account::{Account, AccountError, target};
+use super::account::{Account, AccountError, demand_another, target};
 use super::login::{Credentials, LoginError, counted_in};
 use super::rules::StoredRules;
 use super::second_factor::{self, Enrolment, FactorError, StoredFactor};
@@ -224,7 +224,7 @@ impl Identity {
         Ok(())
     }
 
-    /// Takes the second factor of a user away who cannot use it any more, and ends the user's
+    /// Takes the second factor of somebody else away who cannot use it any more, and ends the user's
     /// sessions.
     pub fn reset_otp(
         &self,
@@ -235,6 +235,8 @@ impl Identity {
     ) -> Result<Account, AccountError> {
         let stored = self.stored_user(tenant_id, user_id)?;
         stored.user.demand_below(&by.principal)?;
+        demand_another(&by.principal, user_id, "/api/v1/auth/otp")?;
+        self.demand_unbound(&by.principal)?;
         self.remove_factor(&stored, Vec::new(), None, ("otp.reset", by), now_ms)
     }
 

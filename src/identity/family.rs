@@ -236,9 +236,14 @@ pub(super) fn sweep(platform: &dyn Tables, limit: usize, now_ms: TimeMs) -> Resu
         if end.parse().is_ok_and(|end: TimeMs| end > now_ms) {
             break;
         }
-        let (expect, writes) = match get(platform, id)? {
-            Some(stored) => (vec![stored.unchanged()], stored.family.removal(platform)?),
-            None => (vec![], vec![delete(BY_END, &key)]),
+        let (expect, writes) = match get(platform, id) {
+            Ok(Some(stored)) => (vec![stored.unchanged()], stored.family.removal(platform)?),
+            Ok(None) => (vec![], vec![delete(BY_END, &key)]),
+            // A damaged one is nobody's session, and must keep no others from being cleared away.
+            Err(StoreError::Corrupt(_)) => {
+                (vec![], vec![delete(BY_END, &key), delete(FAMILIES, id.as_bytes())])
+            }
+            Err(error) => return Err(error),
         };
         platform.write(&expect, &writes)?; // if it has changed, another time
     }

@@ -2,8 +2,8 @@
 //!
 //! *Invariants*: every key is in memory, so that letting one in reads no store; a change is stored
 //! before it counts, and counts for every call that begins after it returns. Only the hash of a
-//! secret is kept, and it is compared in constant time. A key is never more than whoever made it. Who
-//! presents one from elsewhere than its networks learns no more than who presents none; the audit log
+//! secret is kept, and it is compared in constant time. A key is never more than whoever made it, nor
+//! comes from elsewhere or lasts longer; nobody changes or revokes one that may more. Who presents one from elsewhere than its networks learns no more than who presents none; the audit log
 //! of its tenant tells of it.
 
 use super::api_key::{
@@ -178,6 +178,22 @@ impl ApiKeys {
         self.find(key_id).is_some_and(|known| known.record.key.networks.cover(networks))
     }
 
+    /// Whether `maker` lasts itself as long as a key that expires at `expires_ms`.
+    fn may_last(&self, maker: &Principal, expires_ms: Option<TimeMs>) -> bool {
+        let Principal::ApiKey { key_id, .. } = maker else { return true };
+        self.find(key_id).is_some_and(|known| match known.record.key.expires_ms {
+            None => true,
+            Some(own_ms) => expires_ms.is_some_and(|expires_ms| expires_ms <= own_ms),
+        })
+    }
+
+    /// Whether `principal` is a key that keeps to networks or expires: no way in that it made would.
+    pub(super) fn is_bound(&self, principal: &Principal) -> bool {
+        let Principal::ApiKey { key_id, .. } = principal else { return false };
+        let is_free = |key: &ApiKey| key.expires_ms.is_none() && key.networks.is_everywhere();
+        !self.find(key_id).is_some_and(|known| is_free(&known.record.key))
+    }
+
     /// Counts for the auditors of its tenant that a key was presented where it is not let in: it may
     /// have been stolen.
     fn count_elsewhere(&self, known: &Known, client: Client<'_>) {
@@ -195,18 +211,20 @@ impl ApiKeys {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<MadeApiKey, ApiKeyError> {
+        self.create_and(tenant_id, new, by, now_ms, |_| Ok(Vec::new()))
+    }
+
+    /// The same, together with what `also` wants written.
+    pub fn create_and(
+        &self,
+        tenant_id: &TenantId,
+        new: NewApiKey,
+        by: &By,
+        now_ms: TimeMs,
+        also: impl FnOnce(&MadeApiKey) -> Result<Vec<TableWrite>, StoreError>,
+    ) -> Result<MadeApiKey, ApiKeyError> {
+        self.demand_makeable(tenant_id, &new, &by.principal, now_ms)?;
         let NewApiKey { name, role, expires_ms, networks } = new;
-        check_name(&name)?;
-        let maker = &by.principal;
-        if !maker.may_enter(tenant_id) || !(maker.is_platform() || maker.role().covers(role)) {
-            return Err(ApiKeyError::Role { role });
-        }
-        if !self.may_come_from(maker, &networks) {
-            return Err(ApiKeyError::NetworksTooWide);
-        }
-        if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-            return Err(ApiKeyError::Expiry);
-        }
         let secret = opaque::random_secret()?;
         let key = ApiKey {
             id: random_word(),
@@ -214,7 +232,7 @@ impl ApiKeys {
             name,
             role,
             created_ms: now_ms,
-            created_by: maker.subject(),
+            created_by: by.principal.subject(),
             expires_ms,
             revoked_ms: None,
             last_used_ms: None,
@@ -223,10 +241,12 @@ impl ApiKeys {
         let text = format!("{PREFIX}{}_{secret}", key.id);
         let hash = opaque::hash_text(&opaque::hash(&secret));
         let record = Record { key: key.clone(), hash };
+        let made = MadeApiKey { key: key.clone(), text };
         let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let replaced = self.room(tenant_id, now_ms)?;
         let mut writes = vec![put(API_KEYS, key.id.as_bytes(), record::encode(&record)?)];
         writes.extend(replaced.iter().map(|id| delete(API_KEYS, id.as_bytes())));
+        writes.extend(also(&made)?);
         let there = Tenancy::still_there(&*self.platform, tenant_id)?;
         let expect = vec![absent(API_KEYS, key.id.as_bytes()), there];
         let event = by.did("api_key.create", target(&key.id)).after(told(&key));
@@ -239,7 +259,7 @@ impl ApiKeys {
             known.remove(replaced.as_str());
         }
         known.insert(key.id.as_str().into(), Arc::new(Known::of(record)?));
-        Ok(MadeApiKey { key, text })
+        Ok(made)
     }
 
     /// The keys of a tenant, oldest first.
@@ -254,17 +274,24 @@ impl ApiKeys {
         Ok(self.of(tenant_id, id)?.key())
     }
 
-    /// Gives a key another name.
+    /// Gives a key another name, if the key of now passes `current`.
     pub fn rename(
         &self,
         tenant_id: &TenantId,
         id: &str,
         name: &str,
         by: &By,
+        current: impl FnOnce(&ApiKey) -> bool,
         now_ms: TimeMs,
     ) -> Result<ApiKey, ApiKeyError> {
         check_name(name)?;
-        let rename = |key: &mut ApiKey| key.name = name.into();
+        let rename = |key: &mut ApiKey| match current(key) {
+            true => {
+                key.name = name.into();
+                Ok(())
+            }
+            false => Err(ApiKeyError::Stale),
+        };
         self.change(tenant_id, id, rename, by.did("api_key.rename", target(id)), by, now_ms)
     }
 
@@ -278,6 +305,7 @@ impl ApiKeys {
     ) -> Result<ApiKey, ApiKeyError> {
         let revoke = |key: &mut ApiKey| {
             key.revoked_ms.get_or_insert(now_ms);
+            Ok(())
         };
         let event = by.did("api_key.revoke", target(id));
         let outcome = self.change(tenant_id, id, revoke, event, by, now_ms);
@@ -285,13 +313,37 @@ impl ApiKeys {
             // Where it may or may not be stored, refusing is the safe side.
             let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
             let mut record = self.of(tenant_id, id)?.record.clone();
-            revoke(&mut record.key);
+            revoke(&mut record.key)?;
             self.replace(record)?;
         }
-        if !matches!(outcome, Err(ApiKeyError::NotFound { .. })) {
+        if matches!(outcome, Ok(_) | Err(ApiKeyError::Store(_))) {
             self.revocations.tell(&Revoked::ApiKey { key_id: id.into() });
         }
         outcome
+    }
+
+    /// Fails where `maker` may not make the key that `new` describes, or nobody may.
+    fn demand_makeable(
+        &self,
+        tenant_id: &TenantId,
+        new: &NewApiKey,
+        maker: &Principal,
+        now_ms: TimeMs,
+    ) -> Result<(), ApiKeyError> {
+        check_name(&new.name)?;
+        if !maker.may_enter(tenant_id) || !(maker.is_platform() || maker.role().covers(new.role)) {
+            return Err(ApiKeyError::Role { role: new.role });
+        }
+        if !self.may_come_from(maker, &new.networks) {
+            return Err(ApiKeyError::NetworksTooWide);
+        }
+        if !self.may_last(maker, new.expires_ms) {
+            return Err(ApiKeyError::ExpiryTooLate);
+        }
+        if new.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+            return Err(ApiKeyError::Expiry);
+        }
+        Ok(())
     }
 
     /// The keys of a tenant as they are stored, oldest first.
@@ -367,16 +419,20 @@ impl ApiKeys {
         &self,
         tenant_id: &TenantId,
         id: &str,
-        change: impl FnOnce(&mut ApiKey),
+        change: impl FnOnce(&mut ApiKey) -> Result<(), ApiKeyError>,
         event: Event,
         by: &By,
         now_ms: TimeMs,
     ) -> Result<ApiKey, ApiKeyError> {
         let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.of(tenant_id, id)?;
+        let role = known.record.key.role;
+        if !(by.principal.is_platform() || by.principal.role().covers(role)) {
+            return Err(ApiKeyError::MayMore { role });
+        }
         let mut record = Record { key: known.key(), ..known.record.clone() };
         let before = told(&record.key);
-        change(&mut record.key);
+        change(&mut record.key)?;
         let event = event.before(before).after(told(&record.key));
         let writes = vec![put(API_KEYS, id.as_bytes(), record::encode(&record)?)];
         let told = by.told(tenant_id, event);

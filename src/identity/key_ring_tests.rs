@@ -144,7 +144,7 @@ fn a_key_is_no_more_than_whoever_made_it_and_has_a_name_and_a_future() {
     ] {
         let new = NewApiKey { name: name.into(), ..new(Role::Ingest, None) };
         assert_eq!(create(&tenant_id, new).is_ok(), good, "{name}");
-        let renamed = world.keys.rename(&tenant_id, &made.key.id, name, &admin, 1_000);
+        let renamed = world.keys.rename(&tenant_id, &made.key.id, name, &admin, |_| true, 1_000);
         assert_eq!(renamed.is_ok(), good, "{name}");
     }
     assert_eq!(world.restarted().keys.list(&tenant_id), world.keys.list(&tenant_id));

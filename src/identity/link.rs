@@ -4,10 +4,10 @@
 //! *Invariants*: a user has one link at most, and another takes its place; a link is for one user
 //! of one tenant and for one purpose, lasts so long and no longer, and is used up in the same
 //! transaction that stores the password. Only its hash is stored. Whoever makes one neither learns
-//! nor chooses the password, and makes none for a user who may more.
+//! nor chooses the password, and makes none for a user who may more, nor for oneself.
 
 use super::Identity;
-use super::account::{Account, AccountError, NewUser, target};
+use super::account::{Account, AccountError, NewUser, demand_another, target};
 use super::opaque::{self, NoRandomness, SECRET_CHARS};
 use super::password::{Password, PasswordError};
 use super::session::SessionError;
@@ -198,14 +198,29 @@ impl Identity {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Link, LinkError> {
+        self.invite_and(tenant_id, new, by, now_ms, |_| Ok(Vec::new()))
+    }
+
+    /// The same, together with what `also` wants written.
+    pub fn invite_and(
+        &self,
+        tenant_id: &TenantId,
+        new: &NewUser,
+        by: &By,
+        now_ms: TimeMs,
+        also: impl FnOnce(&Link) -> Result<Vec<TableWrite>, StoreError>,
+    ) -> Result<Link, LinkError> {
+        self.demand_unbound(&by.principal)?;
         let user = self.new_user(tenant_id, new, &by.principal, now_ms)?;
         let (link, write) = new_link(&user, by, now_ms)?;
-        self.add_user(&user, vec![write], ("user.invite", by), now_ms)?;
+        let mut writes = also(&link)?;
+        writes.push(write);
+        self.add_user(&user, writes, ("user.invite", by), now_ms)?;
         Ok(link)
     }
 
-    /// Makes a link for another password, or for the first one of a user who has none yet. Until
-    /// it is used, everything stays as it is.
+    /// Makes a link for another password, or for the first one of a user who has none yet: of somebody
+    /// else. Until it is used, everything stays as it is.
     pub fn reset_link(
         &self,
         tenant_id: &TenantId,
@@ -215,6 +230,8 @@ impl Identity {
     ) -> Result<Link, LinkError> {
         let stored = self.stored_user(tenant_id, user_id)?;
         stored.user.demand_below(&by.principal)?;
+        demand_another(&by.principal, user_id, "/api/v1/auth/password")?;
+        self.demand_unbound(&by.principal)?;
         if stored.user.disabled {
             return Err(LinkError::Disabled { user: stored.user.email.to_string() });
         }

@@ -35,6 +35,9 @@ pub enum LoginError {
     /// The tenant, the address or the password is not right; it is not told which.
     #[error("the tenant, the e-mail address or the password is not right: check all three")]
     InvalidCredentials,
+    /// The password of somebody who is signed in is not right.
+    #[error("your present password is not right")]
+    WrongPassword,
     /// There were too many failures for this account, from this address or in this tenant.
     #[error(transparent)]
     TooManyAttempts(#[from] Refused),
@@ -71,7 +74,7 @@ impl LoginError {
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::InvalidCredentials => "invalid_credentials",
+            Self::InvalidCredentials | Self::WrongPassword => "invalid_credentials",
             Self::TooManyAttempts(_) => Refused::CODE,
             Self::OtpRequired => "otp_required",
             Self::InvalidOtp => "invalid_otp",
@@ -89,7 +92,9 @@ impl LoginError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::InvalidCredentials | Self::OtpRequired | Self::InvalidOtp => false,
-            Self::OtpLocked | Self::EnrolmentRequired | Self::SsoRequired => false,
+            Self::WrongPassword | Self::OtpLocked | Self::EnrolmentRequired | Self::SsoRequired => {
+                false
+            }
             Self::TooManyAttempts(_) => true,
             Self::Factor(factor) => factor.is_transient(),
             Self::Session(session) => session.is_transient(),
@@ -102,7 +107,10 @@ impl LoginError {
     fn is_refusal(&self) -> bool {
         match self {
             Self::InvalidCredentials | Self::InvalidOtp | Self::OtpLocked => true,
-            Self::OtpRequired | Self::EnrolmentRequired | Self::SsoRequired => true,
+            Self::WrongPassword
+            | Self::OtpRequired
+            | Self::EnrolmentRequired
+            | Self::SsoRequired => true,
             Self::TooManyAttempts(_) => true,
             Self::Factor(_) | Self::Session(_) | Self::Signing(_) | Self::Store(_) => false,
         }
@@ -110,7 +118,10 @@ impl LoginError {
 
     /// Whether somebody guessed, and wrongly.
     pub(super) fn is_wrong_guess(&self) -> bool {
-        matches!(self, Self::InvalidCredentials | Self::InvalidOtp | Self::OtpLocked)
+        matches!(
+            self,
+            Self::InvalidCredentials | Self::WrongPassword | Self::InvalidOtp | Self::OtpLocked
+        )
     }
 }
 
@@ -302,7 +313,7 @@ impl Identity {
             return Err(LoginError::InvalidCredentials);
         }
         let stored = user.ok_or(LoginError::InvalidCredentials)?;
-        Ok(self.rehashed(stored, credentials.password)?)
+        self.rehashed(stored, credentials.password)
     }
 
     /// What has to be so, and to be stored, for `user` to be let in once the password is right.
@@ -349,15 +360,18 @@ impl Identity {
     }
 
     /// The user with its password hashed as it is done today. What cannot be done now is done at
-    /// another login.
-    fn rehashed(&self, stored: StoredUser, password: &str) -> Result<StoredUser, StoreError> {
+    /// another login; that somebody changed the user meanwhile, who may be kept out by now, ends this one.
+    fn rehashed(&self, stored: StoredUser, password: &str) -> Result<StoredUser, LoginError> {
         if !stored.user.password.as_ref().is_some_and(PasswordPhc::is_outdated) {
             return Ok(stored);
         }
         let Ok(hash) = self.passwords.hash(&Password::typed(password)) else { return Ok(stored) };
-        let act = stored.change(&User { password: Some(hash), ..stored.user.clone() })?;
-        self.platform.write(&act.expect, &act.writes)?;
-        Ok(user::get(&*self.platform, &stored.user.id)?.unwrap_or(stored))
+        let (act, rehashed) =
+            stored.changed(User { password: Some(hash), ..stored.user.clone() })?;
+        match self.platform.write(&act.expect, &act.writes)? {
+            true => Ok(rehashed),
+            false => Err(SessionError::Contended.into()),
+        }
     }
 
     /// Changes the password of the user who asks, who must know the present one. Ends the user's
@@ -397,7 +411,7 @@ impl Identity {
         let credentials = Credentials::of(user, source);
         let prove = |_: &Attempt| match self.passwords.fits(Some(user), present) {
             true => Ok(()),
-            false => Err(LoginError::InvalidCredentials),
+            false => Err(LoginError::WrongPassword),
         };
         let tenant = user.tenant_id.as_str();
         self.attempt(tenant, &credentials, now_ms, LoginError::is_wrong_guess, prove)

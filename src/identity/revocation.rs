@@ -98,6 +98,9 @@ impl Denial {
 
 type Denials = HashMap<Arc<str>, Denial>;
 
+/// A denial, and where it stands on the list.
+type Entry = (&'static str, Arc<str>, Denial);
+
 /// The list in memory.
 #[derive(Debug, Default)]
 struct Denied {
@@ -181,6 +184,26 @@ impl Revocations {
         outcome.map(|_| ())
     }
 
+    /// Whether the stored list denies `presented`: what is denied in memory may not be on it, where that
+    /// could not be stored.
+    pub(super) fn is_stored(
+        &self,
+        platform: &dyn Tables,
+        presented: &Presented<'_>,
+    ) -> Result<bool, StoreError> {
+        for (table, id) in [(FAMILIES, presented.family), (TOKENS, presented.token_id)] {
+            if platform.get(table, id.as_bytes())?.is_some() {
+                return Ok(true);
+            }
+        }
+        let Some(bytes) = platform.get(USERS, presented.user_id.as_bytes())? else {
+            return Ok(false);
+        };
+        let what = format!("{USERS}/{}", presented.user_id);
+        let Denial { at_ms, .. } = record::decode(&what, &bytes)?;
+        Ok(at_ms.is_some_and(|at_ms| presented.issued_ms <= at_ms))
+    }
+
     /// Puts `family` on the list in memory and tells those who listen. To be called once its
     /// [`denial`](Self::denial) is stored.
     pub(super) fn deny_session(&self, family: &str, now_ms: TimeMs) {
@@ -249,22 +272,34 @@ impl Revocations {
             expect.push(present(table, id.as_bytes(), record::encode(denial)?));
             writes.push(delete(table, id.as_bytes()));
         }
-        // If one was denied anew meanwhile, another time.
-        if writes.is_empty() || !platform.write(&expect, &writes)? {
+        if writes.is_empty() {
             return Ok(());
         }
-        let mut denied = self.denied.write().unwrap_or_else(PoisonError::into_inner);
-        for (table, denials) in denied.tables_mut() {
-            for (_, id, _) in over.iter().filter(|(of, ..)| *of == table) {
-                if denials.get(id).is_some_and(|denial| denial.until_ms <= now_ms) {
-                    denials.remove(id);
-                }
+        if platform.write(&expect, &writes)? {
+            self.forget(&over, now_ms);
+            return Ok(());
+        }
+        for entry in over {
+            if sweep_one(platform, &entry, now_ms)? {
+                self.forget(&[entry], now_ms);
             }
         }
         Ok(())
     }
 
-    fn over(&self, now_ms: TimeMs) -> Vec<(&'static str, Arc<str>, Denial)> {
+    /// Takes from memory what is no longer stored, unless it was denied anew meanwhile.
+    fn forget(&self, gone: &[Entry], now_ms: TimeMs) {
+        let mut denied = self.denied.write().unwrap_or_else(PoisonError::into_inner);
+        for (table, denials) in denied.tables_mut() {
+            for (_, id, _) in gone.iter().filter(|(of, ..)| *of == table) {
+                if denials.get(id).is_some_and(|denial| denial.until_ms <= now_ms) {
+                    denials.remove(id);
+                }
+            }
+        }
+    }
+
+    fn over(&self, now_ms: TimeMs) -> Vec<Entry> {
         let denied = self.denied.read().unwrap_or_else(PoisonError::into_inner);
         let all = denied.tables().into_iter().flat_map(|(table, denials)| {
             denials.iter().map(move |(id, denial)| (table, Arc::clone(id), *denial))
@@ -277,11 +312,28 @@ impl Revocations {
     }
 }
 
+/// Clears one denial that has run out from the store, where something else may stand than memory knows:
+/// nothing, or an older one, if its commit failed. Gives whether nothing is left of it there; one that
+/// was denied anew goes another time.
+fn sweep_one(
+    platform: &dyn Tables,
+    (table, id, _): &Entry,
+    now_ms: TimeMs,
+) -> Result<bool, StoreError> {
+    let Some(bytes) = platform.get(table, id.as_bytes())? else { return Ok(true) };
+    // What cannot be read denies nothing.
+    let stored = record::decode::<Denial>(table, &bytes).ok();
+    if stored.is_some_and(|denial| denial.until_ms > now_ms) {
+        return Ok(false);
+    }
+    platform.write(&[present(table, id.as_bytes(), bytes)], &[delete(table, id.as_bytes())])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audit::{Event, Source};
-    use crate::tenancy::fake::FakeEngine;
+    use crate::tenancy::fake::{Death, FakeEngine};
     use std::sync::Mutex;
 
     fn presented<'a>(token_id: &'a str, family: &'a str, user_id: &'a str) -> Presented<'a> {
@@ -341,6 +393,33 @@ mod tests {
         // The clock was set back: nobody is kept out until it has caught up.
         assert!(!denied(1, 1_500));
         assert_eq!(revocations.issue_s("u", 1_500), 1);
+    }
+
+    #[test]
+    fn one_that_was_never_stored_keeps_no_others_from_being_cleared_away() {
+        let engine = FakeEngine::default();
+        let revocations = Revocations::load(&engine).unwrap();
+        let log = AuditLog::new(Arc::new(engine.clone()));
+        let end = |token_id: &str, now_ms| {
+            let event = Event::new("user:u".into(), "token.revoke", "".into(), Source::default());
+            revocations.end_token(&log, token_id, event.in_chain("c"), now_ms)
+        };
+        end("older", 0).unwrap();
+        end("stored", 0).unwrap();
+        engine.die_at(Some(Death { call: 0, takes_effect: false, recovers: true }));
+        end("lost", 0).unwrap_err();
+        engine.die_at(Some(Death { call: 0, takes_effect: false, recovers: true }));
+        end("older", 1).unwrap_err();
+        engine.die_at(None);
+        let denied = |token_id| revocations.is_denied(&presented(token_id, "-", "-"), 1);
+        let is_stored =
+            |token_id| revocations.is_stored(&engine, &presented(token_id, "-", "-")).unwrap();
+        let ids = ["older", "stored", "lost"];
+        assert_eq!(ids.map(denied), [true; 3]);
+        assert_eq!(ids.map(is_stored), [true, true, false]);
+        revocations.sweep(&engine, DENIAL_MS + 1).unwrap();
+        assert_eq!(ids.map(denied), [false; 3]);
+        assert_eq!(engine.platform_len(), 0);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How a tenant wants its people to sign in.
 //!
-//! *Invariant*: whoever is let in is let in under the rules that are in force at that moment: the
-//! transaction that begins a session has as its condition that the rules are what was read.
+//! *Invariants*: whoever is let in is let in under the rules that are in force at that moment: the
+//! transaction that begins a session has as its condition that the rules are what was read. A session that
+//! began before the rules, and could not any more, does not go on, be the process killed before it ended.
 
 use super::account::AccountError;
 use super::session::SessionError;
@@ -49,7 +50,7 @@ impl SignInRules {
     }
 
     /// Whether a session of `user` may have begun as none can any more.
-    fn ends_sessions_of(&self, user: &User) -> bool {
+    pub(super) fn ends_sessions_of(&self, user: &User) -> bool {
         self.wants_otp_of(user) || (user.password.is_some() && !self.lets_in(user))
     }
 }
@@ -120,9 +121,20 @@ impl RulesError {
     }
 }
 
+/// Rules as they are stored.
+#[derive(Default, Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    rules: SignInRules,
+    /// Since when, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since_ms: Option<TimeMs>,
+}
+
 /// Rules as they were read.
 pub(super) struct StoredRules {
     pub(super) rules: SignInRules,
+    since_ms: Option<TimeMs>,
     tenant_id: TenantId,
     bytes: Option<Vec<u8>>,
 }
@@ -133,11 +145,19 @@ impl StoredRules {
         let (table, key) = (RULES.into(), self.tenant_id.as_str().into());
         Expect { table, key, value: self.bytes.clone() }
     }
+
+    /// Whether a session of `user` that began at `created_ms` may have begun under other rules, and as
+    /// none can any more.
+    pub(super) fn end(&self, user: &User, created_ms: TimeMs) -> bool {
+        let is_older = self.since_ms.is_some_and(|since_ms| created_ms <= since_ms);
+        is_older && self.rules.ends_sessions_of(user)
+    }
 }
 
 /// What has the people of a tenant that is made sign in by `rules`.
 pub(super) fn creation(tenant_id: &TenantId, rules: SignInRules) -> Result<TableWrite, StoreError> {
-    Ok(put(RULES, tenant_id.as_str().as_bytes(), record::encode(&rules)?))
+    let record = Record { rules, since_ms: None };
+    Ok(put(RULES, tenant_id.as_str().as_bytes(), record::encode(&record)?))
 }
 
 /// What ends the rules of a tenant.
@@ -149,8 +169,9 @@ pub(super) fn removal(tenant_id: &TenantId) -> TableWrite {
 pub(super) fn get(platform: &dyn Tables, tenant_id: &TenantId) -> Result<StoredRules, StoreError> {
     let bytes = platform.get(RULES, tenant_id.as_str().as_bytes())?;
     let what = || format!("{RULES}/{tenant_id}");
-    let rules = bytes.as_deref().map(|bytes| record::decode(&what(), bytes)).transpose()?;
-    Ok(StoredRules { rules: rules.unwrap_or_default(), tenant_id: tenant_id.clone(), bytes })
+    let record = bytes.as_deref().map(|bytes| record::decode(&what(), bytes)).transpose()?;
+    let Record { rules, since_ms } = record.unwrap_or_default();
+    Ok(StoredRules { rules, since_ms, tenant_id: tenant_id.clone(), bytes })
 }
 
 impl Identity {
@@ -188,9 +209,10 @@ impl Identity {
         }
         let event = by.did("sign_in_rules.change", String::new());
         let event = event.before(json!(stored.rules)).after(json!(rules));
+        let record = Record { rules, since_ms: Some(now_ms) };
         let act = Completion {
             expect,
-            writes: vec![put(RULES, tenant_id.as_str().as_bytes(), record::encode(&rules)?)],
+            writes: vec![put(RULES, tenant_id.as_str().as_bytes(), record::encode(&record)?)],
             told: by.told(tenant_id, event),
         };
         if !act.commit(&self.log, now_ms)? {
@@ -214,7 +236,7 @@ impl Identity {
     }
 
     /// To be called once `rules` are stored: no session can begin against them any more, so that
-    /// these are all. Whoever calls again after a failure goes on. How a session began is not
+    /// these are all. What is left of them after a failure or a crash ends when it is gone on with. How a session began is not
     /// known: of whoever has a password it may have begun with that.
     fn end_sessions_against(
         &self,

@@ -12,14 +12,14 @@
 //! time puts it on the [deny list](super::revocation) in the same transaction.
 
 use super::client::Client;
-use super::family::{self, Family, StoredFamily, StoredToken};
-use super::grace;
+use super::family::{Family, StoredFamily, StoredToken};
 use super::opaque::{self, NoRandomness, SECRET_CHARS};
 use super::revocation::Revocations;
 use super::secret::{MasterKey, SecretError};
 use super::settings::SessionSettings;
 use super::throttle::Refused;
 use super::user::{self, StoredUser, User};
+use super::{family, grace, rules};
 use crate::audit::{AuditLog, Told};
 use crate::tenancy::id::random_word;
 use crate::tenancy::registry::Completion;
@@ -59,6 +59,9 @@ pub enum SessionError {
     /// Nobody enters its tenant now.
     #[error("the tenant of the session is not open: ask whoever administers the server")]
     Closed,
+    /// The caller named a tenant, and the session is of another.
+    #[error("the session is not of the tenant that header or host name")]
+    TenantMismatch,
     /// Another client than the one that the session is bound to asks.
     #[error("the session belongs to another client: sign in again")]
     Elsewhere,
@@ -87,6 +90,7 @@ impl SessionError {
             Self::Expired => "session_expired",
             Self::Reused => "refresh_token_reused",
             Self::Closed => "tenant_closed",
+            Self::TenantMismatch => "tenant_mismatch",
             Self::Elsewhere => "client_changed",
             Self::TooMany(_) => Refused::CODE,
             Self::Contended => "session_contended",
@@ -100,6 +104,7 @@ impl SessionError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unknown | Self::Expired | Self::Reused | Self::Closed | Self::Elsewhere => false,
+            Self::TenantMismatch => false,
             Self::TooMany(_) | Self::Contended | Self::NoRandomness(_) => true,
             Self::Secret(secret) => secret.is_transient(),
             Self::Store(store) => store.is_transient(),
@@ -178,9 +183,7 @@ impl Sessions {
         let mut others = family::of_user(&*self.platform, &stored.user.id)?;
         others.sort_by_key(|other| other.family.created_ms);
         let surplus = (others.len() + 1).saturating_sub(FAMILIES_PER_USER_MAX);
-        for other in &others[..surplus] {
-            self.end(&other.family.id, client, now_ms)?;
-        }
+        others.truncate(surplus);
         let family = Family {
             id: random_word(),
             user_id: stored.user.id.clone(),
@@ -198,7 +201,10 @@ impl Sessions {
         creation.told.push(family.told("session.begin", client.source()));
         creation.expect.extend(act.expect);
         creation.writes.extend(act.writes);
-        match creation.telling(act.told).commit(&self.log, now_ms)? {
+        // They end with the beginning of this one, or not at all.
+        let expired = others.iter().map(|o| o.family.told("session.expire", client.source()));
+        let creation = creation.telling(expired.collect::<Vec<_>>()).telling(act.told);
+        match self.try_end(&others, None, &creation, now_ms)? {
             true => Ok(Opened { family, user: stored.user, refresh_token }),
             false => Err(SessionError::Contended),
         }
@@ -254,6 +260,11 @@ impl Sessions {
             self.end(&family.id, asked.client, now_ms)?;
             return Err(SessionError::Unknown);
         };
+        let rules = rules::get(&*self.platform, &family.tenant_id)?;
+        if rules.end(&user.user, family.created_ms) {
+            self.end(&family.id, asked.client, now_ms)?;
+            return Err(SessionError::Unknown);
+        }
         if !self.settings.binding.holds(family.client(), asked.client) {
             return Err(SessionError::Elsewhere);
         }
@@ -298,15 +309,17 @@ impl Sessions {
     }
 
     /// Ends the session of a refresh token that is known, spent or not, as `client` gives it back. Gives
-    /// whether there was one.
+    /// whether there was one. `admit` says whether the client may.
     pub(super) fn end_of(
         &self,
         text: &str,
+        admit: &dyn Fn(&Family) -> Result<(), SessionError>,
         client: Client<'_>,
         now_ms: TimeMs,
     ) -> Result<bool, SessionError> {
         match self.find(text) {
             Ok((_, stored)) => {
+                admit(&stored.family)?;
                 let told = |family: &Family| vec![family.told("session.end", client.source())];
                 self.end_telling(&stored.family.id, told, now_ms)
             }

@@ -5,20 +5,23 @@ use super::account::AccountError;
 use super::client::Client;
 use super::family::Family;
 use super::session::{Asked, SessionError};
-use super::{Identity, RefreshError, SignedIn};
+use super::{Identity, RefreshError, SignedIn, user};
 use crate::audit::PLATFORM;
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
 use crate::tenancy::registry::{Completion, Tenancy};
+use crate::tenancy::scope::Principal;
 use storage::row::TimeMs;
 
 impl Identity {
     /// Takes a refresh token for the next one and another access token. While nobody enters its tenant
     /// the token stays as it is: spent now, it would be taken for stolen once the tenant is open again.
+    /// So it does where the caller named a tenant, as `named`, that is another.
     pub fn refresh(
         &self,
         tenancy: &Tenancy,
         refresh_token: &str,
+        named: Option<&str>,
         client: Client<'_>,
         now_ms: TimeMs,
     ) -> Result<SignedIn, RefreshError> {
@@ -28,6 +31,7 @@ impl Identity {
             if tenancy.with_id(tenant_id).is_none() {
                 return Err(SessionError::Closed);
             }
+            self.demand_named(tenancy, named, family)?;
             Ok(throttle.refreshing(user_id, tenant_id.as_str(), client.address, now_ms)?)
         };
         let asked = Asked { text: refresh_token, client, admit: &admit };
@@ -49,22 +53,52 @@ impl Identity {
     }
 
     /// Ends what the token `text` stands for, which `client` gives back: an access token by itself, a
-    /// refresh token with its session. Gives whether it stood for something.
+    /// refresh token with its session. Gives whether it stood for something. Where the caller named a
+    /// tenant, as `named`, it must be that of the token.
     pub fn revoke_token(
         &self,
+        tenancy: &Tenancy,
         text: &str,
+        named: Option<&str>,
         client: Client<'_>,
         now_ms: TimeMs,
     ) -> Result<bool, SessionError> {
-        let Ok(access) = self.tokens.verify(text, now_ms) else {
-            return self.sessions.end_of(text, client, now_ms);
+        let admit = |family: &Family| self.demand_named(tenancy, named, family);
+        let Some(access) = self.tokens.verify_denied_too(text, now_ms) else {
+            return self.sessions.end_of(text, &admit, client, now_ms);
         };
+        let own = access.principal.tenant_id().filter(|_| !access.principal.is_platform());
+        if own.is_some_and(|own| names_another(tenancy, named, own)) {
+            return Err(SessionError::TenantMismatch);
+        }
+        // What is refused already may be so in memory alone, where its denial could not be stored.
+        if self.revocations.is_stored(&*self.platform, &access.presented())? {
+            return Ok(false);
+        }
         let by = By { principal: access.principal.clone(), source: client.source() };
         let event = by.did("token.revoke", format!("token:{}", access.token_id));
         let chain = by.principal.tenant_id().map_or(PLATFORM, |tenant_id| tenant_id.as_str());
         let told = event.in_chain(chain);
         self.revocations.end_token(&self.log, &access.token_id, told, now_ms)?;
         Ok(true)
+    }
+
+    /// Fails where the caller named a tenant, and a session is of another. Who administers the platform
+    /// may name any.
+    fn demand_named(
+        &self,
+        tenancy: &Tenancy,
+        named: Option<&str>,
+        family: &Family,
+    ) -> Result<(), SessionError> {
+        if !names_another(tenancy, named, &family.tenant_id) {
+            return Ok(());
+        }
+        let user = user::get(&*self.platform, &family.user_id)?;
+        match user.is_some_and(|stored| stored.user.platform) {
+            true => Ok(()),
+            false => Err(SessionError::TenantMismatch),
+        }
     }
 
     /// The sessions of a user that can go on, newest first.
@@ -87,18 +121,20 @@ impl Identity {
         }
     }
 
-    /// The sessions of a user of `tenant_id`, newest first.
+    /// The sessions of a user of `tenant_id` who may no more than `by`, newest first.
     pub fn sessions_of(
         &self,
         tenant_id: &TenantId,
         user_id: &str,
+        by: &Principal,
         now_ms: TimeMs,
     ) -> Result<Vec<Family>, AccountError> {
         let stored = self.stored_user(tenant_id, user_id)?;
+        stored.user.demand_below(by)?;
         Ok(self.sessions.list(&stored.user.id, now_ms)?)
     }
 
-    /// Ends one session of a user of `tenant_id`. Gives whether there was one.
+    /// Ends one session of a user of `tenant_id` who may no more than `by`. Gives whether there was one.
     pub fn end_session_of(
         &self,
         tenant_id: &TenantId,
@@ -108,10 +144,12 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<bool, AccountError> {
         let stored = self.stored_user(tenant_id, user_id)?;
+        stored.user.demand_below(&by.principal)?;
         Ok(self.end_session(&stored.user.id, family, by, now_ms)?)
     }
 
-    /// Ends everything that a user of `tenant_id` holds: sessions and access tokens.
+    /// Ends everything that a user of `tenant_id` who may no more than `by` holds: sessions and access
+    /// tokens.
     pub fn end_sessions_of(
         &self,
         tenant_id: &TenantId,
@@ -120,6 +158,7 @@ impl Identity {
         now_ms: TimeMs,
     ) -> Result<(), AccountError> {
         let stored = self.stored_user(tenant_id, user_id)?;
+        stored.user.demand_below(&by.principal)?;
         let event = by.did("user.end_sessions", format!("user:{}", stored.user.id));
         let act = Completion::default().telling(by.told(tenant_id, event));
         self.sessions.end_all(&stored.user.id, None, &act, now_ms)?;
@@ -136,4 +175,10 @@ impl Identity {
     pub fn mark_of(&self, client: Client<'_>) -> Option<String> {
         self.sessions.settings().binding.mark(client)
     }
+}
+
+/// Whether `named` is the name of another tenant than `own`. What nobody enters now has no name.
+fn names_another(tenancy: &Tenancy, named: Option<&str>, own: &TenantId) -> bool {
+    let own = tenancy.with_id(own);
+    named.zip(own).is_some_and(|(named, own)| own.slug.as_str() != named)
 }

@@ -13,6 +13,9 @@ use crate::tenancy::fake::{Death, FakeEngine};
 use crate::tenancy::id::TenantId;
 use std::sync::Barrier;
 
+#[path = "session_ends_tests.rs"]
+mod ends;
+
 struct World {
     engine: FakeEngine,
     master: Arc<MasterKey>,
@@ -367,36 +370,6 @@ fn a_session_is_refreshed_so_often_and_no_more() {
     let outcome = world.refresh(&opened.refresh_token, 0);
     assert!(matches!(outcome, Err(SessionError::Expired)));
     assert_eq!(world.engine.platform_len(), 3, "nothing of it is left but its denial");
-}
-
-#[test]
-fn a_user_has_so_many_sessions_and_the_oldest_ends() {
-    let world = World::new();
-    let first = world.begin(0);
-    for now_ms in 1..FAMILIES_PER_USER_MAX as TimeMs {
-        world.begin(now_ms);
-    }
-    assert_eq!(world.live(50), FAMILIES_PER_USER_MAX);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| world.begin(60));
-        }
-    });
-    assert_eq!(world.live(60), FAMILIES_PER_USER_MAX);
-    assert!(world.is_denied(&first));
-    assert!(world.refresh(&first.refresh_token, 60).is_err());
-}
-
-#[test]
-fn a_login_clears_away_what_has_run_out() {
-    let world = World::new();
-    for _ in 0..3 {
-        world.begin(0);
-    }
-    world.sessions.end(&world.begin(0).family.id, Client::default(), 0).unwrap();
-    let left = 2 + 4; // a user and its address, a session and its ways to be found
-    world.begin(ABSOLUTE_MS);
-    assert_eq!(world.engine.platform_len(), left);
 }
 
 #[test]

@@ -281,6 +281,18 @@ impl Identity {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Team, TeamError> {
+        self.create_team_and(tenant_id, (name, reported_as), by, now_ms, |_| Ok(Vec::new()))
+    }
+
+    /// The same, together with what `also` wants written.
+    pub fn create_team_and(
+        &self,
+        tenant_id: &TenantId,
+        (name, reported_as): (&str, &[String]),
+        by: &By,
+        now_ms: TimeMs,
+        also: impl FnOnce(&Team) -> Result<Vec<TableWrite>, StoreError>,
+    ) -> Result<Team, TeamError> {
         check_name(name)?;
         let team = Team {
             id: random_word(),
@@ -298,6 +310,7 @@ impl Identity {
         let there = Tenancy::still_there(&*self.platform, tenant_id).map_err(AccountError::from)?;
         let mut act = team.creation()?;
         act.expect.push(there);
+        act.writes.extend(also(&team)?);
         act.told = by.told(tenant_id, by.did("team.create", target(&team.id)).after(told(&team)));
         match act.commit(&self.log, now_ms)? {
             true => Ok(team),

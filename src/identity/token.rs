@@ -257,6 +257,15 @@ impl AccessTokens {
         Ok(access)
     }
 
+    /// The same, also where it is denied: what it says to whoever wants to deny it.
+    pub(super) fn verify_denied_too(&self, text: &str, now_ms: TimeMs) -> Option<Arc<Access>> {
+        match self.verify(text, now_ms) {
+            Ok(access) => Some(access),
+            Err(TokenError::Revoked) => self.verify_signed(text, now_ms).ok().map(Arc::new),
+            Err(_) => None,
+        }
+    }
+
     fn verify_signed(&self, text: &str, now_ms: TimeMs) -> Result<Access, TokenError> {
         let parts = Parts::of(text).ok_or(TokenError::Malformed)?;
         let signed = parts.signed.as_bytes();
@@ -292,7 +301,7 @@ impl AccessTokens {
 
 impl Access {
     /// What the deny list may know it by.
-    fn presented(&self) -> Presented<'_> {
+    pub(super) fn presented(&self) -> Presented<'_> {
         Presented {
             token_id: &self.token_id,
             family: &self.family,

@@ -96,6 +96,12 @@ impl StoredUser {
         let write = put(USERS, self.user.id.as_bytes(), record::encode(changed)?);
         Ok(Completion { expect: vec![self.unchanged()], writes: vec![write], told: Vec::new() })
     }
+
+    /// The same, and the user as it is stored then.
+    pub(super) fn changed(&self, changed: User) -> Result<(Completion, Self), StoreError> {
+        let bytes = record::encode(&changed)?;
+        Ok((self.change(&changed)?, Self { user: changed, bytes }))
+    }
 }
 
 /// What is to be said of a tenant's first user.
@@ -184,6 +190,15 @@ pub(super) fn of_tenant(
         users.extend(named(platform, &email, &id)?.map(|stored| stored.user));
     }
     Ok(users)
+}
+
+/// How many users a tenant has, `most` at most.
+pub(super) fn count_of(
+    platform: &dyn Tables,
+    tenant_id: &TenantId,
+    most: usize,
+) -> Result<usize, StoreError> {
+    Ok(platform.list(EMAILS, format!("{tenant_id}/").as_bytes(), None, most)?.len())
 }
 
 /// Up to `limit` users of a tenant whose folded addresses come after `after`, in their order.

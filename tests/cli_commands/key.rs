@@ -45,6 +45,20 @@ fn what_cannot_be_is_refused_by_name() {
 }
 
 #[test]
+fn a_key_is_called_otherwise() {
+    let emx = Emx::initialised();
+    let made = emx.json(&["key", "create", "--tenant", "demo", "--name", "ci"]);
+    let id = made["id"].as_str().unwrap();
+    let rename = ["key", "rename", "--tenant", "demo", id, "--name"];
+    assert_eq!(emx.json(&[&rename[..], &["builds"]].concat())["name"], "builds");
+    let list = emx.json(&["key", "list", "--tenant", "demo"])["items"].clone();
+    assert_eq!(list[0]["name"], "builds");
+    emx.fails(&[&rename[..], &[" "]].concat(), 1, "invalid_name");
+    let nobody = ["key", "rename", "--tenant", "demo", "nothing", "--name", "x"];
+    emx.fails(&nobody, 1, "api_key_not_found");
+}
+
+#[test]
 fn a_key_has_networks_that_the_list_shows() {
     let emx = Emx::initialised();
     let make = ["key", "create", "--tenant", "demo", "--name", "ci"];

@@ -57,6 +57,7 @@ const WAYS: &[(&str, &str, Place, Thing)] = &[
     ("POST", "/api/v1/quarantine/{id}/retry", Path("id"), Thing::Quarantined),
     ("DELETE", "/api/v1/quarantine/{id}", Path("id"), Thing::Quarantined),
     ("GET", "/api/v1/api-keys/{id}", Path("id"), Thing::Key),
+    ("PATCH", "/api/v1/api-keys/{id}", PathWith("id", r#"{"name":"Mine"}"#), Thing::Key),
     ("DELETE", "/api/v1/api-keys/{id}", Path("id"), Thing::Key),
     ("DELETE", "/api/v1/auth/sessions/{family}", Path("family"), Thing::Session),
     ("GET", "/api/v1/users/{id}/sessions", Path("id"), Thing::User),

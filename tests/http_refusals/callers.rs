@@ -168,6 +168,7 @@ fn tenants_and_permissions() {
         may_not("member", Ask::new("DELETE", "/api/v1/quarantine/1")),
         may_not("member", Ask::post("/api/v1/quarantine/1/retry")),
         may_not("manager", Ask::get("/api/v1/api-keys")),
+        may_not("manager", Ask::new("PATCH", "/api/v1/api-keys/x").json(r#"{"name":"x"}"#)),
         may_not("manager", Ask::post("/api/v1/api-keys").json(r#"{"name":"x","role":"viewer"}"#)),
         row(
             "a key for a higher role",
@@ -191,6 +192,12 @@ fn tenants_and_permissions() {
     let rows = [
         row("their row", world.get("/api/v1/executions/theirs"), 404, "not_found"),
         row("their key", world.get(&key), 404, "not_found"),
+        row(
+            "their key's name",
+            world.get(&key).method("PATCH").json(r#"{"name":"x"}"#),
+            404,
+            "not_found",
+        ),
         row("their key's end", world.get(&key).method("DELETE"), 404, "not_found"),
         row(
             "their place in the list",

@@ -39,13 +39,13 @@ fn keys() {
     world.check(rows);
     // Where answers are not remembered, a key would promise what is not kept.
     let query = world.post("/api/v1/query").json(r#"{"metrics":["count"]}"#);
-    let create = world.post("/api/v1/api-keys").json(r#"{"name":"x","role":"viewer"}"#);
+    let rules = world.get("/api/v1/sign-in-rules").method("PATCH").json("{}");
     let login = Ask::post("/api/v1/auth/login").json("{}");
     let unsupported =
         |name: &str, ask: Ask| row(name, keyed(ask, "k1"), 400, "idempotency_not_supported");
     let rows = [
         unsupported("a question", query),
-        unsupported("a new key", create),
+        unsupported("other rules", rules),
         unsupported("a login", login),
         unsupported("a list", world.get("/api/v1/executions")),
     ];

@@ -198,7 +198,7 @@ fn users() {
         ),
         row(
             "the same again",
-            new(one).header("Idempotency-Key", "x"),
+            patch("{}").header("Idempotency-Key", "x"),
             400,
             "idempotency_not_supported",
         ),

@@ -152,7 +152,8 @@ fn a_new_password_ends_the_other_sessions() {
         let body = json!({ "current": current, "new": new }).to_string();
         Ask::post("/api/v1/auth/password").json(&body).bearer(&mine.access)
     };
-    world.check(&change("wrong", "another fine day"), 401, "invalid_credentials");
+    let wrong = world.check(&change("wrong", "another fine day"), 401, "invalid_credentials");
+    assert_eq!(wrong.json()["detail"], "your present password is not right");
     let short = world.check(&change(PASSWORD, "short"), 422, "invalid_password");
     assert_eq!(short.json()["errors"][0]["pointer"], "/new");
     let body = json!({ "current": PASSWORD }).to_string();

@@ -1,9 +1,11 @@
 //! Who may decide about whom, and who always stays.
 
-use crate::world::{EMAIL, NOW_MS, NOWHERE, PASSWORD, World};
+use crate::world::{EMAIL, NOW_MS, NOWHERE, PASSWORD, World, by, client};
 use emx::identity::account::{Account, AccountError, NewUser};
 use emx::identity::administration::AccountChange;
+use emx::identity::api_key::NewApiKey;
 use emx::identity::email::Email;
+use emx::identity::key_networks::KeyNetworks;
 use emx::identity::password::Password;
 use emx::identity::token::TokenError;
 use emx::identity::user::{Owner, User};
@@ -255,4 +257,73 @@ fn the_audit_log_tells_every_act_and_no_secret() {
     for secret in [&link.token[20..], PASSWORD, "argon2"] {
         assert!(!text.contains(secret), "{text}");
     }
+}
+
+#[test]
+fn nobody_sees_or_ends_sessions_of_whoever_may_more() {
+    let world = World::new();
+    let (identity, tenant) = (&world.identity, &world.acme.id);
+    let (boss, session) = (owner(&world), world.sign_in(NOW_MS));
+    let (me, admin) = as_somebody(&world, "admin@example.org", Role::Admin);
+    let (member, _) = as_somebody(&world, "member@example.org", Role::Member);
+    let of = |user: &Account| identity.sessions_of(tenant, &user.id, &admin.principal, NOW_MS);
+    let end = |user: &Account, family: &str| {
+        identity.end_session_of(tenant, &user.id, family, &admin, NOW_MS)
+    };
+    let end_all = |user: &Account| identity.end_sessions_of(tenant, &user.id, &admin, NOW_MS);
+    refused(of(&boss), "role_too_high");
+    refused(end(&boss, &session.session.id), "role_too_high");
+    refused(end_all(&boss), "role_too_high");
+    identity.verify(&session.access_token, NOW_MS).unwrap();
+    let theirs = of(&member).unwrap();
+    assert!(end(&member, &theirs[0].id).unwrap());
+    end_all(&member).unwrap();
+    assert_eq!(of(&me).unwrap().len(), 1);
+    end_all(&me).unwrap();
+}
+
+#[test]
+fn nobody_resets_oneself() {
+    let world = World::new();
+    let (identity, tenant) = (&world.identity, &world.acme.id);
+    let (me, admin) = as_somebody(&world, "admin@example.org", Role::Admin);
+    let link = identity.reset_link(tenant, &me.id, &admin, NOW_MS);
+    assert_eq!(link.unwrap_err().code(), "oneself");
+    refused(identity.reset_otp(tenant, &me.id, &admin, NOW_MS), "oneself");
+    let (other, _) = as_somebody(&world, "other@example.org", Role::Admin);
+    identity.reset_link(tenant, &other.id, &admin, NOW_MS).unwrap();
+    identity.reset_otp(tenant, &other.id, &admin, NOW_MS).unwrap();
+}
+
+#[test]
+fn a_key_with_networks_or_an_expiry_makes_no_way_in_without() {
+    let world = World::new();
+    let (identity, tenant) = (&world.identity, &world.acme.id);
+    let member = world.user("member@example.org", Role::Member);
+    let key = |expires_ms, networks: &[&str]| {
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        let networks = KeyNetworks::parse(&networks).unwrap();
+        let new = NewApiKey { name: "k".into(), role: Role::Admin, expires_ms, networks };
+        let made = identity.api_keys().create(tenant, new, &By::operator(), NOW_MS).unwrap();
+        let here = client("192.0.2.1", "curl");
+        by(&identity.authenticate_key(&made.text, here, NOW_MS).unwrap())
+    };
+    let invite = |by: &By, email: &str| {
+        let new = NewUser::plain(Email::parse(email).unwrap(), Role::Viewer);
+        identity.invite(tenant, &new, by, NOW_MS).map_err(|error| error.code())
+    };
+    for bound in [key(Some(NOW_MS + 1), &[]), key(None, &["192.0.2.0/24"])] {
+        assert_eq!(invite(&bound, "x@example.org").unwrap_err(), "key_is_bound");
+        let link = identity.reset_link(tenant, &member.id, &bound, NOW_MS);
+        assert_eq!(link.unwrap_err().code(), "key_is_bound");
+        refused(identity.reset_otp(tenant, &member.id, &bound, NOW_MS), "key_is_bound");
+        let (email, password) = (Email::parse("x@example.org").unwrap(), Password::random());
+        let made = identity.create_user(tenant, &email, Role::Viewer, &password, &bound, NOW_MS);
+        refused(made, "key_is_bound");
+        // What is no way in it may do.
+        change(&world, &bound, &member, &AccountChange::default()).unwrap();
+    }
+    let free = key(None, &[]);
+    invite(&free, "x@example.org").unwrap();
+    identity.reset_link(tenant, &member.id, &free, NOW_MS).unwrap();
 }

@@ -68,6 +68,42 @@ fn a_user_gives_away_no_more_than_its_role() {
 }
 
 #[test]
+fn nobody_renames_or_revokes_a_key_that_may_more() {
+    let world = World::new();
+    let (keys, acme) = (world.identity.api_keys(), &world.acme.id);
+    let make = |role| keys.create(acme, new(role, None), &By::operator(), NOW_MS).unwrap();
+    let (owners, mine) = (make(Role::Owner), make(Role::Admin));
+    let admin = by(&world.identity.authenticate_key(&mine.text, NOBODY, NOW_MS).unwrap());
+    let refused = [
+        keys.revoke(acme, &owners.key.id, &admin, NOW_MS),
+        keys.rename(acme, &owners.key.id, "x", &admin, |_| true, NOW_MS),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(ApiKeyError::MayMore { role: Role::Owner })));
+    }
+    assert_eq!(keys.get(acme, &owners.key.id).unwrap().name, "build server");
+    world.identity.authenticate_key(&owners.text, NOBODY, NOW_MS).unwrap();
+    for own in [make(Role::Ingest), mine] {
+        keys.revoke(acme, &own.key.id, &admin, NOW_MS).unwrap();
+    }
+}
+
+#[test]
+fn a_key_that_expires_makes_none_that_lasts_longer() {
+    let world = World::new();
+    let (keys, acme) = (world.identity.api_keys(), &world.acme.id);
+    let until_ms = NOW_MS + 1_000;
+    let expiring = new(Role::Admin, Some(until_ms));
+    let made = keys.create(acme, expiring, &By::operator(), NOW_MS).unwrap();
+    let expiring = by(&world.identity.authenticate_key(&made.text, NOBODY, NOW_MS).unwrap());
+    let make = |expires_ms| keys.create(acme, new(Role::Viewer, expires_ms), &expiring, NOW_MS);
+    for longer in [None, Some(until_ms + 1)] {
+        assert!(matches!(make(longer), Err(ApiKeyError::ExpiryTooLate)), "{longer:?}");
+    }
+    make(Some(until_ms)).unwrap();
+}
+
+#[test]
 fn nobody_is_made_in_a_tenant_that_goes() {
     let world = World::new();
     let id = world.acme.id.clone();

@@ -1,5 +1,6 @@
 //! Signing in, and what an administrator does to users.
 
+use crate::meddled;
 use crate::world::{EMAIL, NOBODY, NOW_MS, PASSWORD, World, by, client, credentials};
 use emx::audit::AuditLog;
 use emx::identity::Identity;
@@ -8,12 +9,14 @@ use emx::identity::email::Email;
 use emx::identity::login::{ChangePasswordError, Credentials, LoginError};
 use emx::identity::password::Password;
 use emx::identity::secret::MasterKey;
+use emx::identity::session::SessionError;
 use emx::identity::settings::IdentitySettings;
 use emx::identity::throttle::Refused;
 use emx::identity::token::TokenError;
 use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
 use emx::tenancy::scope::Principal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use storage::engine::{Expect, TableEntry, TableWrite, Tables};
 use storage::error::StoreError;
@@ -272,11 +275,7 @@ fn whoever_is_kept_out_is_out_at_once_and_can_come_back() {
 fn a_password_that_was_hashed_otherwise_is_hashed_anew_when_it_is_typed() {
     let world = World::new();
     let id = world.sign_in(NOW_MS).user.id;
-    let stored = world.platform.get("users", id.as_bytes()).unwrap().unwrap();
-    let mut record: serde_json::Value = serde_json::from_slice(&stored).unwrap();
-    record["password"] = weak_hash(PASSWORD).into();
-    let write = emx::tenancy::record::put("users", id.as_bytes(), record.to_string().into_bytes());
-    world.platform.write(&[], &[write]).unwrap();
+    set(&*world.platform, &id, "password", weak_hash(PASSWORD).into());
     let kept = || {
         let bytes = world.platform.get("users", id.as_bytes()).unwrap().unwrap();
         String::from_utf8(bytes).unwrap()
@@ -286,6 +285,38 @@ fn a_password_that_was_hashed_otherwise_is_hashed_anew_when_it_is_typed() {
     attempt(&world, "acme", EMAIL, PASSWORD).unwrap();
     assert!(kept().contains("m=19456,t=2,p=1"));
     attempt(&world, "acme", EMAIL, PASSWORD).unwrap();
+}
+
+/// The next sign-in may be the one that is to be kept out by what was just done.
+#[test]
+fn whoever_is_disabled_while_the_password_is_hashed_anew_is_not_let_in() {
+    let world = World::new();
+    let signed_in = world.sign_in(NOW_MS);
+    let id = signed_in.user.id.clone();
+    set(&*world.platform, &id, "password", weak_hash(PASSWORD).into());
+    let (user, done) = (id.clone(), AtomicBool::new(false));
+    let identity = meddled::identity(&world, move |tables, writes| {
+        if meddled::is_of(writes, "users") && !done.swap(true, Ordering::Relaxed) {
+            set(tables, &user, "disabled", true.into());
+        }
+        Ok(())
+    });
+    let sessions = || world.identity.sessions(&id, NOW_MS).unwrap().len();
+    let before = sessions();
+    let credentials = credentials("acme", EMAIL, PASSWORD);
+    let refused = identity.login(&world.tenancy, &credentials, NOW_MS).unwrap_err();
+    assert!(matches!(refused, LoginError::Session(SessionError::Contended)), "{refused:?}");
+    assert_eq!(sessions(), before);
+    assert!(world.identity.user(&world.acme.id, &id).unwrap().disabled);
+}
+
+/// Sets a member of a user's record as somebody else would.
+fn set(tables: &dyn Tables, id: &str, member: &str, value: serde_json::Value) {
+    let stored = tables.get("users", id.as_bytes()).unwrap().unwrap();
+    let mut record: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    record[member] = value;
+    let write = emx::tenancy::record::put("users", id.as_bytes(), record.to_string().into_bytes());
+    assert!(tables.write(&[], &[write]).unwrap());
 }
 
 fn weak_hash(password: &str) -> String {

@@ -9,6 +9,7 @@ mod forget;
 mod hostile;
 mod link;
 mod login;
+mod meddled;
 mod platform;
 mod rotation;
 mod second_factor;

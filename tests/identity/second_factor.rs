@@ -1,6 +1,7 @@
 //! The second factor: set up, asked for, used once, lost, and demanded.
 
 use crate::authenticator::Authenticator;
+use crate::meddled;
 use crate::world::{EMAIL, NOW_MS, PASSWORD, World, credentials};
 use emx::identity::SignedIn;
 use emx::identity::enrolment::{FRESH_MS, OtpError, Proof};
@@ -10,6 +11,7 @@ use emx::identity::second_factor::{Enrolment, PENDING_MS};
 use emx::identity::token::TokenError;
 use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
+use std::sync::atomic::{AtomicBool, Ordering};
 use storage::row::TimeMs;
 
 const STEP_MS: TimeMs = 30_000;
@@ -309,4 +311,30 @@ fn where_it_is_not_demanded_nobody_enrols_before_signing_in() {
     );
     assert!(matches!(stale, Err(RulesError::Stale)));
     assert_eq!(world.identity.sign_in_rules(&world.acme.id).unwrap(), SignInRules::default());
+}
+
+#[test]
+fn a_session_against_the_rules_ends_though_the_process_died_before_it_was_ended() {
+    let world = World::new();
+    world.user("member@example.org", Role::Member);
+    let sign_in = |otp| world.try_sign_in("member@example.org", PASSWORD, otp, NOW_MS);
+    let before = sign_in(None).unwrap();
+    let is_set = AtomicBool::new(false);
+    let identity = meddled::identity(&world, move |_, writes| {
+        match is_set.fetch_or(meddled::is_of(writes, "sign_in_rules"), Ordering::Relaxed) {
+            true => Err(meddled::failure()),
+            false => Ok(()),
+        }
+    });
+    let change = RulesChange { require_otp: Some(true), ..RulesChange::default() };
+    let (acme, by) = (&world.acme.id, By::operator());
+    identity.set_sign_in_rules(acme, change, &by, |_| true, NOW_MS).unwrap_err();
+    drop(identity);
+    let world = world.restarted();
+    assert!(world.identity.sign_in_rules(&world.acme.id).unwrap().require_otp);
+    world.identity.verify(&before.access_token, NOW_MS).unwrap();
+    assert!(world.refresh(&before.refresh_token, NOW_MS + 1).is_err());
+    let ended = world.identity.verify(&before.access_token, NOW_MS + 1);
+    assert_eq!(ended, Err(TokenError::Revoked));
+    assert!(world.identity.sessions(&before.user.id, NOW_MS + 1).unwrap().is_empty());
 }

@@ -1,5 +1,6 @@
 //! Refresh tokens over the real store: races, restarts, and what lies on disk.
 
+use crate::meddled;
 use crate::world::{EMAIL, NOBODY, NOW_MS, NOWHERE, PASSWORD, World, client, credentials};
 use emx::backup;
 use emx::identity::RefreshError;
@@ -16,6 +17,8 @@ use emx::identity::throttle::{
 };
 use emx::identity::token::{ACCESS_MS, TokenError};
 use emx::tenancy::by::By;
+use emx::tenancy::scope::Principal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::volume::OsVolume;
@@ -100,7 +103,7 @@ fn of_an_owner_and_a_thief_at_once_one_at_most_goes_on_and_then_nobody() {
                 let (world, together, text) = (&world, &together, &signed_in.refresh_token);
                 scope.spawn(move || {
                     together.wait();
-                    world.identity.refresh(&world.tenancy, text, client, NOW_MS + 1)
+                    world.identity.refresh(&world.tenancy, text, None, client, NOW_MS + 1)
                 })
             });
             threads.map(|thread| thread.join().unwrap())
@@ -111,7 +114,7 @@ fn of_an_owner_and_a_thief_at_once_one_at_most_goes_on_and_then_nobody() {
             assert!(
                 world
                     .identity
-                    .refresh(&world.tenancy, &next.refresh_token, client, NOW_MS + 2)
+                    .refresh(&world.tenancy, &next.refresh_token, None, client, NOW_MS + 2)
                     .is_err()
             );
             let access = world.identity.verify(&next.access_token, NOW_MS + 2);
@@ -233,7 +236,7 @@ fn a_session_says_where_it_was_used_last_and_by_what() {
     let elsewhere = client("2001:db8::1", &long);
     world
         .identity
-        .refresh(&world.tenancy, &signed_in.refresh_token, elsewhere, NOW_MS + 1)
+        .refresh(&world.tenancy, &signed_in.refresh_token, None, elsewhere, NOW_MS + 1)
         .unwrap();
     assert_eq!((mine().address, mine().used_ms), ("2001:db8::1".parse().ok(), NOW_MS + 1));
     assert_eq!(mine().agent.unwrap().len(), 256);
@@ -244,18 +247,18 @@ fn an_administrator_ends_sessions_of_the_own_tenants_users_alone() {
     let world = World::new();
     let (one, two) = (world.sign_in(NOW_MS), world.sign_in(NOW_MS + 1));
     let (user_id, identity) = (one.user.id.as_str(), &world.identity);
-    let acme = &world.acme.id;
+    let (acme, operator) = (&world.acme.id, &Principal::LocalOperator);
     let not_here = |error: AccountError| assert!(matches!(error, AccountError::NotFound { .. }));
     let other = &world.other.id;
-    not_here(identity.sessions_of(other, user_id, NOW_MS).unwrap_err());
+    not_here(identity.sessions_of(other, user_id, operator, NOW_MS).unwrap_err());
     not_here(
         identity
             .end_session_of(other, user_id, &one.session.id, &By::operator(), NOW_MS)
             .unwrap_err(),
     );
     not_here(identity.end_sessions_of(other, user_id, &By::operator(), NOW_MS).unwrap_err());
-    not_here(identity.sessions_of(acme, "nobody", NOW_MS).unwrap_err());
-    let list = identity.sessions_of(acme, user_id, NOW_MS + 1).unwrap();
+    not_here(identity.sessions_of(acme, "nobody", operator, NOW_MS).unwrap_err());
+    let list = identity.sessions_of(acme, user_id, operator, NOW_MS + 1).unwrap();
     let ids: Vec<&str> = list.iter().map(|session| session.id.as_str()).collect();
     assert_eq!(ids, [two.session.id.as_str(), one.session.id.as_str()]);
 
@@ -282,6 +285,10 @@ fn an_administrator_ends_sessions_of_the_own_tenants_users_alone() {
     world.refresh(&again.refresh_token, NOW_MS + 4).unwrap();
 }
 
+fn revoke(world: &World, token: &str) -> bool {
+    world.identity.revoke_token(&world.tenancy, token, None, NOBODY, NOW_MS).unwrap()
+}
+
 #[test]
 fn a_token_that_is_given_back_ends_by_itself_or_with_its_session() {
     let world = World::new();
@@ -293,19 +300,19 @@ fn a_token_that_is_given_back_ends_by_itself_or_with_its_session() {
     let access = world.identity.verify(&signed_in.access_token, NOW_MS).unwrap();
     let principal = access.principal.clone();
     assert!(world.identity.stands(&principal, NOW_MS));
-    assert!(world.identity.revoke_token(&signed_in.access_token, NOBODY, NOW_MS).unwrap());
+    assert!(revoke(&world, &signed_in.access_token));
     assert!(!world.identity.stands(&principal, NOW_MS));
     assert_eq!(*told.lock().unwrap(), [Revoked::Token { token_id: access.token_id.clone() }]);
-    assert!(!world.identity.revoke_token(&signed_in.access_token, NOBODY, NOW_MS).unwrap());
+    assert!(!revoke(&world, &signed_in.access_token));
     for nothing in ["", "x", &signed_in.refresh_token[..30], &"x".repeat(10_000)] {
-        assert!(!world.identity.revoke_token(nothing, NOBODY, NOW_MS).unwrap());
+        assert!(!revoke(&world, nothing));
     }
     let world = world.restarted();
     let ended = world.identity.verify(&signed_in.access_token, NOW_MS);
     assert_eq!(ended, Err(TokenError::Revoked));
     // The session goes on, until its refresh token is given back, be it a spent one.
     world.identity.verify(&next.access_token, NOW_MS).unwrap();
-    assert!(world.identity.revoke_token(&signed_in.refresh_token, NOBODY, NOW_MS).unwrap());
+    assert!(revoke(&world, &signed_in.refresh_token));
     assert_eq!(world.identity.verify(&next.access_token, NOW_MS), Err(TokenError::Revoked));
     assert!(world.refresh(&next.refresh_token, NOW_MS).is_err());
 }
@@ -347,8 +354,10 @@ fn tokens_from_before_the_binding_was_wanted_are_refreshed_once() {
     let world = world.under(IdentitySettings { session, ..IdentitySettings::default() });
     let present = |text: &str| world.identity.authenticate_token(text, here, NOW_MS).map(|_| ());
     assert_eq!(present(&signed_in.access_token), Err(TokenError::Elsewhere));
-    let next =
-        world.identity.refresh(&world.tenancy, &signed_in.refresh_token, here, NOW_MS).unwrap();
+    let next = world
+        .identity
+        .refresh(&world.tenancy, &signed_in.refresh_token, None, here, NOW_MS)
+        .unwrap();
     assert_eq!(present(&next.access_token), Ok(()));
 }
 
@@ -381,7 +390,7 @@ fn whoever_makes_tokens_up_is_told_to_wait_and_who_has_one_is_not() {
     let world = World::new();
     let signed_in = world.sign_in_as(here, NOW_MS);
     let made_up = format!("emr_{}", "a".repeat(59));
-    let refresh = |text: &str| world.identity.refresh(&world.tenancy, text, here, NOW_MS);
+    let refresh = |text: &str| world.identity.refresh(&world.tenancy, text, None, here, NOW_MS);
     for _ in 0..UNKNOWN_PER_ADDRESS_MAX {
         let outcome = refresh(&made_up);
         assert!(matches!(outcome, Err(RefreshError::Session(SessionError::Unknown))));
@@ -412,4 +421,26 @@ fn what_ends_everything_a_user_holds_does_so_before_a_token_can_be_refreshed_aga
         assert_eq!(identity.verify(&text, NOW_MS + ACCESS_MS - 1), Err(TokenError::Revoked));
     }
     assert!(identity.sessions(user_id, NOW_MS + 1).unwrap().is_empty());
+}
+
+/// A token that could not be put on the list is given back once more, and then is on it for good.
+#[test]
+fn a_token_whose_end_was_not_stored_ends_when_it_is_given_back_again() {
+    let world = World::new();
+    let signed_in = world.sign_in(NOW_MS);
+    let fails = AtomicBool::new(true);
+    let identity = meddled::identity(&world, move |_, writes| {
+        let is_lost =
+            meddled::is_of(writes, "denied_tokens") && fails.swap(false, Ordering::Relaxed);
+        if is_lost { Err(meddled::failure()) } else { Ok(()) }
+    });
+    let token = &signed_in.access_token;
+    let revoke = || identity.revoke_token(&world.tenancy, token, None, NOBODY, NOW_MS);
+    revoke().unwrap_err();
+    assert_eq!(identity.verify(token, NOW_MS), Err(TokenError::Revoked));
+    assert!(revoke().unwrap());
+    assert!(!revoke().unwrap());
+    drop(identity);
+    let world = world.restarted();
+    assert_eq!(world.identity.verify(token, NOW_MS), Err(TokenError::Revoked));
 }

@@ -150,7 +150,7 @@ impl World {
     }
 
     pub(crate) fn refresh(&self, text: &str, now_ms: TimeMs) -> Result<SignedIn, RefreshError> {
-        self.identity.refresh(&self.tenancy, text, NOBODY, now_ms)
+        self.identity.refresh(&self.tenancy, text, None, NOBODY, now_ms)
     }
 
     /// A user of `acme` with the usual password.

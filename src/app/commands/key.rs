@@ -25,12 +25,14 @@ pub(in crate::app) enum Command {
     Create(CreateFlags),
     /// List the API keys of a tenant
     List(TenantFlag),
+    /// Give an API key another name
+    Rename(RenameFlags),
     /// End an API key at once
     Revoke(RevokeFlags),
 }
 
 /// Whose keys.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::app) struct TenantFlag {
     /// The tenant
     #[arg(long, value_name = "NAME")]
@@ -54,6 +56,18 @@ pub(in crate::app) struct CreateFlags {
     /// A network from which it is let in, such as 10.0.0.0/8; can be repeated. None: from everywhere
     #[arg(long = "network", value_name = "CIDR")]
     networks: Vec<String>,
+}
+
+/// The key to be called otherwise.
+#[derive(Clone, Debug, Args)]
+pub(in crate::app) struct RenameFlags {
+    #[command(flatten)]
+    tenant: TenantFlag,
+    /// The key's id
+    id: String,
+    /// What to call it
+    #[arg(long, value_name = "TEXT")]
+    name: String,
 }
 
 /// The key to be ended.
@@ -80,6 +94,8 @@ pub(in crate::app) enum KeyAct {
     },
     /// Lists the keys of a tenant.
     List { tenant: String },
+    /// Gives a key another name.
+    Rename { tenant: String, id: String, name: String },
     /// Ends a key.
     Revoke { tenant: String, id: String },
 }
@@ -111,6 +127,10 @@ impl KeyAct {
                 let items: Vec<Value> = keys.iter().map(as_json).collect();
                 Ok(json!({ "items": items, "next_cursor": null }))
             }
+            Self::Rename { tenant, id, name } => {
+                let tenant = tenant_named(tenancy, tenant)?;
+                Ok(as_json(&keys.rename(&tenant.id, id, name, by, |_| true, now_ms)?))
+            }
             Self::Revoke { tenant, id } => {
                 let tenant = tenant_named(tenancy, tenant)?;
                 Ok(as_json(&keys.revoke(&tenant.id, id, by, now_ms)?))
@@ -139,6 +159,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Create(flags) => create(flags, session),
         Command::List(flags) => list(flags, session),
+        Command::Rename(flags) => rename(flags, session),
         Command::Revoke(flags) => revoke(flags, session),
     }
 }
@@ -154,6 +175,15 @@ fn create(flags: &CreateFlags, session: &Session) -> Result<()> {
     }
     let (id, key) = (text(&made, "id"), text(&made, "key"));
     Ok(output::text(&format!("made key `{id}`\nkey: {key} (shown only now)\n"))?)
+}
+
+fn rename(flags: &RenameFlags, session: &Session) -> Result<()> {
+    let RenameFlags { tenant: TenantFlag { tenant }, id, name } = flags.clone();
+    let key = session.perform(Act::Key(KeyAct::Rename { tenant, id, name }))?;
+    if session.json {
+        return output::json(&key);
+    }
+    Ok(output::text(&format!("key `{}` is called `{}`\n", text(&key, "id"), text(&key, "name")))?)
 }
 
 fn revoke(flags: &RevokeFlags, session: &Session) -> Result<()> {

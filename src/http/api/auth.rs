@@ -8,6 +8,7 @@ use crate::http::call::Call;
 use crate::http::guard;
 use crate::http::openapi::{Operation, schema};
 use crate::http::origin;
+use crate::http::precondition;
 use crate::http::problem::Problem;
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
@@ -75,7 +76,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route {
         method: Method::POST,
         path: "/api/v1/auth/logout",
-        access: Access::Known,
+        access: Access::Leaving,
         handler: handler!(logout),
         remembers: false,
         summary: "Ends the session of the caller, its access tokens included",
@@ -169,8 +170,11 @@ async fn refresh(mut call: Call) -> Answer {
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let calling = call.request.calling();
-    let refresh =
-        move || server.identity.refresh(&server.tenancy, &token, calling.client(), now_ms);
+    let named = guard::tenant_by_name(&call.server, &call.request)?.map(str::to_owned);
+    let refresh = move || {
+        let (named, client) = (named.as_deref(), calling.client());
+        server.identity.refresh(&server.tenancy, &token, named, client, now_ms)
+    };
     let refreshed = call.server.threads.run(refresh).await?;
     told(&call, refreshed.map_err(refresh_problem)?, cookie, json!({}))
 }
@@ -293,6 +297,7 @@ pub(super) fn login_problem(error: LoginError) -> Problem {
     let (code, detail) = (error.code(), error.to_string());
     match error {
         LoginError::InvalidCredentials
+        | LoginError::WrongPassword
         | LoginError::OtpRequired
         | LoginError::InvalidOtp
         | LoginError::OtpLocked
@@ -321,6 +326,7 @@ pub(super) fn session_problem(error: SessionError) -> Problem {
         | SessionError::Reused
         | SessionError::Closed
         | SessionError::Elsewhere => Problem::unauthorized(code, detail),
+        SessionError::TenantMismatch => guard::mismatch(),
         SessionError::TooMany(refused) => Problem::limited(refused),
         SessionError::Contended => Problem::unavailable(code, detail),
         SessionError::Store(store) => Problem::of_store(&store),
@@ -354,9 +360,11 @@ impl From<ApiKeyError> for Problem {
                 Self::invalid(&format!("/networks/{index}"), code, detail)
             }
             ApiKeyError::Expiry => Self::invalid("/expires_at", code, detail),
-            ApiKeyError::Role { .. } | ApiKeyError::NetworksTooWide => {
-                Self::forbidden(code, detail)
-            }
+            ApiKeyError::Stale => precondition::failed(code, detail),
+            ApiKeyError::Role { .. }
+            | ApiKeyError::MayMore { .. }
+            | ApiKeyError::ExpiryTooLate
+            | ApiKeyError::NetworksTooWide => Self::forbidden(code, detail),
             ApiKeyError::TooMany | ApiKeyError::Conflict => {
                 Self::new(StatusCode::CONFLICT, code, detail)
             }

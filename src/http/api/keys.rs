@@ -2,14 +2,18 @@
 
 use super::PageParams;
 use crate::http::call::Call;
+use crate::http::idempotency::{self, Entered};
 use crate::http::openapi::{Operation, schema};
+use crate::http::precondition::IfMatch;
 use crate::http::problem::Problem;
-use crate::http::reply;
+use crate::http::reply::{self, Reply};
+use crate::http::request::read_json;
 use crate::http::route::{Access, Answer, Route, handler};
-use crate::identity::api_key::{ApiKey, ApiKeyError, NAME_CHARS_MAX, NewApiKey};
+use crate::identity::api_key::{ApiKey, ApiKeyError, MadeApiKey, NAME_CHARS_MAX, NewApiKey};
 use crate::identity::key_networks::{KeyNetworks, NETWORKS_PER_KEY_MAX};
 use crate::model::time::{format_rfc3339, parse_rfc3339};
 use crate::tenancy::permission::{Permission, Role};
+use hyper::header::ETAG;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,12 +40,12 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/api-keys",
         access: Access::With(Permission::KeysManage),
         handler: handler!(create),
-        remembers: false,
+        remembers: true,
         summary: "Makes an API key, which is shown only now",
         describe: |operation: Operation| {
-            let name = json!({ "type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX });
             let roles: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
-            let mut body = schema::object(json!({ "name": name, "role": { "enum": roles } }));
+            let mut body =
+                schema::object(json!({ "name": name_schema(), "role": { "enum": roles } }));
             body["properties"]["expires_at"] = schema::nullable(schema::time());
             body["properties"]["networks"] = schema::nullable(schema::words(NETWORKS_PER_KEY_MAX));
             body["additionalProperties"] = false.into();
@@ -61,6 +65,23 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         describe: |operation| operation.answer(200, "The key", schema::key()).refuses(&[404]),
     },
     Route {
+        method: Method::PATCH,
+        path: "/api/v1/api-keys/{id}",
+        access: Access::With(Permission::KeysManage),
+        handler: handler!(rename),
+        remembers: false,
+        summary: "Gives an API key another name",
+        describe: |operation: Operation| {
+            let mut body = schema::object(json!({ "name": name_schema() }));
+            body["additionalProperties"] = false.into();
+            operation
+                .if_match()
+                .body(&["application/json"], body)
+                .answer(200, "The key", schema::key())
+                .refuses(&[404, 412, 413, 415, 422, 507])
+        },
+    },
+    Route {
         method: Method::DELETE,
         path: "/api/v1/api-keys/{id}",
         access: Access::With(Permission::KeysManage),
@@ -72,6 +93,10 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 ];
 
 const PAGE_MAX: usize = 1000;
+
+fn name_schema() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX })
+}
 
 async fn list(call: Call) -> Answer {
     let params = PageParams::of(&call.request, PAGE_MAX)?;
@@ -118,7 +143,32 @@ enum Time {
 }
 
 async fn create(mut call: Call) -> Answer {
-    let NewKey { name, role, expires_at, networks } = call.request.json().await?;
+    let body = call.request.json_bytes().await?;
+    let scope = call.scope().await?;
+    let key = match idempotency::enter_sealed(&call, &scope, &body).await? {
+        Entered::Before(answer) => return Ok(answer),
+        Entered::Now(key) => key,
+    };
+    let new = new_key(read_json(&body)?)?;
+    let (server, by, now_ms) = (Arc::clone(&call.server), call.by()?, call.server.clock.now_ms());
+    let make = move || {
+        let remembered =
+            |made: &MadeApiKey| idempotency::remembered(key.as_ref(), &shown_whole(made));
+        server.identity.api_keys().create_and(scope.id(), new, &by, now_ms, remembered)
+    };
+    let made = call.server.threads.run(make).await??;
+    Ok(reply::json(StatusCode::CREATED, &shown_whole(&made)))
+}
+
+/// A key that was made, with what is shown only then.
+fn shown_whole(made: &MadeApiKey) -> Value {
+    let mut answer = shown(&made.key);
+    answer["key"] = made.text.as_str().into();
+    answer
+}
+
+fn new_key(body: NewKey) -> Result<NewApiKey, Problem> {
+    let NewKey { name, role, expires_at, networks } = body;
     let expires_ms = match expires_at {
         None => None,
         Some(Time::Ms(ms)) => Some(ms),
@@ -128,20 +178,44 @@ async fn create(mut call: Call) -> Answer {
         }
     };
     let networks = KeyNetworks::parse(&networks.unwrap_or_default()).map_err(ApiKeyError::from)?;
-    let (scope, by) = (call.scope().await?, call.by()?);
-    let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let new = NewApiKey { name, role, expires_ms, networks };
-    let make = move || server.identity.api_keys().create(scope.id(), new, &by, now_ms);
-    let made = call.server.threads.run(make).await??;
-    let mut answer = shown(&made.key);
-    answer["key"] = made.text.into();
-    Ok(reply::json(StatusCode::CREATED, &answer))
+    Ok(NewApiKey { name, role, expires_ms, networks })
 }
 
 async fn get(call: Call) -> Answer {
     let scope = call.scope().await?;
     let key = call.server.identity.api_keys().get(scope.id(), call.param("id"))?;
-    Ok(reply::json(StatusCode::OK, &shown(&key)))
+    Ok(tagged(&key))
+}
+
+/// A key as it is answered, with the tag of what can be changed of it: that it was used changes nothing.
+fn tagged(key: &ApiKey) -> Reply {
+    let mut reply = reply::json(StatusCode::OK, &shown(key));
+    if let Ok(text) = serde_json::to_vec(&changeable(key)) {
+        reply.headers_mut().insert(ETAG, reply::etag_of(&text));
+    }
+    reply
+}
+
+fn changeable(key: &ApiKey) -> Value {
+    shown(&ApiKey { last_used_ms: None, ..key.clone() })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rename {
+    name: String,
+}
+
+async fn rename(mut call: Call) -> Answer {
+    let Rename { name } = call.request.json().await?;
+    let (seen, id) = (IfMatch::of(&call.request)?, call.param("id").to_owned());
+    let (scope, by) = (call.scope().await?, call.by()?);
+    let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
+    let rename = move || {
+        let current = |key: &ApiKey| seen.holds(&changeable(key));
+        server.identity.api_keys().rename(scope.id(), &id, &name, &by, current, now_ms)
+    };
+    Ok(tagged(&call.server.threads.run(rename).await??))
 }
 
 async fn revoke(call: Call) -> Answer {

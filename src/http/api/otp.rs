@@ -6,6 +6,7 @@
 
 use super::auth::{SIGN_IN_BYTES_MAX, told};
 use crate::http::call::Call;
+use crate::http::guard;
 use crate::http::openapi::{Operation, schema};
 use crate::http::origin;
 use crate::http::problem::Problem;
@@ -204,6 +205,7 @@ async fn enrol(mut call: Call) -> Answer {
     if cookie {
         origin::demand_own(&call.request)?;
     }
+    guard::demand_same_tenant(&call.server, &call.request, &tenant)?;
     let server = Arc::clone(&call.server);
     let (calling, now_ms) = (call.request.calling(), server.clock.now_ms());
     let enrolled = call.server.passwords.run(move || {

@@ -23,13 +23,14 @@ impl From<AccountError> for Problem {
                 Self::invalid("/teams", code, detail)
             }
             AccountError::Names(_) => Self::invalid("/reported_as", code, detail),
-            AccountError::RoleTooHigh { .. } | AccountError::NotPlatform => {
-                Self::forbidden(code, detail)
-            }
+            AccountError::RoleTooHigh { .. }
+            | AccountError::NotPlatform
+            | AccountError::BoundKey => Self::forbidden(code, detail),
             AccountError::Stale => precondition::failed(code, detail),
             AccountError::EmailTaken { .. }
             | AccountError::LastOwner { .. }
             | AccountError::LastAdministrator { .. }
+            | AccountError::Oneself { .. }
             | AccountError::TooMany => Self::new(StatusCode::CONFLICT, code, detail),
             AccountError::Password(PasswordError::Hash { .. }) => Self::internal(&detail),
             AccountError::Password(_) => Self::invalid("/password", code, detail),

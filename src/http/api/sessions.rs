@@ -4,6 +4,7 @@
 use super::PageParams;
 use super::auth::{login_problem, session_problem};
 use crate::http::call::Call;
+use crate::http::guard;
 use crate::http::openapi::{Operation, schema};
 use crate::http::problem::Problem;
 use crate::http::reply;
@@ -58,7 +59,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
             operation
                 .body(&["application/json"], body)
                 .nothing(204, "It has ended, or was nothing that could")
-                .refuses(&[413, 415, 422, 507])
+                .refuses(&[403, 413, 415, 422, 507])
         },
     },
     Route {
@@ -171,10 +172,14 @@ struct Revoke {
 /// Whoever has a token may end it. Whether there was something to end is told to nobody.
 async fn revoke(mut call: Call) -> Answer {
     let Revoke { token } = call.request.json_within(BODY_BYTES_MAX).await?;
+    let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let calling = call.request.calling();
-    let revoke =
-        move |identity: &Identity, now_ms| identity.revoke_token(&token, calling.client(), now_ms);
-    on_disk(&call, revoke).await?.map_err(session_problem)?;
+    let named = guard::tenant_by_name(&call.server, &call.request)?.map(str::to_owned);
+    let revoke = move || {
+        let (named, client) = (named.as_deref(), calling.client());
+        server.identity.revoke_token(&server.tenancy, &token, named, client, now_ms)
+    };
+    call.server.threads.run(revoke).await?.map_err(session_problem)?;
     Ok(reply::no_content())
 }
 
@@ -199,9 +204,9 @@ async fn change_password(mut call: Call) -> Answer {
 async fn list_of_user(call: Call) -> Answer {
     let params = PageParams::of(&call.request, FAMILIES_PER_USER_MAX)?;
     let (scope, user_id) = (call.scope().await?, call.param("id").to_owned());
-    let current = Own::of(&call).ok().map(|own| own.family);
+    let (current, by) = (Own::of(&call).ok().map(|own| own.family), call.principal()?.clone());
     let list =
-        move |identity: &Identity, now_ms| identity.sessions_of(scope.id(), &user_id, now_ms);
+        move |identity: &Identity, now_ms| identity.sessions_of(scope.id(), &user_id, &by, now_ms);
     let sessions = on_disk(&call, list).await??;
     page(&call, &params, &sessions, current.as_deref())
 }

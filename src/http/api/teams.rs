@@ -3,9 +3,11 @@
 use super::PageParams;
 use super::users::{self, PAGE_MAX};
 use crate::http::call::Call;
+use crate::http::idempotency::{self, Entered};
 use crate::http::openapi::{Operation, schema};
 use crate::http::precondition::IfMatch;
 use crate::http::reply;
+use crate::http::request::read_json;
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::identity::names::REPORTED_AS_MAX;
 use crate::identity::team::{NAME_CHARS_MAX, Team, TeamChange};
@@ -36,7 +38,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/teams",
         access: Access::With(Permission::UsersManage),
         handler: handler!(create),
-        remembers: false,
+        remembers: true,
         summary: "Makes a team without members",
         describe: |operation: Operation| {
             let mut body = team_schema();
@@ -166,11 +168,20 @@ struct New {
 }
 
 async fn create(mut call: Call) -> Answer {
-    let New { name, reported_as } = call.request.json().await?;
+    let body = call.request.json_bytes().await?;
+    let scope = call.scope().await?;
+    let key = match idempotency::enter_sealed(&call, &scope, &body).await? {
+        Entered::Before(answer) => return Ok(answer),
+        Entered::Now(key) => key,
+    };
+    let (New { name, reported_as }, by) = (read_json(&body)?, call.by()?);
     let reported_as = reported_as.unwrap_or_default();
-    let (scope, by) = (call.scope().await?, call.by()?);
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let make = move || server.identity.create_team(scope.id(), &name, &reported_as, &by, now_ms);
+    let make = move || {
+        let new = (&*name, &*reported_as);
+        let remembered = |made: &Team| idempotency::remembered(key.as_ref(), &shown(made));
+        server.identity.create_team_and(scope.id(), new, &by, now_ms, remembered)
+    };
     let made = call.server.threads.run(make).await??;
     Ok(reply::json_tagged(StatusCode::CREATED, &shown(&made)))
 }

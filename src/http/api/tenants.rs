@@ -5,12 +5,12 @@
 
 use super::{PageParams, users};
 use crate::http::call::Call;
-use crate::http::idempotency::{self, Key};
+use crate::http::idempotency;
 use crate::http::openapi::{Operation, schema};
 use crate::http::precondition::{self, IfMatch};
 use crate::http::problem::Problem;
 use crate::http::reply::{self, Reply};
-use crate::http::request::{JSON_BYTES_MAX, read_json};
+use crate::http::request::read_json;
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::identity::account::AccountError;
 use crate::identity::api_key::ApiKeyError;
@@ -33,7 +33,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::engine::TableWrite;
 use storage::error::StoreError;
 
 /// Items of a page at most.
@@ -272,8 +271,7 @@ fn read_display_name(text: &str) -> Result<DisplayName, Problem> {
 }
 
 async fn create(mut call: Call) -> Answer {
-    call.request.expect_json()?;
-    let body = call.request.bytes(JSON_BYTES_MAX).await?;
+    let body = call.request.json_bytes().await?;
     let key = match idempotency::enter_platform(&call, &body).await? {
         idempotency::Entered::Before(answer) => return Ok(answer),
         idempotency::Entered::Now(key) => key,
@@ -309,7 +307,7 @@ async fn create(mut call: Call) -> Answer {
                     act
                 }
             };
-            act.writes.extend(remembered(key.as_ref(), &answer)?);
+            act.writes.extend(idempotency::remembered(key.as_ref(), &answer)?);
             Ok(act)
         });
         made.map(|tenant| (tenant, answer))
@@ -320,12 +318,6 @@ async fn create(mut call: Call) -> Answer {
         reply.headers_mut().insert(LOCATION, place);
     }
     Ok(reply)
-}
-
-/// What remembers the answer of a creation, if there is a key to remember it by.
-fn remembered(key: Option<&Key>, answer: &Value) -> Result<Vec<TableWrite>, StoreError> {
-    let Some(key) = key else { return Ok(Vec::new()) };
-    key.remember(StatusCode::CREATED, answer)
 }
 
 /// Why there is no link, in the words of the store, which cannot go on then.

@@ -2,11 +2,12 @@
 
 use super::PageParams;
 use crate::http::call::Call;
+use crate::http::idempotency::{self, Entered};
 use crate::http::openapi::{Operation, schema};
 use crate::http::precondition::IfMatch;
 use crate::http::problem::Problem;
 use crate::http::reply;
-use crate::http::request::{Arrived, Request};
+use crate::http::request::{Arrived, read_json};
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::identity::account::{Account, NewUser};
 use crate::identity::administration::AccountChange;
@@ -44,7 +45,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/users",
         access: Access::With(Permission::UsersManage),
         handler: handler!(create),
-        remembers: false,
+        remembers: true,
         summary: "Makes a user, who has no password yet",
         describe: |operation: Operation| {
             operation
@@ -58,7 +59,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/api/v1/users/invite",
         access: Access::With(Permission::UsersManage),
         handler: handler!(invite),
-        remembers: false,
+        remembers: true,
         summary: "Makes a user, and a link to hand over by which the user chooses a password",
         describe: |operation: Operation| {
             operation
@@ -186,8 +187,8 @@ struct New {
 }
 
 impl New {
-    async fn of(request: &mut Request) -> Result<NewUser, Problem> {
-        let Self { email, role, reported_as, teams } = request.json().await?;
+    fn read(body: &[u8]) -> Result<NewUser, Problem> {
+        let Self { email, role, reported_as, teams } = read_json(body)?;
         let invalid = |e| Problem::invalid("/email", "invalid_email", format!("{e}"));
         Ok(NewUser {
             email: Email::parse(&email).map_err(invalid)?,
@@ -199,19 +200,37 @@ impl New {
 }
 
 async fn create(mut call: Call) -> Answer {
-    let new = New::of(&mut call.request).await?;
-    let (scope, by) = (call.scope().await?, call.by()?);
+    let body = call.request.json_bytes().await?;
+    let scope = call.scope().await?;
+    let key = match idempotency::enter_sealed(&call, &scope, &body).await? {
+        Entered::Before(answer) => return Ok(answer),
+        Entered::Now(key) => key,
+    };
+    let (new, by) = (New::read(&body)?, call.by()?);
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let make = move || server.identity.create_account(scope.id(), &new, &by, now_ms);
+    let make = move || {
+        let remembered = |made: &Account| idempotency::remembered(key.as_ref(), &shown(made));
+        server.identity.create_account_and(scope.id(), &new, &by, now_ms, remembered)
+    };
     let made = call.server.threads.run(make).await??;
     Ok(reply::json_tagged(StatusCode::CREATED, &shown(&made)))
 }
 
 async fn invite(mut call: Call) -> Answer {
-    let new = New::of(&mut call.request).await?;
-    let (scope, by) = (call.scope().await?, call.by()?);
+    let body = call.request.json_bytes().await?;
+    let scope = call.scope().await?;
+    let key = match idempotency::enter_sealed(&call, &scope, &body).await? {
+        Entered::Before(answer) => return Ok(answer),
+        Entered::Now(key) => key,
+    };
+    let (new, by) = (New::read(&body)?, call.by()?);
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let make = move || server.identity.invite(scope.id(), &new, &by, now_ms);
+    let arrived = Arc::clone(&call.request.arrived);
+    let make = move || {
+        let remembered =
+            |link: &Link| idempotency::remembered(key.as_ref(), &handed_over(&arrived, link));
+        server.identity.invite_and(scope.id(), &new, &by, now_ms, remembered)
+    };
     let link = call.server.threads.run(make).await??;
     Ok(reply::json(StatusCode::CREATED, &handed_over(&call.request.arrived, &link)))
 }

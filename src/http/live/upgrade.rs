@@ -305,6 +305,7 @@ fn fits(server: &Server, request: &Request, admitted: &Admitted) -> Result<(), P
         let detail = "the ticket belongs to another client: get another";
         return Err(Problem::unauthorized("client_changed", detail));
     }
+    guard::demand_home(server, principal)?;
     // Where the request names a tenant, it is the ticket's.
     let named = guard::named_tenant(server, request, principal)?;
     if named.is_some() && named != *tenant {

@@ -57,7 +57,7 @@ fn operation_of(route: &'static Route) -> Value {
     match route.access {
         Access::Public => operation = operation.public(),
         Access::Local => {}
-        Access::Known => operation = operation.refuses(&[401]),
+        Access::Known | Access::Leaving => operation = operation.refuses(&[401]),
         Access::With(permission) => {
             let note = format!("Needs the permission `{permission}`.");
             operation = operation.refuses(&[401, 403]).note(&note);
