@@ -7,6 +7,7 @@ use emx::identity::oidc::OidcError;
 use emx::runtime::outgoing::OutgoingError;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What the client asks, in order, each by its path.
 const ASKED: [&str; 4] = ["/.well-known/openid-configuration", "/token", "/jwks", "/userinfo"];
@@ -79,15 +80,15 @@ async fn a_provider_that_is_down_is_an_error_of_its_own_sign_ins() {
     assert_eq!(world.client.check(&others).await.unwrap_err().code(), "name_unresolved");
     world.wire.name("down.example.org", &[&["198.41.0.99"]]);
     world.client.check(&others).await.unwrap();
-    let error = world.client.start(&others, world.now_ms).await.unwrap_err();
+    let error = world.client.start(&others, &world.clock).await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), ("connect_failed", true));
     assert_eq!(world.verdict().await, "ok");
     // It comes back, and is asked again a moment later.
     world.wire.connected();
-    assert!(world.client.start(&others, world.now_ms).await.is_err());
+    assert!(world.client.start(&others, &world.clock).await.is_err());
     assert!(world.wire.connected().is_empty(), "it is left alone for a moment");
     world.pass(5_000);
-    assert!(world.client.start(&others, world.now_ms).await.is_err());
+    assert!(world.client.start(&others, &world.clock).await.is_err());
     assert_eq!(world.wire.connected(), ["198.41.0.99:443"]);
 }
 
@@ -227,5 +228,37 @@ async fn key_sets_are_read_as_far_as_they_are_of_use() {
         let world = World::new().await;
         world.provider().jwks = jwks.clone();
         assert_eq!(world.verdict().await, expected, "{jwks}");
+    }
+}
+
+#[tokio::test]
+async fn those_who_waited_for_a_slow_provider_do_not_ask_it_one_after_the_other() {
+    const ASKED: &str = "/.well-known/openid-configuration";
+    let mut world = World::new().await;
+    // Longer than a failure is remembered, counted from when it was begun.
+    let slow = (ASKED, world.clock.clone(), Duration::from_secs(20));
+    world.provider().slow = Some(slow);
+    world.provider().instead.insert(ASKED, Reply::new(503, &[], ""));
+    let all = join_all((0..8).map(|_| world.start())).await;
+    assert!(all.iter().all(|started| started.as_ref().unwrap_err().code() == "provider_failed"));
+    assert_eq!(world.provider().asked(ASKED), 1);
+    // It is left alone for a moment from then on, and asked anew after that.
+    assert!(world.start().await.is_err());
+    assert_eq!(world.provider().asked(ASKED), 0);
+    world.provider().instead.clear();
+    world.pass(5_000);
+    assert_eq!(world.verdict().await, "ok");
+}
+
+#[tokio::test]
+async fn what_a_provider_takes_its_time_for_is_judged_by_the_time_when_it_is_there() {
+    for path in ["/token", "/.well-known/openid-configuration"] {
+        let mut world = World::new().await;
+        let started = world.start().await.unwrap();
+        let callback = world.provider().authorize(&started.url);
+        world.pass(600_000); // so that all is asked for anew
+        // Longer than clocks may differ: the token is made after that.
+        world.provider().slow = Some((path, world.clock.clone(), Duration::from_secs(600)));
+        world.finish(&started, &callback).await.unwrap();
     }
 }

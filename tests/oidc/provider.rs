@@ -5,8 +5,10 @@ use crate::site::{Came, Reply};
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use emx::runtime::clock::Clock;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::time::Duration;
 
 pub(crate) const CLIENT_ID: &str = "client 1";
 pub(crate) const CLIENT_SECRET: &str = "s3cret:with/signs+%";
@@ -50,6 +52,8 @@ pub(crate) struct Provider {
     pub(crate) forging: Option<Forging>,
     /// Answers that are given instead, by path.
     pub(crate) instead: HashMap<&'static str, Reply>,
+    /// A path for which it takes its time, by that clock.
+    pub(crate) slow: Option<(&'static str, Clock, Duration)>,
     /// What came since the last time it was asked.
     pub(crate) came: Vec<Came>,
     codes: HashMap<String, Asked>,
@@ -84,6 +88,7 @@ impl Provider {
             tokens: json!({}),
             forging: None,
             instead: HashMap::new(),
+            slow: None,
             came: Vec::new(),
             codes: HashMap::new(),
             made: 0,
@@ -123,6 +128,10 @@ impl Provider {
         let path = self.issuer.split_once("://").unwrap().1;
         let path = path.find('/').map_or("", |at| &path[at..]);
         let asked = came.target.strip_prefix(path).unwrap().to_owned();
+        if let Some((_, clock, takes)) = self.slow.as_ref().filter(|(path, ..)| *path == asked) {
+            clock.advance(*takes);
+            self.now_s = clock.now_ms() / 1000;
+        }
         if let Some((_, reply)) = self.instead.iter().find(|(path, _)| **path == asked) {
             return reply.clone();
         }
@@ -156,7 +165,9 @@ impl Provider {
         // A code is good for one time.
         let asked = came.field("code").and_then(|code| self.codes.remove(&code));
         let Some(asked) = asked else { return refused("invalid_grant") };
-        let verifier = came.field("code_verifier").unwrap_or_default();
+        // A client that does without PKCE is none of ours.
+        let verifier = came.field("code_verifier");
+        let verifier = verifier.expect("each code is exchanged with a verifier");
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
         if challenge != asked.challenge
             || came.field("redirect_uri").as_deref() != Some(REDIRECT_URI)

@@ -96,7 +96,7 @@ impl Real {
     }
 
     async fn sign_in(&self, settings: &Settings, who: &str) -> Result<External, OidcError> {
-        let started = self.client.start(settings, now_ms()).await?;
+        let started = self.client.start(settings, &clock()).await?;
         let callback = Browser::new(self).sign_in(&started.url, who).await.unwrap();
         self.finish(settings, &started, &callback).await
     }
@@ -108,12 +108,12 @@ impl Real {
         callback: &Callback,
     ) -> Result<External, OidcError> {
         let Callback { code, state, iss } = callback;
-        self.client.finish(settings, started, code, state, iss.as_deref(), now_ms()).await
+        self.client.finish(settings, started, code, state, iss.as_deref(), &clock()).await
     }
 }
 
-fn now_ms() -> i64 {
-    Clock::system().now_ms()
+fn clock() -> Clock {
+    Clock::system()
 }
 
 fn settings(algorithm: &str) -> Settings {
@@ -246,7 +246,7 @@ async fn people_sign_in_at_a_provider_that_is_not_ours() {
 async fn refusals(real: &Real) {
     let good = settings("RS256");
     let begin = async || {
-        let started = real.client.start(&good, now_ms()).await.unwrap();
+        let started = real.client.start(&good, &clock()).await.unwrap();
         let callback = Browser::new(real).sign_in(&started.url, "alice").await.unwrap();
         assert_eq!(callback.iss.as_deref(), Some(ISSUER));
         (started, callback)
@@ -279,11 +279,11 @@ async fn refusals(real: &Real) {
     assert_eq!(code(real.finish(&good, &started, &callback).await), "issuer_mismatch");
 
     let slashed = Settings { issuer: format!("{ISSUER}/"), ..good.clone() };
-    let error = real.client.start(&slashed, now_ms()).await.unwrap_err();
+    let error = real.client.start(&slashed, &clock()).await.unwrap_err();
     assert_eq!(error.code(), "discovery_invalid");
 
     // The person gives up instead of agreeing.
-    let started = real.client.start(&good, now_ms()).await.unwrap();
+    let started = real.client.start(&good, &clock()).await.unwrap();
     let login = ["prompt=login&login=alice&password=x".to_owned()];
     let error = Browser::new(real).walk(&started.url, &login).await.unwrap_err();
     assert_eq!(OidcError::denied(&error), OidcError::Denied { reason: "access_denied" });

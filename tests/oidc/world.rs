@@ -4,6 +4,7 @@ use crate::provider::{CLIENT_ID, CLIENT_SECRET, Callback, Provider, REDIRECT_URI
 use crate::site::Site;
 use crate::wire::{PUBLIC, Wire};
 use emx::identity::oidc::{Client, External, OidcError, Settings, Started};
+use emx::runtime::clock::Clock;
 use emx::runtime::outgoing::{Guard, Outgoing, Patience, Trust};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub(crate) struct World {
     pub(crate) wire: Arc<Wire>,
     pub(crate) client: Client,
     pub(crate) settings: Settings,
-    pub(crate) now_ms: TimeMs,
+    pub(crate) clock: Clock,
     provider: Arc<Mutex<Provider>>,
     _site: Site,
 }
@@ -68,7 +69,7 @@ impl World {
         wire.line(&format!("{PUBLIC}:443"), site.address);
         let trust = Trust::of_file(&site.ca_file()).unwrap();
         let client = Client::new(Outgoing::over(wire.clone(), guard(), trust, patience));
-        Self { wire, client, settings, now_ms: NOW_MS, provider, _site: site }
+        Self { wire, client, settings, clock: Clock::manual(NOW_MS), provider, _site: site }
     }
 
     pub(crate) fn provider(&self) -> MutexGuard<'_, Provider> {
@@ -84,12 +85,18 @@ impl World {
 
     /// Lets time pass, here and there.
     pub(crate) fn pass(&mut self, ms: TimeMs) {
-        self.now_ms += ms;
-        self.provider().now_s = self.now_ms / 1000;
+        self.clock.advance(Duration::from_millis(ms.unsigned_abs()));
+        self.provider().now_s = self.clock.now_ms() / 1000;
+    }
+
+    /// Sets the clock, here and there.
+    pub(crate) fn set(&mut self, now_ms: TimeMs) {
+        self.clock = Clock::manual(now_ms);
+        self.pass(0);
     }
 
     pub(crate) async fn start(&self) -> Result<Started, OidcError> {
-        self.client.start(&self.settings, self.now_ms).await
+        self.client.start(&self.settings, &self.clock).await
     }
 
     pub(crate) async fn finish(
@@ -99,7 +106,7 @@ impl World {
     ) -> Result<External, OidcError> {
         let Callback { code, state, iss } = callback;
         let iss = iss.as_deref();
-        self.client.finish(&self.settings, started, code, state, iss, self.now_ms).await
+        self.client.finish(&self.settings, started, code, state, iss, &self.clock).await
     }
 
     /// A sign-in from its beginning to its end.

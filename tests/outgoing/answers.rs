@@ -2,7 +2,7 @@
 
 use crate::site::{Reply, Site};
 use crate::wire::{PUBLIC, Wire};
-use crate::world::{ANSWER_BYTES_MAX, HOST, World, closed, guard};
+use crate::world::{ANSWER_BYTES_MAX, HOST, OWNER, World, closed, guard};
 use emx::runtime::outgoing::{Ask, Outgoing, OutgoingError, Patience, Trust};
 use futures_util::future::join_all;
 use std::process::Command;
@@ -18,7 +18,7 @@ async fn what_is_asked_arrives_and_what_is_answered_comes_back() {
     let ask = Ask::post_form(URL, &pairs, 100).accept("application/json");
     let ask = ask.authorization("Bearer secret".to_owned());
     assert!(!format!("{ask:?}").contains("secret"));
-    let answer = world.outgoing.send(ask).await.unwrap();
+    let answer = world.outgoing.send(OWNER, ask).await.unwrap();
     assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
     assert_eq!((answer.media_type().as_deref(), answer.is_json()), (Some("text/plain"), false));
     let came = &world.came()[0];
@@ -46,7 +46,7 @@ async fn what_is_asked_arrives_and_what_is_answered_comes_back() {
         assert_eq!((answer.status, answer.is_json()), (404, is_json), "{content_type}");
     }
     let split = Ask::get(URL, 100).authorization("Bearer a\r\nX: y".to_owned());
-    assert_eq!(world.outgoing.send(split).await.unwrap_err().code(), "header_invalid");
+    assert_eq!(world.outgoing.send(OWNER, split).await.unwrap_err().code(), "header_invalid");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn an_other_end_that_does_not_prove_who_it_is_is_told_nothing() {
         let ca_file = if what == "misnamed" { site.ca_file() } else { world.site.ca_file() };
         let trust = Trust::of_file(&ca_file).unwrap();
         let outgoing = Outgoing::over(wire, closed(), trust, Patience::default());
-        let error = outgoing.send(Ask::get(URL, 100)).await.unwrap_err();
+        let error = outgoing.send(OWNER, Ask::get(URL, 100)).await.unwrap_err();
         assert_eq!((error.code(), error.is_transient()), ("tls_failed", false), "{what}: {error}");
     }
 }
@@ -154,7 +154,7 @@ async fn a_network_that_is_opened_plainly_is_asked_without_tls() {
     let trust = Trust::of_file(&world.site.ca_file()).unwrap();
     let guard = guard(&[], &["10.0.0.0/8"]);
     let outgoing = Outgoing::over(wire, guard, trust, Patience::default());
-    let answer = outgoing.send(Ask::get("http://intranet/", 100)).await.unwrap();
+    let answer = outgoing.send(OWNER, Ask::get("http://intranet/", 100)).await.unwrap();
     assert_eq!(&*answer.body, b"plain");
 }
 

@@ -1,7 +1,7 @@
 //! Names whose answers change, or are of several kinds.
 
 use crate::wire::PUBLIC;
-use crate::world::{HOST, World, closed};
+use crate::world::{HOST, OWNER, World, closed};
 
 const URL: &str = "https://idp.example.org/";
 
@@ -10,7 +10,7 @@ async fn an_answer_that_changes_between_storing_and_asking_leads_nowhere() {
     let world = World::new(closed()).await;
     for inside in ["127.0.0.1", "::1", "169.254.169.254", "10.0.0.1", "fd00:ec2::254", "::"] {
         world.wire.name(HOST, &[&[PUBLIC], &[inside]]);
-        assert!(world.outgoing.check(URL).await.is_ok());
+        assert!(world.outgoing.check(OWNER, URL).await.is_ok());
         assert_eq!(world.get(URL).await.unwrap_err().code(), "address_refused", "{inside}");
         assert!(world.wire.connected().is_empty(), "{inside}");
     }
@@ -91,4 +91,20 @@ async fn no_message_tells_which_address_a_name_has() {
     world.wire.name(HOST, &[&["169.254.169.254"]]);
     let error = world.get(URL).await.unwrap_err().to_string();
     assert!(error.contains("a cloud's metadata") && !error.contains("networks"), "{error}");
+}
+
+#[tokio::test]
+async fn lookups_that_hang_are_a_matter_of_whoever_asked_for_them() {
+    let world = World::impatient().await;
+    world.wire.hang("slow.example.org");
+    let slow = || world.outgoing.check(OWNER, "https://slow.example.org/");
+    for _ in 0..4 {
+        assert_eq!(slow().await.unwrap_err().code(), "answer_slow");
+    }
+    // Nobody waits for them any more, and they hold what they hold.
+    assert_eq!(slow().await.unwrap_err().code(), "outgoing_busy");
+    assert_eq!(world.get(URL).await.unwrap_err().code(), "outgoing_busy");
+    world.outgoing.check("another", URL).await.unwrap();
+    world.wire.end_lookups();
+    assert_eq!(world.get(URL).await.unwrap().status, 200);
 }

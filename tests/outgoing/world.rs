@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The name by which the server of the test is asked.
 pub(crate) const HOST: &str = "idp.example.org";
 
+/// For whom it is asked.
+pub(crate) const OWNER: &str = "acme";
+
 /// Largest answer that is taken.
 pub(crate) const ANSWER_BYTES_MAX: usize = 10_000;
 
@@ -76,12 +79,12 @@ impl World {
 
     /// Asks for `url`.
     pub(crate) async fn get(&self, url: &str) -> Result<Answer, OutgoingError> {
-        self.outgoing.send(Ask::get(url, ANSWER_BYTES_MAX)).await
+        self.outgoing.send(OWNER, Ask::get(url, ANSWER_BYTES_MAX)).await
     }
 
     /// How storing `url` and asking it ends, as the words for programs.
     pub(crate) async fn verdicts(&self, url: &str) -> (&'static str, &'static str) {
-        let saved = self.outgoing.check(url).await;
+        let saved = self.outgoing.check(OWNER, url).await;
         let sent = self.get(url).await;
         (saved.map_or_else(|e| e.code(), |_| "ok"), sent.map_or_else(|e| e.code(), |_| "ok"))
     }

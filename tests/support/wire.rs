@@ -2,9 +2,10 @@
 //! at servers on this machine. What is asked of it is written down.
 #![allow(dead_code, reason = "every test that includes it uses another part")]
 
+use emx::runtime::outgoing::Place;
 use emx::runtime::outgoing::network::Network;
 use futures_util::future::BoxFuture;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,9 @@ struct Inner {
     names: HashMap<String, VecDeque<Vec<IpAddr>>>,
     /// Where connections end, by the address that is meant.
     lines: HashMap<SocketAddr, SocketAddr>,
+    /// Names that are looked up without an end, and those lookups.
+    hangs: HashSet<String>,
+    hanging: Vec<Place>,
     looked_up: Vec<String>,
     connected: Vec<SocketAddr>,
 }
@@ -36,6 +40,16 @@ impl Wire {
         let read = |texts: &&[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let answers = answers.iter().map(read).collect();
         self.0.lock().unwrap().names.insert(name.to_owned(), answers);
+    }
+
+    /// Has lookups of `name` hang, whether somebody waits for them or not.
+    pub(crate) fn hang(&self, name: &str) {
+        self.0.lock().unwrap().hangs.insert(name.to_owned());
+    }
+
+    /// Ends the lookups that hang.
+    pub(crate) fn end_lookups(&self) {
+        self.0.lock().unwrap().hanging.clear();
     }
 
     /// Has connections to `meant` end at `real`.
@@ -61,9 +75,17 @@ impl Wire {
 }
 
 impl Network for Wire {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+    fn resolve<'a>(
+        &'a self,
+        name: &'a str,
+        place: Place,
+    ) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         let mut inner = self.0.lock().unwrap();
         inner.looked_up.push(name.to_owned());
+        if inner.hangs.contains(name) {
+            inner.hanging.push(place);
+            return Box::pin(std::future::pending());
+        }
         let answer = inner.names.get_mut(name).and_then(|answers| match answers.len() {
             0 | 1 => answers.front().cloned(),
             _ => answers.pop_front(),

@@ -263,7 +263,7 @@ async fn start(call: &Call, kind: Kind) -> Result<Reply, Problem> {
     let (flow, address) = match kind {
         Kind::Oidc => {
             let settings = oidc_settings(call, &asked)?;
-            let started = call.server.oidc.start(&settings, now_ms).await;
+            let started = call.server.oidc.start(&settings, &call.server.clock).await;
             let started = started.map_err(oidc_problem)?;
             let address = started.url.clone();
             (Flow::begin(provider, FlowWay::Oidc(started), wanted.return_to, now_ms), address)

@@ -12,6 +12,7 @@ use crate::identity::sso::draft::{Draft, NAME_BYTES_MAX, Place};
 use crate::identity::sso::provider::{Preset, Provider};
 use crate::identity::sso::{PROVIDERS_PER_TENANT_MAX, ProviderError};
 use crate::model::strict::Strict;
+use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::{Permission, Role};
 use crate::tenancy::slug::Slug;
 use hyper::{Method, StatusCode};
@@ -198,7 +199,7 @@ async fn create(mut call: Call) -> Answer {
     // Reads certificates: some hundred microseconds.
     let draft = call.server.threads.run(move || Draft::read(&body, place(&server, &slug)));
     let draft = draft.await?.map_err(provider_problem)?;
-    check_issuer(&call, &draft).await?;
+    check_issuer(&call, &tenant_id, &draft).await?;
     let server = Arc::clone(&call.server);
     let add = move || server.identity.add_sso_provider(&tenant_id, draft, &by, now_ms);
     let made = call.server.threads.run(add).await?.map_err(provider_problem)?;
@@ -225,7 +226,8 @@ async fn change(mut call: Call) -> Answer {
         let known = server.identity.sso_provider(&of, &asked)?;
         judge(&known.provider)
     });
-    check_issuer(&call, &drafted.await?.map_err(provider_problem)?).await?;
+    let drafted = drafted.await?.map_err(provider_problem)?;
+    check_issuer(&call, &tenant_id, &drafted).await?;
     let server = Arc::clone(&call.server);
     let now_ms = server.clock.now_ms();
     let act = move || server.identity.change_sso_provider(&tenant_id, &id, change, &by, now_ms);
@@ -262,7 +264,8 @@ fn place<'a>(server: &'a crate::http::server::Server, tenant: &'a Slug) -> Place
 }
 
 /// Fails where the issuer's name leads to where nothing is asked.
-async fn check_issuer(call: &Call, draft: &Draft) -> Result<(), Problem> {
+async fn check_issuer(call: &Call, tenant_id: &TenantId, draft: &Draft) -> Result<(), Problem> {
     let Some(issuer) = draft.issuer() else { return Ok(()) };
-    draft.check_found(call.server.outgoing.check(issuer).await).map_err(provider_problem)
+    let found = call.server.outgoing.check(tenant_id.as_str(), issuer).await;
+    draft.check_found(found).map_err(provider_problem)
 }

@@ -124,11 +124,11 @@ async fn vouched(
     if let Some(error) = &back.error {
         return Ok(Err(OidcError::denied(error)));
     }
-    let (settings, now_ms) = (oidc_settings(call, asked)?, call.server.clock.now_ms());
+    let (settings, clock) = (oidc_settings(call, asked)?, &call.server.clock);
     let code = back.code.as_deref().unwrap_or_default();
     let state = back.state.as_deref().unwrap_or_default();
     let iss = back.iss.as_deref();
-    Ok(call.server.oidc.finish(&settings, started, code, state, iss, now_ms).await)
+    Ok(call.server.oidc.finish(&settings, started, code, state, iss, clock).await)
 }
 
 /// Whether it says nothing of whoever came back.

@@ -1,12 +1,14 @@
 //! What is remembered of a provider, and for how long.
 //!
 //! *Invariants*: of what is fetched once for many, one at a time is fetched; a provider that fails is
-//! left alone for a moment, so that those who wait for it do not wait one after the other; a clock that
-//! was set back or ahead makes what is remembered old.
+//! left alone for a moment from when it failed, so that those who wait for it do not wait one after the
+//! other; a clock that was set back or ahead makes what is remembered old. That a tenant asks too much at a
+//! time is not remembered, for others ask the same provider.
 
 use super::document::Document;
 use super::error::OidcError;
 use super::keys::Keys;
+use crate::runtime::outgoing::OutgoingError;
 use std::sync::Arc;
 use storage::row::TimeMs;
 use tokio::sync::Mutex;
@@ -62,13 +64,16 @@ impl<T> Slot<T> {
         self.tried.as_ref().is_some_and(|(at_ms, _)| is_within(*at_ms, REFRESH_MS, now_ms))
     }
 
-    /// Remembers what was fetched. A failure leaves what is known.
+    /// Remembers what was fetched, which came to its end at `now_ms`. A failure leaves what is known.
     pub(super) fn put(
         &mut self,
         fetched: Result<T, OidcError>,
         now_ms: TimeMs,
     ) -> Result<Arc<T>, OidcError> {
         let fetched = fetched.map(Arc::new);
+        if matches!(&fetched, Err(OidcError::Outgoing { source: OutgoingError::Busy { .. }, .. })) {
+            return fetched;
+        }
         self.tried = Some((now_ms, fetched.as_ref().err().cloned()));
         if let Ok(value) = &fetched {
             self.value = Some((now_ms, Arc::clone(value)));
@@ -103,6 +108,10 @@ mod tests {
         assert!(slot.put(Err(OidcError::State), LASTS_MS).is_err());
         assert_eq!(slot.get(LASTS_MS).unwrap(), Err(OidcError::State));
         assert!(slot.get(LASTS_MS + FAILURE_MS).is_none());
+        let source = OutgoingError::Busy { host: "idp.example.org".into() };
+        let busy = OidcError::Outgoing { doing: "ask", source };
+        assert_eq!(slot.put(Err(busy.clone()), LASTS_MS + FAILURE_MS), Err(busy));
+        assert!(slot.get(LASTS_MS + FAILURE_MS).is_none(), "others may ask");
         slot.put(Ok(8), LASTS_MS + FAILURE_MS).unwrap();
         assert_eq!(slot.get(LASTS_MS + FAILURE_MS).unwrap().as_deref(), Ok(&8));
     }

@@ -33,6 +33,7 @@ pub use probe::Tried;
 pub use settings::{Pins, Preset, Settings};
 
 use super::opaque::random_secret;
+use crate::runtime::clock::Clock;
 use crate::runtime::outgoing::{Answer, Ask, Outgoing};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -47,7 +48,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use storage::row::TimeMs;
 
 /// Issuers that are remembered; each has a document and some keys, 20 KB in all.
 const ISSUERS_MAX: u64 = 1_024;
@@ -103,13 +103,13 @@ impl Client {
     /// nothing is asked of the provider: it may be down.
     pub async fn check(&self, settings: &Settings) -> Result<(), OidcError> {
         settings.check(self.outgoing.guard())?;
-        let checked = self.outgoing.check(&settings.issuer).await;
+        let checked = self.outgoing.check(&settings.owner, &settings.issuer).await;
         checked.map(|_| ()).map_err(outgoing("take the issuer"))
     }
 
     /// Begins a sign-in.
-    pub async fn start(&self, settings: &Settings, now_ms: TimeMs) -> Result<Started, OidcError> {
-        let document = self.document(settings, now_ms).await?;
+    pub async fn start(&self, settings: &Settings, clock: &Clock) -> Result<Started, OidcError> {
+        let document = self.document(settings, clock).await?;
         let secret = || random_secret().map_err(|_| OidcError::Randomness);
         let (state, nonce, verifier) = (secret()?, secret()?, secret()?);
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
@@ -142,22 +142,22 @@ impl Client {
         code: &str,
         state: &str,
         iss: Option<&str>,
-        now_ms: TimeMs,
+        clock: &Clock,
     ) -> Result<External, OidcError> {
         if !is_same(state, &started.state) {
             return Err(OidcError::State);
         }
-        let document = self.document(settings, now_ms).await?;
+        let document = self.document(settings, clock).await?;
         match iss {
             Some(iss) if iss != settings.issuer => return Err(OidcError::Issuer),
             None if document.brings_issuer => return Err(OidcError::Issuer),
             _ => {}
         }
         let tokens = self.exchange(settings, &document, started, code).await?;
-        let claims = self.verify(settings, &document, started, &tokens, now_ms).await?;
+        let claims = self.verify(settings, &document, started, &tokens, clock).await?;
         let userinfo = match (&document.userinfo_endpoint, &tokens.access_token) {
             (Some(endpoint), Some(token)) if person::is_incomplete(settings, &claims) => {
-                Some(self.userinfo(endpoint, token, &claims).await?)
+                Some(self.userinfo(settings, endpoint, token, &claims).await?)
             }
             _ => None,
         };
@@ -172,21 +172,23 @@ impl Client {
     async fn document(
         &self,
         settings: &Settings,
-        now_ms: TimeMs,
+        clock: &Clock,
     ) -> Result<Arc<Document>, OidcError> {
         let known = self.known(&settings.issuer);
+        // Whoever had to wait reads the clock then: what came of it meanwhile is new.
         let mut slot = known.document.lock().await;
-        if let Some(known) = slot.get(now_ms) {
+        if let Some(known) = slot.get(clock.now_ms()) {
             return known;
         }
-        slot.put(self.discover(settings).await, now_ms)
+        let discovered = self.discover(settings).await;
+        slot.put(discovered, clock.now_ms())
     }
 
     /// The same, asked for.
     async fn discover(&self, settings: &Settings) -> Result<Document, OidcError> {
         const DOING: &str = "read the provider's discovery document";
         let address = document::address(&settings.issuer);
-        let written = self.fetch::<document::Written>(DOING, &address).await?;
+        let written = self.fetch::<document::Written>(settings, DOING, &address).await?;
         written.check(&settings.issuer, self.outgoing.guard())
     }
 
@@ -227,7 +229,7 @@ impl Client {
             Some(credentials) => ask.authorization(credentials),
             None => ask,
         };
-        let answer = self.outgoing.send(ask).await.map_err(outgoing(DOING))?;
+        let answer = self.outgoing.send(&settings.owner, ask).await.map_err(outgoing(DOING))?;
         if (400..500).contains(&answer.status)
             && let Ok(Refused { error }) = json(DOING, &answer)
         {
@@ -243,10 +245,10 @@ impl Client {
         document: &Document,
         started: &Started,
         tokens: &Tokens,
-        now_ms: TimeMs,
+        clock: &Clock,
     ) -> Result<Claims, OidcError> {
         let parts = Parts::of(&tokens.id_token, &document.algorithms)?;
-        let keys = self.keys(settings, document, &parts, now_ms).await?;
+        let keys = self.keys(settings, document, &parts, clock).await?;
         let key = keys.find(parts.kid.as_deref(), parts.algorithm);
         let claims = parts.verify(key.ok_or(IdTokenError::UnknownKey)?)?;
         let expected = Expected {
@@ -255,7 +257,7 @@ impl Client {
             nonce: &started.nonce,
             algorithm: parts.algorithm,
             access_token: tokens.access_token.as_deref(),
-            now_ms,
+            now_ms: clock.now_ms(),
         };
         expected.check(&claims)?;
         Ok(claims)
@@ -268,11 +270,12 @@ impl Client {
         settings: &Settings,
         document: &Document,
         parts: &Parts<'_>,
-        now_ms: TimeMs,
+        clock: &Clock,
     ) -> Result<Arc<Keys>, OidcError> {
         const DOING: &str = "read the provider's keys";
         let known = self.known(&settings.issuer);
         let mut slot = known.keys.lock().await;
+        let now_ms = clock.now_ms();
         if let Some(known) = slot.get(now_ms) {
             let keys = known?;
             let is_known = keys.find(parts.kid.as_deref(), parts.algorithm).is_some();
@@ -280,13 +283,14 @@ impl Client {
                 return Ok(keys);
             }
         }
-        let written = self.fetch::<keys::Written>(DOING, &document.jwks_uri).await;
-        slot.put(written.map(keys::Written::usable), now_ms)
+        let written = self.fetch::<keys::Written>(settings, DOING, &document.jwks_uri).await;
+        slot.put(written.map(keys::Written::usable), clock.now_ms())
     }
 
     /// What the provider tells of the person beside the ID token (Core §5.3).
     async fn userinfo(
         &self,
+        settings: &Settings,
         endpoint: &str,
         token: &str,
         id_token: &Claims,
@@ -294,7 +298,7 @@ impl Client {
         const DOING: &str = "read the user information";
         let ask = Ask::get(endpoint, ANSWER_BYTES_MAX).accept(JSON);
         let ask = ask.authorization(format!("Bearer {token}"));
-        let answer = self.outgoing.send(ask).await.map_err(outgoing(DOING))?;
+        let answer = self.outgoing.send(&settings.owner, ask).await.map_err(outgoing(DOING))?;
         let userinfo: Claims = read(DOING, &answer)?;
         // Core §5.3.2: it may be about anybody otherwise.
         let subject = userinfo.text("sub").map_err(|_| OidcError::Userinfo)?;
@@ -306,11 +310,12 @@ impl Client {
 
     async fn fetch<T: DeserializeOwned>(
         &self,
+        settings: &Settings,
         doing: &'static str,
         url: &str,
     ) -> Result<T, OidcError> {
         let ask = Ask::get(url, ANSWER_BYTES_MAX).accept(JSON);
-        let answer = self.outgoing.send(ask).await.map_err(outgoing(doing))?;
+        let answer = self.outgoing.send(&settings.owner, ask).await.map_err(outgoing(doing))?;
         read(doing, &answer)
     }
 }

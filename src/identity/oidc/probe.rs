@@ -35,10 +35,10 @@ impl Client {
         let algorithms = known.map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         passed("discovery", format!("the document is the issuer's; ID tokens by {algorithms}"));
 
-        let count = self.reach(&document).await.map_err(|error| ("endpoints", error))?;
+        let count = self.reach(settings, &document).await.map_err(|error| ("endpoints", error))?;
         passed("endpoints", format!("{count}, each where requests may go"));
 
-        let found = self.try_keys(&document).await.map_err(|error| ("keys", error))?;
+        let found = self.try_keys(settings, &document).await.map_err(|error| ("keys", error))?;
         passed("keys", format!("{found} of them can verify ID tokens"));
 
         let said = self.try_secret(settings, &document).await;
@@ -47,21 +47,21 @@ impl Client {
     }
 
     /// How many endpoints there are that this server asks, each of which it may.
-    async fn reach(&self, document: &Document) -> Result<usize, OidcError> {
+    async fn reach(&self, settings: &Settings, document: &Document) -> Result<usize, OidcError> {
         let asked = [&document.token_endpoint, &document.jwks_uri];
         let asked = asked.into_iter().chain(&document.userinfo_endpoint);
         let mut count = 0;
         for endpoint in asked {
-            let checked = self.outgoing.check(endpoint).await;
+            let checked = self.outgoing.check(&settings.owner, endpoint).await;
             checked.map_err(outgoing("take the provider's endpoints"))?;
             count += 1;
         }
         Ok(count)
     }
 
-    async fn try_keys(&self, document: &Document) -> Result<usize, OidcError> {
+    async fn try_keys(&self, settings: &Settings, document: &Document) -> Result<usize, OidcError> {
         const DOING: &str = "read the provider's keys";
-        let written = self.fetch::<keys::Written>(DOING, &document.jwks_uri).await?;
+        let written = self.fetch::<keys::Written>(settings, DOING, &document.jwks_uri).await?;
         match written.usable().count() {
             0 => Err(OidcError::Answer { doing: DOING, why: "has no key that verifies ID tokens" }),
             count => Ok(count),

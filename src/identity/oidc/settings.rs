@@ -51,6 +51,10 @@ pub struct Settings {
     /// Whom else an ID token must name.
     #[serde(default)]
     pub pins: Pins,
+    /// For whom the provider is asked, as [`Outgoing`](crate::runtime::outgoing::Outgoing) shares places
+    /// out: the tenant.
+    #[serde(skip)]
+    pub owner: String,
 }
 
 impl fmt::Debug for Settings {
@@ -109,8 +113,8 @@ impl Preset {
         // Google tells no groups.
         let groups_claim = (self != Self::Google).then(|| GROUPS_CLAIM.to_owned());
         let scopes = scopes.split(' ').map(str::to_owned).collect();
-        let client_secret = Some(client_secret);
-        Ok(Settings { issuer, client_id, client_secret, scopes, redirect_uri, groups_claim, pins })
+        let made = Settings::generic(issuer, client_id, Some(client_secret), redirect_uri);
+        Ok(Settings { scopes, groups_claim, pins, ..made })
     }
 }
 
@@ -125,7 +129,8 @@ impl Settings {
         let scopes = ["email", "profile"].map(str::to_owned).to_vec();
         let groups_claim = Some(GROUPS_CLAIM.to_owned());
         let pins = Pins::default();
-        Self { issuer, client_id, client_secret, scopes, redirect_uri, groups_claim, pins }
+        let owner = String::new();
+        Self { issuer, client_id, client_secret, scopes, redirect_uri, groups_claim, pins, owner }
     }
 
     /// Refuses what cannot work or would let strangers in. Asks nobody.

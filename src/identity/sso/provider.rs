@@ -256,6 +256,7 @@ impl Provider {
             redirect_uri: site.redirect_uri(tenant, &self.id),
             groups_claim: oidc.groups_claim.clone(),
             pins: oidc.pins.clone(),
+            owner: self.tenant_id.to_string(),
         }))
     }
 

@@ -13,7 +13,7 @@
 //! - Whoever stores an address checks it with [`Outgoing::check`]; it is checked again with each request.
 //!
 //! *Invariants*: everything is bounded, each step by [`Patience`], the answer by what whoever asks says,
-//! what is under way by [`places`]. Nothing here is retried: only whoever asks knows whether that does
+//! what is under way by [`places`], for each owner by itself: whoever asks says for whom, a tenant. Nothing here is retried: only whoever asks knows whether that does
 //! harm.
 //!
 //! What is connected *through* is a [`Network`]: the machine's own, unless whoever builds an [`Outgoing`]
@@ -32,6 +32,7 @@ mod places;
 pub use error::OutgoingError;
 pub use exchange::{Answer, Ask};
 pub use guard::Guard;
+pub use places::Place;
 pub use trust::Trust;
 
 use error::reason;
@@ -96,20 +97,19 @@ impl Outgoing {
         &self.guard
     }
 
-    /// Refuses `url` unless it may be asked just now; nothing is sent. For whoever is about to store it.
-    pub async fn check(&self, url: &str) -> Result<Target, OutgoingError> {
+    /// Refuses `url` unless `owner` may ask it just now; nothing is sent. For whoever is about to store it.
+    pub async fn check(&self, owner: &str, url: &str) -> Result<Target, OutgoingError> {
         let target = self.guard.check_url(url)?;
-        self.addresses(&target).await?;
+        self.addresses(owner, &target).await?;
         Ok(target)
     }
 
-    /// Asks. An answer may have any status but one that points elsewhere.
-    pub async fn send(&self, ask: Ask<'_>) -> Result<Answer, OutgoingError> {
+    /// Asks, for `owner`. An answer may have any status but one that points elsewhere.
+    pub async fn send(&self, owner: &str, ask: Ask<'_>) -> Result<Answer, OutgoingError> {
         let target = self.guard.check_url(ask.url())?;
-        let place = self.places.take(target.authority());
-        let _place =
-            place.ok_or_else(|| OutgoingError::Busy { host: target.host().to_string() })?;
-        let addresses = self.addresses(&target).await?;
+        let place = self.places.exchange(owner, &target.authority());
+        let _place = place.ok_or_else(|| busy(&target))?;
+        let addresses = self.addresses(owner, &target).await?;
         let tcp = self.connect(&target, &addresses).await?;
         match target.scheme() {
             Scheme::Http => {
@@ -123,7 +123,7 @@ impl Outgoing {
     }
 
     /// Every address of the host, each of which may be asked.
-    async fn addresses(&self, target: &Target) -> Result<Vec<IpAddr>, OutgoingError> {
+    async fn addresses(&self, owner: &str, target: &Target) -> Result<Vec<IpAddr>, OutgoingError> {
         let name = match target.host() {
             Host::Address(address) => {
                 self.guard.check_address(target, *address)?;
@@ -132,7 +132,8 @@ impl Outgoing {
             Host::Name(name) => name,
         };
         let unresolved = || OutgoingError::Unresolved { host: name.to_string() };
-        let found = timeout(self.patience.resolve, self.network.resolve(name)).await;
+        let place = self.places.lookup(owner).ok_or_else(|| busy(target))?;
+        let found = timeout(self.patience.resolve, self.network.resolve(name, place)).await;
         let found = found.map_err(|_| slow(target, "be found by the resolver"))?;
         let found = found.map_err(|error| {
             tracing::debug!(%name, %error, "a name was not found");
@@ -229,6 +230,10 @@ fn check_found(guard: &Guard, target: &Target, found: &[IpAddr]) -> Result<(), O
         true => Err(OutgoingError::Unresolved { host: host.to_string() }),
         false => Ok(()),
     }
+}
+
+fn busy(target: &Target) -> OutgoingError {
+    OutgoingError::Busy { host: target.host().to_string() }
 }
 
 fn slow(target: &Target, doing: &'static str) -> OutgoingError {

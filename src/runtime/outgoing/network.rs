@@ -1,5 +1,6 @@
 //! What lies between a name and a connection: the machine's resolver and its sockets.
 
+use super::places::Place;
 use crate::runtime::pool::Pool;
 use futures_util::future::BoxFuture;
 use std::fmt;
@@ -15,8 +16,10 @@ const LOOKUPS_WAITING_MAX: usize = 256;
 /// Finds addresses and connects to them. What may be connected to is decided elsewhere, so that an
 /// implementation that leads elsewhere changes nothing about that.
 pub trait Network: fmt::Debug + Send + Sync {
-    /// All addresses of `name`.
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
+    /// All addresses of `name`. The place is kept until the lookup has come to its end, be it that nobody
+    /// waits for it any more.
+    fn resolve<'a>(&'a self, name: &'a str, place: Place)
+    -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 
     /// A connection to `address`.
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>>;
@@ -35,11 +38,18 @@ impl SystemNetwork {
 }
 
 impl Network for SystemNetwork {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+    fn resolve<'a>(
+        &'a self,
+        name: &'a str,
+        place: Place,
+    ) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         let name = name.to_owned();
-        Box::pin(async move {
-            self.lookups.run(move || addresses_of(&name)).await.map_err(io::Error::other)?
-        })
+        let look = move || {
+            let found = addresses_of(&name);
+            drop(place);
+            found
+        };
+        Box::pin(async move { self.lookups.run(look).await.map_err(io::Error::other)? })
     }
 
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
@@ -54,13 +64,17 @@ pub(super) fn addresses_of(name: &str) -> io::Result<Vec<IpAddr>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::places::Places;
     use super::*;
+    use std::sync::Arc;
 
     #[tokio::test]
     async fn the_machine_knows_itself() {
-        let network = SystemNetwork::new();
-        let found = network.resolve("localhost").await.unwrap();
+        let (network, places) = (SystemNetwork::new(), Arc::new(Places::default()));
+        let place = || places.lookup("acme").unwrap();
+        let found = network.resolve("localhost", place()).await.unwrap();
         assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
-        assert!(network.resolve("no.such.name.invalid").await.is_err());
+        assert!(network.resolve("no.such.name.invalid", place()).await.is_err());
+        assert!(places.are_all_free());
     }
 }
