@@ -37,7 +37,11 @@ mod providers;
 mod rows;
 #[path = "sso/saml.rs"]
 mod saml;
+#[path = "sso/sizes.rs"]
+mod sizes;
 #[path = "sso/targets.rs"]
 mod targets;
+#[path = "sso/told.rs"]
+mod told;
 #[path = "sso/world.rs"]
 mod world;

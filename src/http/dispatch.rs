@@ -297,7 +297,7 @@ async fn route(
 
 /// Counts for auditors that somebody was refused: in the chain of the tenant where the one who asks
 /// belongs, or in the platform's.
-fn count_refused(
+pub(super) fn count_refused(
     server: &Server,
     known: Option<&Principal>,
     arrived: &Arrived,

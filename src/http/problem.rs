@@ -229,6 +229,11 @@ impl Problem {
         &self.detail
     }
 
+    /// What is said beside it, such as when to come back.
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     /// What is wrong and where, one by one.
     pub(super) fn errors(&self) -> &[Pointed] {
         &self.errors

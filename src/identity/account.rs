@@ -67,6 +67,15 @@ pub enum AccountError {
         /// The administrator.
         email: Email,
     },
+    /// Whoever may change the provider would administer the platform.
+    #[error(
+        "a provider of the tenant vouches for `{email}`, who cannot administer the platform: have it done \
+         by a user with a password alone, `emx user create` makes one"
+    )]
+    Linked {
+        /// The user.
+        email: Email,
+    },
     /// Somebody else would say who administers the platform.
     #[error("only who administers the platform says who else does: ask one of them")]
     NotPlatform,
@@ -121,6 +130,7 @@ impl AccountError {
             Self::RoleTooHigh { .. } => "role_too_high",
             Self::LastOwner { .. } => "last_owner",
             Self::LastAdministrator { .. } => "last_platform_administrator",
+            Self::Linked { .. } => "sso_user",
             Self::NotPlatform => "forbidden",
             Self::Oneself { .. } => "oneself",
             Self::BoundKey => "key_is_bound",

@@ -122,6 +122,9 @@ impl Identity {
         if changed.disabled || !changed.platform {
             self.demand_another_administrator(before)?;
         }
+        if changed.platform && !before.platform {
+            self.demand_unlinked(before)?;
+        }
         let mut act = stored.change(&changed)?;
         act.expect.extend(self.teams_are_there(&changed.tenant_id, &changed.teams)?);
         // Whoever made a link for somebody who may less must not come in by it as one who may more.
@@ -261,7 +264,7 @@ impl Identity {
 }
 
 /// Whether the user may something as `changed` that it may not as `before`.
-fn may_more(before: &User, changed: &User) -> bool {
+pub(super) fn may_more(before: &User, changed: &User) -> bool {
     !before.role.covers(changed.role) || changed.platform && !before.platform
 }
 

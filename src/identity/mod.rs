@@ -210,7 +210,7 @@ impl Identity {
         let installation_id = installation_id(&*platform, now_ms)?;
         let revocations = Arc::new(Revocations::load(&*platform)?);
         let IdentitySettings { session, signing_key_ms } = *settings;
-        Ok(Self {
+        let identity = Self {
             tokens: AccessTokens::new(
                 keys.clone(),
                 revocations.clone(),
@@ -235,7 +235,9 @@ impl Identity {
             master,
             keys,
             revocations,
-        })
+        };
+        identity.finish_removals(now_ms);
+        Ok(identity)
     }
 
     /// Who presents the access token `text`, as `client` does. Reads memory only.
@@ -320,6 +322,7 @@ impl Identity {
     /// Clears away what is over, and replaces the key that signs when it is time: each whatever becomes
     /// of the others. Fails as the first does that does. To be called every minute or so.
     pub fn keep_up(&self, now_ms: TimeMs) -> Result<(), SigningError> {
+        self.finish_removals(now_ms);
         let throttled = self.passwords.throttle.sweep(now_ms);
         let revoked = self.revocations.sweep(&*self.platform, now_ms);
         let rotated = self.rotate_if_due(now_ms);

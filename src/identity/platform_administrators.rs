@@ -3,7 +3,8 @@
 //! *Invariants*: of those who administer the platform, one can sign in, into a tenant that can be
 //! entered. Whatever could end that, of a user or of a tenant, is decided and stored under the lock on
 //! accounts, so that two who act at once do not both find the other there. Only who administers the
-//! platform says who else does.
+//! platform says who else does, and never of somebody for whom a tenant's provider vouches: whoever may
+//! change that provider could come in as that user.
 
 use super::Identity;
 use super::account::{Account, AccountError, NewUser};
@@ -11,6 +12,7 @@ use super::administration::AccountChange;
 use super::email::Email;
 use super::forget::ForgetError;
 use super::password::Password;
+use super::sso::person;
 use super::user::{self, User};
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
@@ -104,6 +106,14 @@ impl Identity {
             return Ok(());
         }
         Err(AccountError::LastAdministrator { email: user.email.clone() })
+    }
+
+    /// Fails where a provider of the tenant vouches for `user`. To be called with the lock on accounts.
+    pub(super) fn demand_unlinked(&self, user: &User) -> Result<(), AccountError> {
+        match person::is_linked(&*self.platform, &user.tenant_id, &user.id)? {
+            true => Err(AccountError::Linked { email: user.email.clone() }),
+            false => Ok(()),
+        }
     }
 
     /// Whether somebody who can sign in administers the platform once those who `go` do not any more, or

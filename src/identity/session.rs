@@ -23,6 +23,7 @@ use super::{family, grace, rules};
 use crate::audit::{AuditLog, Told};
 use crate::tenancy::id::random_word;
 use crate::tenancy::registry::Completion;
+use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::engine::Tables;
 use storage::error::StoreError;
@@ -120,6 +121,14 @@ pub(super) struct Opened {
     pub(super) refresh_token: String,
 }
 
+/// The identity provider by which somebody signs in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vouching<'a> {
+    pub(super) provider_id: &'a str,
+    /// When the session ends at the latest.
+    pub(super) ends_ms: TimeMs,
+}
+
 /// Somebody who wants to go on with a session.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
@@ -166,13 +175,24 @@ impl Sessions {
         act: Completion,
         now_ms: TimeMs,
     ) -> Result<Opened, SessionError> {
-        self.begin_until(TimeMs::MAX, stored, client, act, now_ms)
+        self.begin_any(None, stored, client, act, now_ms)
     }
 
-    /// The same, where the session ends at `ends_ms` at the latest.
-    pub(super) fn begin_until(
+    /// The same, where an identity provider vouches for the user.
+    pub(super) fn begin_vouched(
         &self,
-        ends_ms: TimeMs,
+        vouching: Vouching<'_>,
+        stored: StoredUser,
+        client: Client<'_>,
+        act: Completion,
+        now_ms: TimeMs,
+    ) -> Result<Opened, SessionError> {
+        self.begin_any(Some(vouching), stored, client, act, now_ms)
+    }
+
+    fn begin_any(
+        &self,
+        vouching: Option<Vouching<'_>>,
         stored: StoredUser,
         client: Client<'_>,
         act: Completion,
@@ -184,6 +204,7 @@ impl Sessions {
         others.sort_by_key(|other| other.family.created_ms);
         let surplus = (others.len() + 1).saturating_sub(FAMILIES_PER_USER_MAX);
         others.truncate(surplus);
+        let ends_ms = vouching.map_or(TimeMs::MAX, |vouching| vouching.ends_ms);
         let family = Family {
             id: random_word(),
             user_id: stored.user.id.clone(),
@@ -198,7 +219,11 @@ impl Sessions {
         let refresh_token = new_token(&family.id)?;
         let mut creation = family.creation(&refresh_token)?;
         creation.expect.push(stored.unchanged());
-        creation.told.push(family.told("session.begin", client.source()));
+        let mut begun = family.told("session.begin", client.source());
+        if let Some(Vouching { provider_id, .. }) = vouching {
+            begun.event.after = json!({ "provider": provider_id });
+        }
+        creation.told.push(begun);
         creation.expect.extend(act.expect);
         creation.writes.extend(act.writes);
         // They end with the beginning of this one, or not at all.

@@ -207,6 +207,20 @@ impl Throttle {
         }
     }
 
+    /// Counts an attempt from `address` alone as a failure, if there may be one: whose account it is about
+    /// is not known yet, and strangers who fail must not keep out a tenant's own people.
+    pub(super) fn begin_at(&self, address: Option<IpAddr>, now_ms: TimeMs) -> Result<(), Refused> {
+        let Some(address) = address else { return Ok(()) };
+        self.add(&[(Kind::LoginAddress, key_of(address))], now_ms)
+    }
+
+    /// Takes back what [`begin_at`](Self::begin_at) counted.
+    pub(super) fn take_back_at(&self, address: Option<IpAddr>) {
+        if let Some(address) = address {
+            self.lock().of(Kind::LoginAddress).take_back(&key_of(address));
+        }
+    }
+
     /// What makes the place of an attempt known to its account: to be written with the session that
     /// begins.
     pub(super) fn known_by(

@@ -382,6 +382,12 @@ fn nobody_has_a_provider_give_more_than_they_may_give() {
     // Not even to something less: whoever may not give the role may not touch who is asked for it.
     let touched = change(&admin, &greater.id, json!({ "name": "Greater", "roles": {} }));
     assert!(matches!(touched, Err(ProviderError::Role { .. })));
+    let remove = |by: &Principal, id: &str| {
+        let by = crate::world::by(by);
+        world.identity.remove_sso_provider(&world.acme.id, id, &by, NOW_MS).map(drop)
+    };
+    assert!(matches!(remove(&admin, &greater.id), Err(ProviderError::Role { role: Role::Owner })));
+    remove(&admin, &lesser.id).unwrap();
     change(&owner, &greater.id, json!({ "name": "Greater", "roles": {} })).unwrap();
     let twice = add(&owner, json!({ "name": "gREATER" }));
     assert!(matches!(twice, Err(ProviderError::NameTaken { .. })));
@@ -420,6 +426,7 @@ fn auditors_are_told_who_came_by_whom_and_never_a_secret() {
     ];
     assert_eq!(told[..expected.len()], expected);
     assert_eq!(entries[0].event.after, "no_role");
+    assert_eq!(entries[3].event.after, json!({ "provider": id }));
     let text = format!("{entries:?}");
     assert!(!text.contains(SECRET) && !text.contains("another secret"), "{text}");
     let of_secrets = |value: &Value| value["client_secret_sealed"].clone();

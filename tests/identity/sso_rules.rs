@@ -1,14 +1,16 @@
-//! What single sign-on decides beside roles, teams, and where it is the only way in.
+//! What single sign-on decides beside roles: teams, whom it never lets in, whom strangers who fail do not
+//! keep out, and where it is the only way in.
 
 use crate::authenticator::Authenticator;
 use crate::sso::{add, admit, draft, person};
-use crate::world::{EMAIL, NOW_MS, PASSWORD, World, credentials};
+use crate::world::{EMAIL, NOW_MS, NOWHERE, PASSWORD, World, client, credentials};
 use emx::identity::SignedIn;
+use emx::identity::account::AccountError;
 use emx::identity::email::Email;
 use emx::identity::login::Credentials;
 use emx::identity::rules::{RulesChange, RulesError};
-use emx::identity::sso::ProviderError;
 use emx::identity::sso::provider::Provider;
+use emx::identity::sso::{ProviderError, SignInError};
 use emx::identity::token::TokenError;
 use emx::tenancy::by::By;
 use emx::tenancy::id::TenantId;
@@ -64,6 +66,93 @@ fn the_groups_decide_about_the_teams_that_they_give_at_each_sign_in() {
         let added = identity.add_sso_provider(acme, drafted.unwrap(), &operator, NOW_MS);
         assert!(matches!(added, Err(ProviderError::Invalid(_))), "{foreign}");
     }
+}
+
+#[test]
+fn no_provider_vouches_for_whoever_administers_the_platform() {
+    let world = World::new();
+    let (identity, acme, operator) = (&world.identity, &world.acme.id, By::operator());
+    let known = add(&world, &world.acme, &json!({}));
+    let ada = admit(&world, &known, person("ada", &["dev"])).unwrap().user.id;
+    let grant = |id: &str| identity.set_platform(acme, id, true, &operator, NOW_MS);
+    let refused = |outcome: Result<_, AccountError>| outcome.unwrap_err().code();
+    assert_eq!(refused(grant(&ada)), "sso_user");
+    // Nor once she has a password as well: whoever changes the provider still comes in as her.
+    let link = identity.reset_link(acme, &ada, &operator, NOW_MS).unwrap();
+    identity.accept(&world.tenancy, &link.token, PASSWORD, None, &NOWHERE, NOW_MS).unwrap();
+    assert_eq!(refused(grant(&ada)), "sso_user");
+    grant(&world.user("bob@example.org", Role::Viewer).id).unwrap();
+
+    // One who was both before this was refused is let in by a password alone.
+    let key = ada.as_bytes();
+    let stored = world.platform.get("users", key).unwrap().unwrap();
+    let mut both: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    both["platform"] = true.into();
+    let write = emx::tenancy::record::put("users", key, both.to_string().into_bytes());
+    assert!(world.platform.write(&[], &[write]).unwrap());
+    let error = admit(&world, &known, person("ada", &["dev"])).unwrap_err();
+    assert_eq!(error.code(), "platform_administrator");
+    let by_password = world.try_sign_in("ada@corp.example", PASSWORD, None, NOW_MS).unwrap();
+    assert!(by_password.user.platform);
+}
+
+#[test]
+fn whoever_the_groups_give_more_comes_in_by_no_older_link() {
+    let world = World::new();
+    let (identity, acme, operator) = (&world.identity, &world.acme.id, By::operator());
+    let known = add(&world, &world.acme, &json!({}));
+    let ada = admit(&world, &known, person("ada", &["ops"])).unwrap().user.id;
+    let link = || identity.reset_link(acme, &ada, &operator, NOW_MS).unwrap().token;
+    let take = |token: &str| {
+        identity.accept(&world.tenancy, token, PASSWORD, None, &NOWHERE, NOW_MS).map(drop)
+    };
+    // Less, or as much, leaves it.
+    let older = link();
+    admit(&world, &known, person("ada", &["dev"])).unwrap();
+    take(&older).unwrap();
+    let older = link();
+    admit(&world, &known, person("ada", &["boss"])).unwrap();
+    assert_eq!(take(&older).unwrap_err().code(), "invalid_link");
+}
+
+#[test]
+fn a_provider_that_was_changed_meanwhile_changes_nobody() {
+    let world = World::new();
+    let stale = add(&world, &world.acme, &json!({}));
+    let change = |_: &Provider| draft(&world.acme, &json!({ "roles": { "dev": "viewer" } }));
+    let (id, by) = (&stale.provider.id, By::operator());
+    world.identity.change_sso_provider(&world.acme.id, id, change, &by, NOW_MS).unwrap();
+    let current = world.identity.sso_provider(&world.acme.id, id).unwrap();
+    let ada = admit(&world, &current, person("ada", &["dev"])).unwrap();
+    let error = admit(&world, &stale, person("ada", &["dev"])).unwrap_err();
+    assert_eq!(error.code(), "session_contended");
+    let user = world.identity.user(&world.acme.id, &ada.user.id).unwrap();
+    assert_eq!(user.role, Role::Viewer);
+    world.identity.verify(&ada.access_token, NOW_MS).unwrap();
+}
+
+#[test]
+fn strangers_who_fail_keep_their_own_address_out_and_no_tenant() {
+    let world = World::new();
+    let identity = &world.identity;
+    let fail = |address: &str, error: &SignInError| -> Result<(), SignInError> {
+        let attempt = identity.begin_attempt(client(address, "a browser"), NOW_MS)?;
+        identity.end_attempt(&attempt, Some(error));
+        Ok(())
+    };
+    for n in 0..1_200 {
+        fail(&format!("10.0.{}.{}", n / 250, n % 250), &SignInError::Replayed).unwrap();
+    }
+    let denied = SignInError::Denied { detail: "access_denied".into() };
+    for _ in 0..100 {
+        fail("192.0.2.1", &denied).unwrap(); // somebody who thinks better of it
+    }
+    for _ in 0..50 {
+        fail("192.0.2.2", &SignInError::Replayed).unwrap();
+    }
+    assert_eq!(fail("192.0.2.2", &denied).unwrap_err().code(), "too_many_attempts");
+    fail("192.0.2.3", &SignInError::Replayed).unwrap();
+    world.sign_in_as(client("192.0.2.4", "a browser"), NOW_MS);
 }
 
 #[track_caller]

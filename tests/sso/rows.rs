@@ -1,5 +1,6 @@
 //! What a serious reviewer tries at a service that signs people in by others' word, row by row, and where
-//! it is tried here. A row whose test is gone fails, so that nobody takes one away unnoticed.
+//! it is tried here. A row fails whose test is gone, is not run or demands nothing, so that nobody takes one
+//! away unnoticed.
 
 use std::path::Path;
 
@@ -168,18 +169,88 @@ const SAML: &[Row] = &[
     ),
 ];
 
+/// Words by which something is demanded: of the language, and of the helpers that every file has.
+const DEMANDS: [&str; 6] =
+    ["assert", "panic!(", ".unwrap_err()", "is_failure(", "sent_to(", "refuse_all("];
+
+/// The functions of a file that stand by themselves, each with what stands before it and its body.
+fn functions(text: &str) -> Vec<(&str, String, String)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let words = line.trim_start_matches("pub(crate) ").trim_start_matches("async ");
+        let Some(rest) = words.strip_prefix("fn ") else { continue };
+        let name = &rest[..rest.find(['(', '<']).unwrap_or(rest.len())];
+        let is_before = |line: &&&str| line.starts_with('#') || line.starts_with("//");
+        let before: Vec<&str> = lines[..at].iter().rev().take_while(is_before).copied().collect();
+        let goes_on = usize::from(!line.ends_with('}'));
+        let body = lines[at + 1..].iter().take(goes_on * lines.len()).take_while(|l| **l != "}");
+        let body: Vec<&str> = body.copied().collect();
+        found.push((name, before.join("\n"), body.join("\n")));
+    }
+    found
+}
+
+/// Why the test called `name` in `text` proves nothing, if so.
+fn fault(text: &str, name: &str) -> Option<&'static str> {
+    let all = functions(text);
+    let Some((_, before, _)) = all.iter().find(|(known, ..)| *known == name) else {
+        return Some("is gone");
+    };
+    if before.contains("#[ignore") || before.contains("#[cfg") {
+        return Some("is not run");
+    }
+    if !before.contains("#[test]") && !before.contains("#[tokio::test") {
+        return Some("is no test");
+    }
+    // What it demands, or what it calls does.
+    let (mut reached, mut next) = (vec![name], 0);
+    while let Some(name) = reached.get(next).copied() {
+        let bodies = || all.iter().filter(|(known, ..)| *known == name).map(|(.., body)| body);
+        if bodies().any(|body| DEMANDS.iter().any(|demand| body.contains(demand))) {
+            return None;
+        }
+        for (called, ..) in &all {
+            let is_called = bodies().any(|body| body.contains(&format!("{called}(")));
+            if is_called && !reached.contains(called) {
+                reached.push(called);
+            }
+        }
+        next += 1;
+    }
+    Some("demands nothing")
+}
+
 #[test]
 fn every_row_is_tried() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let mut gone = Vec::new();
+    let mut faults = Vec::new();
     for (row, tried) in OIDC.iter().chain(SAML) {
         assert!(!tried.is_empty(), "{row}");
         for (file, test) in *tried {
             let text = std::fs::read_to_string(tests.join(file)).unwrap_or_default();
-            if !text.contains(&format!("fn {test}()")) {
-                gone.push(format!("{row}: {file}: {test}"));
-            }
+            faults.extend(fault(&text, test).map(|why| format!("{row}: {file}: {test} {why}")));
         }
     }
-    assert!(gone.is_empty(), "{gone:#?}");
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn a_row_is_not_tried_by_what_proves_nothing() {
+    for (text, expected) in [
+        ("#[test]\nfn a() {\n    assert!(true);\n}", None),
+        (
+            "#[tokio::test]\nasync fn a() {\n    b().await;\n}\n\nasync fn b() {\n    assert!(c);\n}",
+            None,
+        ),
+        ("fn a() {\n    assert!(true);\n}", Some("is no test")),
+        ("#[test]\n#[ignore = \"slow\"]\nfn a() {\n    assert!(true);\n}", Some("is not run")),
+        (
+            "#[test]\nfn a() {\n    b();\n}\n\nfn b() {}\n\nfn c() {\n    assert!(d);\n}",
+            Some("demands nothing"),
+        ),
+        ("#[test]\nfn aa() {\n    assert!(true);\n}", Some("is gone")),
+    ] {
+        assert_eq!(fault(text, "a"), expected, "{text}");
+    }
 }

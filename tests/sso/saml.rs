@@ -417,7 +417,7 @@ fn the_addresses_take_nothing_but_what_a_browser_sends_there() {
     let twice = format!("SAMLResponse=a&SAMLResponse=b&RelayState={}", begun.relay_state);
     let twice = browser.ask(world.server(), Ask::post(provider.acs()).body(FORM, twice));
     is_failure(&twice, 400, "invalid_parameter");
-    let huge = format!("SAMLResponse={}", "A".repeat(100_000));
+    let huge = format!("SAMLResponse={}", "A".repeat(600_000));
     let huge = browser.ask(world.server(), Ask::post(provider.acs()).body(FORM, huge));
     is_failure(&huge, 413, "body_too_large");
     let none = browser.ask(world.server(), Ask::post(provider.acs()).body(FORM, "x=1"));
@@ -485,6 +485,9 @@ fn an_address_that_fails_again_and_again_has_to_wait_and_no_account_does() {
         statuses.push(answer.status);
         if answer.status == 429 {
             is_failure(&answer, 429, "too_many_attempts");
+            for name in ["retry-after", "ratelimit-limit", "ratelimit-reset", "ratelimit-policy"] {
+                assert!(answer.header(name).is_some(), "{name}: {answer:?}");
+            }
             break;
         }
     }

@@ -1,17 +1,19 @@
 //! Signing in and out (contract §5).
 //!
 //! The page keeps its refresh token in a cookie that scripts cannot read and other sites cannot have
-//! sent; other clients get it in the answer. *Invariant*: an address that takes the cookie takes JSON
-//! only, and from the server's own origin, so that no form of another site can use it.
+//! sent; other clients get it in the answer. *Invariant*: an address that takes the cookie, or gives it for
+//! a password, takes JSON only, and from the server's own origin, so that no form of another site can use
+//! it. It is given besides where somebody comes back from an identity provider, which other sites send
+//! browsers to: there only for what was begun in the same browser (see `sso_return`).
 
 use crate::http::call::Call;
+use crate::http::cookie::{self, SameSite};
 use crate::http::guard;
 use crate::http::openapi::{Operation, schema};
 use crate::http::origin;
 use crate::http::precondition;
 use crate::http::problem::Problem;
 use crate::http::reply::{self, Reply};
-use crate::http::request::Request;
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::identity::account::{Account, AccountError};
 use crate::identity::api_key::ApiKeyError;
@@ -25,7 +27,7 @@ use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::{Permission, Role};
 use crate::tenancy::scope::Principal;
 use crate::tenancy::tenant::Tenant;
-use hyper::header::{CACHE_CONTROL, COOKIE, HeaderValue, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -163,9 +165,9 @@ async fn refresh(mut call: Call) -> Answer {
         Some(token) => (token, false),
         None => {
             let nobody = || Problem::unauthorized("unauthorized", "sign in first");
-            let token = cookie_of(&call.request).ok_or_else(nobody)?;
+            let token = cookie::value_of(&call.request, COOKIE_NAME).ok_or_else(nobody)?;
             origin::demand_own(&call.request)?;
-            (token, true)
+            (token.to_owned(), true)
         }
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
@@ -277,20 +279,9 @@ async fn jwks(call: Call) -> Answer {
     Ok(reply)
 }
 
-fn cookie_of(request: &Request) -> Option<String> {
-    let values = request.headers().get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut cookies =
-        values.flat_map(|text| text.split(';')).filter_map(|c| c.trim().split_once('='));
-    cookies.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value.to_owned())
-}
-
-pub(super) fn set_cookie(reply: &mut Reply, value: &str, max_age_s: i64) {
-    let cookie = format!(
-        "{COOKIE_NAME}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_s}"
-    );
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        reply.headers_mut().insert(SET_COOKIE, cookie);
-    }
+/// Has the browser keep the refresh token `value` for so many seconds; none: forget it.
+pub(super) fn set_cookie(reply: &mut Reply, value: &str, age_s: i64) {
+    cookie::set(reply, COOKIE_NAME, value, SameSite::Strict, age_s);
 }
 
 pub(super) fn login_problem(error: LoginError) -> Problem {

@@ -31,6 +31,7 @@ impl From<AccountError> for Problem {
             | AccountError::LastOwner { .. }
             | AccountError::LastAdministrator { .. }
             | AccountError::Oneself { .. }
+            | AccountError::Linked { .. }
             | AccountError::TooMany => Self::new(StatusCode::CONFLICT, code, detail),
             AccountError::Password(PasswordError::Hash { .. }) => Self::internal(&detail),
             AccountError::Password(_) => Self::invalid("/password", code, detail),

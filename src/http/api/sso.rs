@@ -8,6 +8,7 @@ use super::auth::session_problem;
 use super::{sso_page, sso_return};
 use crate::http::call::Call;
 use crate::http::cookie::{self, SameSite};
+use crate::http::dispatch::count_refused;
 use crate::http::guard;
 use crate::http::openapi::schema;
 use crate::http::problem::Problem;
@@ -31,6 +32,11 @@ use storage::row::TimeMs;
 /// What a browser is asked to come back with, where it began elsewhere: it does so once.
 const MOVED: &str = "moved";
 
+const OIDC_START: &str = "/api/v1/auth/sso/{tenant}/{provider}/start";
+pub(super) const OIDC_CALLBACK: &str = "/api/v1/auth/sso/{tenant}/{provider}/callback";
+const SAML_START: &str = "/api/v1/auth/saml/{tenant}/{provider}/start";
+pub(super) const SAML_ACS: &str = "/api/v1/auth/saml/{tenant}/{provider}/acs";
+
 /// Statuses of the pages that say what failed.
 const FAILURES: [u16; 10] = [400, 403, 404, 408, 409, 429, 500, 502, 503, 507];
 
@@ -50,14 +56,18 @@ pub(in crate::http) const ROUTES: &[Route] = &[
                 "start": { "type": "string", "description": "The path at which one begins" },
             }));
             operation
-                .param("tenant", schema::text(), "Its name; needed where the host does not say it")
+                .param(
+                    "tenant",
+                    schema::text(),
+                    "Its name; needed where the host does not say it",
+                )
                 .answer(200, "The ways; none where there is no such tenant", schema::page(way))
                 .refuses(&[403, 422])
         },
     },
     Route {
         method: Method::GET,
-        path: "/api/v1/auth/sso/{tenant}/{provider}/start",
+        path: OIDC_START,
         access: Access::Public,
         handler: handler!(start_oidc),
         remembers: false,
@@ -71,7 +81,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::GET,
-        path: "/api/v1/auth/sso/{tenant}/{provider}/callback",
+        path: OIDC_CALLBACK,
         access: Access::Public,
         handler: handler!(sso_return::callback),
         remembers: false,
@@ -88,7 +98,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::GET,
-        path: "/api/v1/auth/saml/{tenant}/{provider}/start",
+        path: SAML_START,
         access: Access::Public,
         handler: handler!(start_saml),
         remembers: false,
@@ -102,7 +112,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::POST,
-        path: "/api/v1/auth/saml/{tenant}/{provider}/acs",
+        path: SAML_ACS,
         access: Access::Public,
         handler: handler!(sso_return::acs),
         remembers: false,
@@ -217,17 +227,20 @@ async fn metadata(call: Call) -> Answer {
 }
 
 async fn start_oidc(call: Call) -> Answer {
-    shown(&call, start(&call, Kind::Oidc).await)
+    shown(&call, OIDC_START, start(&call, Kind::Oidc).await)
 }
 
 async fn start_saml(call: Call) -> Answer {
-    shown(&call, start(&call, Kind::Saml).await)
+    shown(&call, SAML_START, start(&call, Kind::Saml).await)
 }
 
-/// What a person sees of it: what failed is a page, and a line in the log.
-pub(super) fn shown(call: &Call, outcome: Result<Reply, Problem>) -> Answer {
+/// What a person sees of it at `path`: what failed is a page, and a line in the log; a refusal is counted
+/// for auditors as any other is.
+pub(super) fn shown(call: &Call, path: &str, outcome: Result<Reply, Problem>) -> Answer {
     Ok(outcome.unwrap_or_else(|problem| {
         log(call, &problem);
+        let Request { arrived, id, method, .. } = &call.request;
+        count_refused(&call.server, None, arrived, (method, path), id, &problem);
         sso_page::page(&problem)
     }))
 }
@@ -409,6 +422,7 @@ pub(super) fn provider_problem(error: ProviderError) -> Problem {
         | ProviderError::Demanded { .. }
         | ProviderError::NotSaml { .. } => Problem::new(StatusCode::CONFLICT, code, detail),
         ProviderError::Stale => crate::http::precondition::failed(code, detail),
+        ProviderError::Session(session) => session_problem(session),
         ProviderError::Secret(secret) => Problem::internal(&secret),
         ProviderError::Store(store) => Problem::of_store(&store),
     }

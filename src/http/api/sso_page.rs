@@ -26,6 +26,9 @@ pub(super) fn page(problem: &Problem) -> Reply {
          <p><code>{code}</code></p><p><a href=/>Back to the sign-in</a></p></main></html>"
     );
     let mut reply = reply::bytes(status, "text/html; charset=utf-8", text);
+    for (name, value) in problem.headers() {
+        reply.headers_mut().insert(name, value.clone());
+    }
     let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
@@ -63,6 +66,10 @@ fn told(code: &str, status: StatusCode) -> &'static str {
              is known to be of one of them. Ask your administrator."
         }
         "account_disabled" => "Your account is disabled. Ask your administrator.",
+        "platform_administrator" => {
+            "Your account administers the whole server, for which no identity provider vouches. Sign in with \
+             its password."
+        }
         "last_owner" => {
             "You are the last owner here, and the identity provider gives you a lesser role. Ask your \
              administrator."

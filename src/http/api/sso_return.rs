@@ -6,8 +6,8 @@
 
 use super::auth;
 use super::sso::{
-    Asked, check_navigation, keep_flows, oidc_problem, oidc_settings, open_flows, see_other, shown,
-    sign_in_problem,
+    Asked, OIDC_CALLBACK, SAML_ACS, check_navigation, keep_flows, oidc_problem, oidc_settings,
+    open_flows, see_other, shown, sign_in_problem,
 };
 use crate::http::call::Call;
 use crate::http::problem::Problem;
@@ -25,9 +25,13 @@ use std::sync::Arc;
 /// The media type of a form.
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Longest form with an assertion, bytes. Real ones have up to 20 KiB; one with 500 groups has 60. As
-/// much is read from whoever it may be without counting it against the room for bodies.
-const FORM_BYTES_MAX: usize = 64 << 10;
+/// Longest form with an assertion, bytes: whatever is read as a response, be each of its characters
+/// escaped, and what stands beside it. Real ones have up to 20 KiB; one with a thousand groups has 150. Nothing
+/// is read from whoever has not begun here, and what is long is counted against the room for bodies.
+const FORM_BYTES_MAX: usize = 3 * saml::BASE64_BYTES_MAX + BESIDE_BYTES_MAX;
+
+/// Longest names of the fields and relay state, bytes.
+const BESIDE_BYTES_MAX: usize = 4 << 10;
 
 /// Fields of a form that are looked at: two are expected.
 const FIELDS_MAX: usize = 16;
@@ -37,7 +41,7 @@ type Outcome = Result<Result<SignedIn, SignInError>, Problem>;
 
 pub(super) async fn callback(call: Call) -> Answer {
     let outcome = finish_oidc(&call).await;
-    shown(&call, outcome)
+    shown(&call, OIDC_CALLBACK, outcome)
 }
 
 pub(super) async fn acs(mut call: Call) -> Answer {
@@ -45,7 +49,7 @@ pub(super) async fn acs(mut call: Call) -> Answer {
     if outcome.is_err() {
         call.request.skip_body().await;
     }
-    shown(&call, outcome)
+    shown(&call, SAML_ACS, outcome)
 }
 
 /// What an OpenID provider has a browser bring back. Providers add more than this.
@@ -84,8 +88,8 @@ async fn finish_oidc(call: &Call) -> Result<Reply, Problem> {
     let mut flows = open_flows(call, Kind::Oidc, call.server.clock.now_ms());
     let handle = back.state.as_deref().unwrap_or_default();
     let flow = flows.take(handle, &asked.tenant.id, &asked.known.provider.id);
-    let flow = Arc::new(flow.map_err(sign_in_problem)?);
-    let signed_in = attempt(call, &asked, &flow, external(call, &asked, &flow, &back)).await?;
+    let flow = Arc::new(flow.map_err(|error| refused(call, &asked, error))?);
+    let signed_in = attempt(call, &asked, external(call, &asked, &flow, &back)).await?;
     let_in(call, Kind::Oidc, &signed_in, &flow, &mut flows)
 }
 
@@ -103,6 +107,9 @@ async fn external(call: &Call, asked: &Asked, flow: &Arc<Flow>, back: &Back) -> 
     let external = match vouched(call, asked, started, back).await? {
         Ok(external) => external,
         Err(error) if is_providers_fault(&error) => return Err(oidc_problem(error)),
+        Err(error @ OidcError::Denied { .. }) => {
+            return Ok(Err(SignInError::Denied { detail: error.to_string() }));
+        }
         Err(error) => {
             let (code, detail) = (error.code(), error.to_string());
             return Ok(Err(SignInError::Refused { code, detail }));
@@ -151,13 +158,13 @@ async fn finish_saml(call: &mut Call) -> Result<Reply, Problem> {
     check_form(&call.request)?;
     let mut flows = open_flows(call, Kind::Saml, call.server.clock.now_ms());
     if flows.is_empty() {
-        return Err(sign_in_problem(SignInError::UnknownFlow));
+        return Err(refused(call, &asked, SignInError::UnknownFlow));
     }
     let body = call.request.bytes(FORM_BYTES_MAX).await?;
     let (response, relay_state) = fields(&body)?;
     let flow = flows.take(&relay_state, &asked.tenant.id, &asked.known.provider.id);
-    let flow = Arc::new(flow.map_err(sign_in_problem)?);
-    let signed_in = attempt(call, &asked, &flow, asserted(call, &asked, &flow, response)).await?;
+    let flow = Arc::new(flow.map_err(|error| refused(call, &asked, error))?);
+    let signed_in = attempt(call, &asked, asserted(call, &asked, &flow, response)).await?;
     let_in(call, Kind::Saml, &signed_in, &flow, &mut flows)
 }
 
@@ -221,15 +228,11 @@ fn fields(body: &[u8]) -> Result<(String, String), Problem> {
 async fn attempt(
     call: &Call,
     asked: &Asked,
-    flow: &Arc<Flow>,
     finish: impl Future<Output = Outcome>,
 ) -> Result<SignedIn, Problem> {
-    let (server, flow, calling) =
-        (Arc::clone(&call.server), Arc::clone(flow), call.request.calling());
-    let (tenant, now_ms) = (Arc::clone(&asked.tenant), server.clock.now_ms());
-    let begin = move || {
-        server.identity.begin_attempt(tenant.slug.as_str(), &flow, calling.client(), now_ms)
-    };
+    let (server, calling) = (Arc::clone(&call.server), call.request.calling());
+    let now_ms = server.clock.now_ms();
+    let begin = move || server.identity.begin_attempt(calling.client(), now_ms);
     let outcome = match call.server.threads.run(begin).await? {
         Ok(attempt) => {
             let outcome = finish.await;
@@ -245,10 +248,13 @@ async fn attempt(
         }
         Err(error) => Err(error),
     };
-    outcome.map_err(|error| {
-        call.server.identity.count_sso_refused(&asked.known, &error, call.request.client());
-        sign_in_problem(error)
-    })
+    outcome.map_err(|error| refused(call, asked, error))
+}
+
+/// What is answered to whoever is not let in, which the tenant's auditors are told.
+fn refused(call: &Call, asked: &Asked, error: SignInError) -> Problem {
+    call.server.identity.count_sso_refused(&asked.known, &error, call.request.client());
+    sign_in_problem(error)
 }
 
 /// The page, with the cookie of the session, and without that of the flow.

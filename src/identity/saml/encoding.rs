@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 pub const XML_BYTES_MAX: usize = 128 * 1024;
 
 /// Largest answer in base64: four characters for three bytes, and two for the end of a line of 64.
-const BASE64_BYTES_MAX: usize = XML_BYTES_MAX / 3 * 4 / 32 * 33 + 64;
+pub const BASE64_BYTES_MAX: usize = XML_BYTES_MAX / 3 * 4 / 32 * 33 + 64;
 
 /// The text of `response`, which is XML itself or XML in base64 (RFC 2045, lines or none).
 pub(super) fn decode(response: &[u8]) -> Passed<String> {

@@ -13,9 +13,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use uppsala::{Document, XmlWriter};
 
-/// Largest metadata document: those of Entra ID and AD FS have 30 to 100 KiB, for they describe more
-/// than SAML.
-const METADATA_BYTES_MAX: usize = 1024 * 1024;
+/// Largest metadata document, bytes: those of Entra ID and AD FS have 30 to 100 KiB, for they describe
+/// more than SAML.
+pub const METADATA_BYTES_MAX: usize = 192 << 10;
 
 /// A description of one provider; comments in it are common, and mean nothing.
 const RULES: Rules = Rules { elements_max: 20_000, comments: true };

@@ -30,8 +30,8 @@ mod shape;
 mod signature;
 mod tree;
 
-pub use encoding::XML_BYTES_MAX;
-pub use metadata::{Idp, idp_from_metadata, metadata};
+pub use encoding::{BASE64_BYTES_MAX, XML_BYTES_MAX};
+pub use metadata::{Idp, METADATA_BYTES_MAX, idp_from_metadata, metadata};
 pub use protocol::{ASSERTION_LIFE_MAX_MS, CLOCK_SKEW_MS};
 pub use refusal::{Refusal, Step};
 pub use request::{authn_request, new_request_id};

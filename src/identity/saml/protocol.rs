@@ -248,14 +248,13 @@ impl<'t> Facts<'t> {
                 "in_response_to",
                 format!("it answers `{}`, not `{}`", shown(found), shown(expected)),
             )),
-            (Some(_), None) => Err(refuse(
+            (_, None) => Err(refuse(
                 "in_response_to_missing",
                 "it answers no request: begin the login here, not at the provider",
             )),
             (None, Some(found)) => {
                 Ok(((), format!("it answers `{}`, which was not compared", shown(found))))
             }
-            (None, None) => Ok(((), "it answers no request, so it would let nobody in".into())),
         }
     }
 

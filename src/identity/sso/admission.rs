@@ -10,10 +10,10 @@ use super::provider::StoredProvider;
 use super::{SignInError, registry, replay};
 use crate::audit::{ANONYMOUS, Event, Outcome};
 use crate::identity::client::Client;
-use crate::identity::session::SessionError;
-use crate::identity::throttle::Attempt;
+use crate::identity::session::{SessionError, Vouching};
 use crate::identity::{Identity, SignedIn, oidc, saml};
 use crate::tenancy::registry::Completion;
+use std::net::IpAddr;
 use storage::row::TimeMs;
 
 /// How often it is tried anew because somebody changed the user meanwhile: two tabs of one person, or
@@ -22,20 +22,22 @@ const ATTEMPTS_MAX: usize = 4;
 
 /// An attempt to finish a sign-in, which counts as a failure until it is told how it went.
 #[derive(Debug)]
-pub struct SignInAttempt(Attempt);
+pub struct SignInAttempt {
+    /// From where.
+    address: Option<IpAddr>,
+}
 
 impl Identity {
-    /// Counts an attempt of `client` to finish `flow`, if there may be one. Nobody else's account is
-    /// locked by it: what is counted beside the address is the flow, which is finished once anyway.
+    /// Counts an attempt of `client` to finish a flow, if there may be one. Only its address is counted:
+    /// anybody can begin flows and fail, from many addresses, and keeps out neither an account nor a tenant.
     pub fn begin_attempt(
         &self,
-        tenant: &str,
-        flow: &Flow,
         client: Client<'_>,
         now_ms: TimeMs,
     ) -> Result<SignInAttempt, SignInError> {
-        let attempt = self.passwords.throttle.begin(tenant, flow.id(), client.address, now_ms)?;
-        Ok(SignInAttempt(attempt))
+        let address = client.address;
+        self.passwords.throttle.begin_at(address, now_ms)?;
+        Ok(SignInAttempt { address })
     }
 
     /// Says how an attempt went. Only an answer that is not believed counts against the address.
@@ -43,8 +45,7 @@ impl Identity {
         use SignInError as E;
         match failed_with {
             Some(E::Refused { .. } | E::Replayed | E::UnknownFlow) => {}
-            None => self.passwords.throttle.succeeded(&attempt.0),
-            Some(_) => self.passwords.throttle.abandoned(&attempt.0),
+            _ => self.abandon_attempt(attempt),
         }
     }
 
@@ -63,7 +64,7 @@ impl Identity {
 
     /// Says that an attempt came to no end, by no fault of whoever made it.
     pub fn abandon_attempt(&self, attempt: &SignInAttempt) {
-        self.passwords.throttle.abandoned(&attempt.0);
+        self.passwords.throttle.take_back_at(attempt.address);
     }
 
     /// Lets in whom an OpenID provider vouches for. The flow was finished before.
@@ -120,7 +121,8 @@ impl Identity {
             };
             let as_judged = Completion { expect: vec![known.unchanged()], ..Completion::default() };
             let ends_ms = person.until_ms.unwrap_or(TimeMs::MAX);
-            match self.sessions.begin_until(ends_ms, stored, client, as_judged, now_ms) {
+            let vouching = Vouching { provider_id: &known.provider.id, ends_ms };
+            match self.sessions.begin_vouched(vouching, stored, client, as_judged, now_ms) {
                 Err(SessionError::Contended) => {}
                 begun => return Ok(self.signed_in(begun?, client, now_ms)?),
             }

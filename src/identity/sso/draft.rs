@@ -39,9 +39,6 @@ const WORD_BYTES_MAX: usize = 1_024;
 const LIST_MAX: usize = 32;
 const PEM_BYTES_MAX: usize = 16 << 10;
 
-/// Longest metadata document, bytes; those of Entra ID have up to 100 KiB.
-const METADATA_BYTES_MAX: usize = 192 << 10;
-
 /// How often settings are looked at anew without what was wrong with them: they have fewer members.
 const LOOKS_MAX: usize = 16;
 
@@ -382,7 +379,7 @@ fn saml(fields: &mut Fields<'_>, preset: Option<Preset>, place: Place<'_>) -> Dr
 /// What a metadata document says of the provider, where there is one.
 fn described(fields: &mut Fields<'_>) -> Option<saml::Idp> {
     const NAME: &str = "idp_metadata";
-    let xml = fields.document(NAME, METADATA_BYTES_MAX)?;
+    let xml = fields.document(NAME, saml::METADATA_BYTES_MAX)?;
     match saml::idp_from_metadata(xml.as_bytes()) {
         Ok(idp) => Some(idp),
         Err(error) => {

@@ -4,8 +4,8 @@
 //! and users. Here is what they do not know: [`registry`] keeps what an administrator says of
 //! a [`provider`] ([`draft`] reads it), [`site`] has the addresses a provider is told, [`flow`] remembers in
 //! the browser what was begun there, [`mapping`] makes a role and teams of groups, [`person`] finds or makes the
-//! user, [`admission`] puts it together, [`replay`] remembers which assertions were used, and
-//! [`explain`] says why one is refused.
+//! user, [`admission`] puts it together, [`replay`] remembers which assertions were used, [`removal`] ends
+//! what a provider that was removed let in, and [`explain`] says why one is refused.
 //!
 //! *Invariants*
 //! - A person is (tenant, provider, issuer, subject). An e-mail address links nobody to anybody: one
@@ -14,6 +14,7 @@
 //!   in one browser ends with that provider in that browser, once, within ten minutes.
 //! - What a provider says decides the role at each sign-in, and never more than the administrator who
 //!   set the provider up may give.
+//! - No provider vouches for whoever administers the platform: it is a tenant's.
 //! - A client secret lies in the tables sealed, and is shown to nobody.
 
 pub mod admission;
@@ -28,6 +29,7 @@ pub mod replay;
 pub mod site;
 
 mod fields;
+mod removal;
 
 use super::opaque::NoRandomness;
 use super::secret::SecretError;
@@ -100,6 +102,9 @@ pub enum ProviderError {
         /// Its name.
         name: String,
     },
+    /// A session that began with it could not be ended yet.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// Its secret could not be sealed or opened.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -120,6 +125,7 @@ impl ProviderError {
             Self::Demanded { .. } => "sso_demanded",
             Self::Stale => "precondition_failed",
             Self::NotSaml { .. } => "not_saml",
+            Self::Session(session) => session.code(),
             Self::Secret(secret) => secret.code(),
             Self::Store(_) => "store_failed",
         }
@@ -128,6 +134,7 @@ impl ProviderError {
     /// Whether the same call may succeed later without anybody's help.
     pub fn is_transient(&self) -> bool {
         match self {
+            Self::Session(session) => session.is_transient(),
             Self::Secret(secret) => secret.is_transient(),
             Self::Store(store) => store.is_transient(),
             _ => false,
@@ -196,6 +203,18 @@ pub enum SignInError {
     /// The user is kept out.
     #[error("the account is disabled")]
     Disabled,
+    /// The user decides about every tenant, which no tenant's provider may vouch for.
+    #[error(
+        "the account administers the platform, and no provider of a tenant vouches for that: sign in \
+         with a password, or have `emx user platform --revoke` take it away"
+    )]
+    Platform,
+    /// The provider did not let the person in.
+    #[error("{detail}")]
+    Denied {
+        /// What it said.
+        detail: String,
+    },
     /// The user is the last owner and would be less.
     #[error("the person is the last owner of the tenant, and the groups give the role `{role}`")]
     LastOwner {
@@ -241,6 +260,8 @@ impl SignInError {
             Self::NoRole => "no_role",
             Self::AccountExists { .. } => "account_exists",
             Self::Disabled => "account_disabled",
+            Self::Platform => "platform_administrator",
+            Self::Denied { .. } => "sign_in_denied",
             Self::LastOwner { .. } => "last_owner",
             Self::TooManyUsers => "too_many_users",
             Self::SessionOver => "provider_session_over",

@@ -9,12 +9,15 @@ use super::provider::{Provider, StoredProvider};
 use super::{SignInError, registry};
 use crate::audit::Event;
 use crate::identity::account::{self, AccountError, USERS_PER_TENANT_MAX};
+use crate::identity::administration::may_more;
 use crate::identity::client::Client;
 use crate::identity::email::Email;
+use crate::identity::link;
 use crate::identity::opaque;
 use crate::identity::team::{self, TeamError};
 use crate::identity::user::{self, StoredUser, User};
 use crate::identity::{Identity, oidc, saml};
+use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::Role;
 use crate::tenancy::record::{self, put};
 use crate::tenancy::registry::Completion;
@@ -150,16 +153,26 @@ pub(super) fn links_of(provider: &Provider) -> String {
     format!("{}/{}/", provider.tenant_id, provider.id)
 }
 
+/// Whether a provider of the tenant knows the user.
+pub(in crate::identity) fn is_linked(
+    platform: &dyn Tables,
+    tenant_id: &TenantId,
+    user_id: &str,
+) -> Result<bool, StoreError> {
+    let links = links(platform, &format!("{tenant_id}/"))?;
+    Ok(links.iter().any(|(_, linked)| linked == user_id))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The keys of a provider's links, and the users that they name.
+/// The keys of the links that begin with `prefix`, and the users that they name.
 pub(super) fn links(
     platform: &dyn Tables,
-    provider: &Provider,
+    prefix: &str,
 ) -> Result<Vec<(Vec<u8>, String)>, StoreError> {
-    let entries = record::all(platform, LINKS, links_of(provider).as_bytes())?;
+    let entries = record::all(platform, LINKS, prefix.as_bytes())?;
     let read = entries.into_iter().map(|(key, bytes)| {
         let link = decode(&key, &bytes)?;
         Ok((key, link.user_id))
@@ -207,9 +220,10 @@ impl Identity {
             let found = user::get(platform, &decode(&key, bytes)?.user_id)?;
             // A user that was removed may come again, as somebody new.
             if let Some(stored) = found.filter(|f| f.user.tenant_id == provider.tenant_id) {
-                return match stored.user.disabled {
-                    true => Err(SignInError::Disabled),
-                    false => Ok(Account::Known(stored)),
+                return match &stored.user {
+                    User { disabled: true, .. } => Err(SignInError::Disabled),
+                    User { platform: true, .. } => Err(SignInError::Platform),
+                    _ => Ok(Account::Known(stored)),
                 };
             }
         }
@@ -283,7 +297,8 @@ impl Identity {
         Ok(user::get(&*self.platform, &id)?)
     }
 
-    /// Makes `stored` into `changed`; `false` if somebody changed it, or a team of it, meanwhile.
+    /// Makes `stored` into `changed`; `false` if somebody changed it, a team of it or the provider
+    /// meanwhile.
     /// Another role ends the user's sessions.
     fn change_external(
         &self,
@@ -296,6 +311,11 @@ impl Identity {
         let event = did(known, "user.change", changed, client);
         let event = event.before(account::told(&stored.user));
         let mut act = stored.change(changed)?;
+        act.expect.push(known.unchanged());
+        // Whoever made a link for somebody who may less must not come in by it as one who may more.
+        if may_more(&stored.user, changed) {
+            act.writes.push(link::removal(&changed.id));
+        }
         if !self.expect_teams(&mut act, changed)? {
             return Ok(false);
         }

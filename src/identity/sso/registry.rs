@@ -9,9 +9,8 @@ use super::draft::{Draft, DraftWay};
 use super::provider::{Oidc, PROVIDERS, Provider, StoredProvider, Way, decode, key};
 use super::{Fault, PROVIDERS_PER_TENANT_MAX, ProviderError};
 use super::{flow, person, replay};
-use crate::identity::session::SessionError;
 use crate::identity::team::TeamError;
-use crate::identity::{Identity, family, opaque, rules};
+use crate::identity::{Identity, opaque, rules};
 use crate::model::problem::{excerpt, pointer, row};
 use crate::tenancy::by::By;
 use crate::tenancy::id::{TenantId, random_word};
@@ -27,7 +26,7 @@ use storage::error::StoreError;
 use storage::row::TimeMs;
 
 /// How many links of a removed provider go in one transaction.
-const LINKS_AT_ONCE: usize = 1_000;
+pub(super) const LINKS_AT_ONCE: usize = 1_000;
 
 fn of_tenant(
     platform: &dyn Tables,
@@ -142,8 +141,9 @@ impl Identity {
         }
     }
 
-    /// Removes a provider. Whoever signed in by it is out. The last one stays where people can come
-    /// in by nothing else.
+    /// Removes a provider. Whoever signed in by it is out; where that fails, the provider is gone and
+    /// [`finish_removals`](Self::finish_removals) goes on. The last one stays where people can come in by
+    /// nothing else.
     pub fn remove_sso_provider(
         &self,
         tenant_id: &TenantId,
@@ -154,6 +154,7 @@ impl Identity {
         let _alone = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = self.sso_provider(tenant_id, id)?;
         let gone = &stored.provider;
+        check_role(gone, by)?;
         let rules = rules::get(&*self.platform, tenant_id)?;
         if rules.rules.require_sso && of_tenant(&*self.platform, tenant_id)?.len() == 1 {
             return Err(ProviderError::Demanded { name: gone.name.clone() });
@@ -167,29 +168,8 @@ impl Identity {
         if !act.commit(&self.log, now_ms)? {
             return Err(ProviderError::Stale);
         }
-        self.end_of_provider(&stored.provider, now_ms)?;
+        self.end_of_provider(&person::links_of(&stored.provider), now_ms)?;
         Ok(stored.provider)
-    }
-
-    /// Ends the sessions of those that a provider let in, and forgets who they were.
-    fn end_of_provider(&self, provider: &Provider, now_ms: TimeMs) -> Result<(), ProviderError> {
-        let links = person::links(&*self.platform, provider)?;
-        for (_, user_id) in &links {
-            if family::of_user(&*self.platform, user_id)?.is_empty() {
-                continue;
-            }
-            let nothing_else = Completion::default();
-            match self.sessions.end_all(user_id, None, &nothing_else, now_ms) {
-                Err(SessionError::Store(store)) => return Err(store.into()),
-                Err(error) => tracing::warn!(%error, user_id, "a session goes on for now"),
-                Ok(_) => {}
-            }
-        }
-        for some in links.chunks(LINKS_AT_ONCE) {
-            let writes: Vec<_> = some.iter().map(|(key, _)| delete(person::LINKS, key)).collect();
-            self.platform.write(&[], &writes)?;
-        }
-        Ok(())
     }
 
     /// The ids of the teams that are called by id or name. One that has gone since the provider was as
