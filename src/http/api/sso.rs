@@ -59,8 +59,9 @@ pub(in crate::http) const ROUTES: &[Route] = &[
                 .param(
                     "tenant",
                     schema::text(),
-                    "Its name; needed where the host does not say it",
+                    "Its name; where the host says it, the same or absent",
                 )
+                .param("fallback", schema::text(), "The name where neither says one")
                 .answer(200, "The ways; none where there is no such tenant", schema::page(way))
                 .refuses(&[403, 422])
         },
@@ -186,10 +187,11 @@ fn unknown_provider() -> Problem {
 }
 
 async fn ways(call: Call) -> Answer {
-    let mut asked_for = None;
+    let (mut asked_for, mut fallback) = (None, None);
     for (name, value) in call.request.params()? {
         match name.as_str() {
             "tenant" => asked_for = Some(value),
+            "fallback" => fallback = Some(value),
             name => return Err(Problem::unknown_param(name)),
         }
     }
@@ -198,7 +200,9 @@ async fn ways(call: Call) -> Answer {
         (Some(slug), Some(named)) if slug != named => return Err(guard::mismatch()),
         (Some(slug), _) => slug,
         (None, Some(named)) => named.to_owned(),
-        (None, None) => return Err(Problem::invalid("/tenant", "required", "must be there")),
+        (None, None) => {
+            fallback.ok_or_else(|| Problem::invalid("/tenant", "required", "must be there"))?
+        }
     };
     let tenant = call.server.tenancy.named(&slug);
     let (server, id) = (Arc::clone(&call.server), id_of(tenant.as_deref()));

@@ -15,11 +15,16 @@ const RETURN_MAX = 512;
 /** What is not answered within this is not waited for: a password works without it. */
 const ANSWER_MAX_MS = 10_000;
 
+/** Where the ways of `tenant` are asked for. What nobody has chosen stands back behind the tenant that the host names. */
+export function waysOf(tenant: string, chosen: boolean): string {
+  return `/api/v1/auth/sso?${chosen ? 'tenant' : 'fallback'}=${encodeURIComponent(tenant)}`;
+}
+
 /** The ways of `tenant`; none where the server cannot say. */
-export async function listWays(tenant: string, signal: AbortSignal): Promise<Way[]> {
+export async function listWays(tenant: string, chosen: boolean, signal: AbortSignal): Promise<Way[]> {
   if (!tenant) return [];
   try {
-    const answer = await fetch(`/api/v1/auth/sso?tenant=${encodeURIComponent(tenant)}`, {
+    const answer = await fetch(waysOf(tenant, chosen), {
       credentials: 'same-origin',
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MAX_MS)]),
     });
