@@ -8,6 +8,7 @@ use emx::audit::{
 };
 use serde_json::Value;
 use std::sync::Arc;
+use storage::ask::Budget;
 use storage::embedded::{EmbeddedEngine, EngineSettings};
 use storage::engine::{Engine, Expect, TableWrite, Tables};
 use storage::volume::OsVolume;
@@ -147,7 +148,8 @@ fn what_an_auditor_looks_for_is_found() {
     let refused = Event { actor: "user:otto".into(), action: "query".into(), ..event(31) };
     installation.log.tell(told([refused.ended(Outcome::Refused)]), NOW_MS + 5).unwrap();
     let seqs = |filter: &Filter, before, limit| {
-        let found = installation.log.find(CHAIN, filter, before, limit).unwrap();
+        let found =
+            installation.log.find(CHAIN, filter, before, limit, &Budget::default()).unwrap();
         (found.entries.iter().map(|entry| entry.seq).collect::<Vec<u64>>(), found.next)
     };
     let all = Filter::default();
@@ -174,7 +176,7 @@ fn an_entry_that_cannot_be_read_is_listed_and_the_rest_beside_it() {
     installation.store(7, Some(b"{\"version\":1,\"seq\":7".to_vec()));
     installation.store(9, Some(b"\xff\xfe".to_vec()));
     let damaged = |filter: &Filter, limit| {
-        let found = installation.log.find(CHAIN, filter, None, limit).unwrap();
+        let found = installation.log.find(CHAIN, filter, None, limit, &Budget::default()).unwrap();
         let unread = found.entries.iter().filter(|listed| listed.entry.is_none());
         (found.entries.len(), unread.map(|listed| listed.seq).collect::<Vec<u64>>())
     };

@@ -211,6 +211,47 @@ fn executions_in_a_second() {
     world.server.end();
 }
 
+/// An execution that cannot be true yet, and is kept in quarantine: how it is tried again.
+fn retry(world: &World) -> Ask {
+    let ahead = r#"{"command":"later","ts":"2999-01-01T00:00:00Z"}"#;
+    assert_eq!(world.ask(Ask::post("/api/v1/executions").json(ahead)).status, 201);
+    let kept = world.ask(Ask::get("/api/v1/quarantine")).json();
+    let id = kept["items"][0]["id"].as_str().unwrap();
+    Ask::post(&format!("/api/v1/quarantine/{id}/retry"))
+}
+
+#[test]
+fn executions_count_however_they_come() {
+    let world = World::new();
+    let retry = retry(&world);
+    world.set(json!({ "events_per_second": 2 }));
+    // What is broken at its end was read up to there.
+    let broken = format!("[{}{{]", r#"{"command":"x"},"#.repeat(60));
+    let refused = world.ask(Ask::post("/api/v1/executions/batch").json(&broken));
+    assert_eq!((refused.status, &*refused.code()), (400, "invalid_json"));
+    for ask in [one(), retry.clone()] {
+        check_refused(&world.ask(ask), 429, "too_many_events", 2, true);
+    }
+    // What is tried again is one more, whatever becomes of it.
+    world.set(json!({ "events_per_second": 1 }));
+    let tried = (0..TRIES_MAX).map(|_| world.ask(retry.clone())).find(|tried| tried.status != 422);
+    check_refused(&tried.unwrap(), 429, "too_many_events", 1, true);
+    world.server.end();
+}
+
+#[test]
+fn lists_that_are_searched_are_computed_in_turns() {
+    let world = World::new();
+    retry(&world);
+    let used = || world.usage()["cpu_ms"].as_f64().unwrap();
+    for path in ["/api/v1/quarantine", "/api/v1/audit?q=nothing"] {
+        let before = used();
+        assert_eq!(world.ask(Ask::get(path)).status, 200);
+        assert!(used() > before, "{path}");
+    }
+    world.server.end();
+}
+
 /// A request that is under way until the rest of its body comes.
 fn begun(world: &World) -> (Peer, Vec<u8>) {
     let bytes = one().bearer(&world.key).bytes();
@@ -308,12 +349,14 @@ fn time_and_memory_of_a_question() {
 fn bytes_of_a_tenant() {
     let world = World::new();
     assert_eq!(world.ask(one()).status, 201);
+    let retry = retry(&world);
     world.fill(150_000);
     assert!(world.used("storage_bytes") > f64::from(1 << 20), "{}", world.usage());
     world.set(json!({ "storage_bytes": 1 << 20 }));
     for _ in 0..2 {
         assert_eq!(check_refused(&world.ask(one()), 507, "storage_full", 1 << 20, false), 60);
     }
+    check_refused(&world.ask(retry), 507, "storage_full", 1 << 20, false);
     let count = world.ask(Ask::get("/api/v1/query?metrics=count")).json();
     assert_eq!(count["rows"], json!([[150_001]]), "what is there can be read");
     world.set(json!({ "storage_bytes": 1_u64 << 40 }));

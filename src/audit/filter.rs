@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Event, Link, Outcome};
 use super::{AuditLog, PAGE_MAX, hash_of};
-use storage::error::StoreError;
+use storage::ask::{AskError, Budget};
 use storage::row::TimeMs;
 
 /// Entries that are looked at for one page at most: a filter that nothing passes ends, and is gone on
@@ -79,15 +79,18 @@ fn is_or_is_under(wanted: &str, action: &str) -> bool {
 impl AuditLog {
     /// Up to `limit` entries of `chain` that pass `filter`, before the entry `before` (`None`: from the
     /// last one on), newest first. One that is damaged passes every filter: nobody knows what it said.
+    /// Takes a turn of `budget` for each page of the log that is looked at.
     pub fn find(
         &self,
         chain: &str,
         filter: &Filter,
         before: Option<u64>,
         limit: usize,
-    ) -> Result<Found, StoreError> {
+        budget: &Budget,
+    ) -> Result<Found, AskError> {
         let (mut entries, mut next, mut looked_at) = (Vec::new(), before, 0);
         loop {
+            let _turn = budget.turn(1)?;
             let page = self.page_as_stored(chain, next, PAGE_MAX)?;
             for (seq, stored) in &page {
                 (next, looked_at) = (Some(*seq), looked_at + 1);

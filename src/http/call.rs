@@ -6,7 +6,9 @@ use super::server::Server;
 use crate::audit::{self, Outcome, Source, Told};
 use crate::limits::{Meter, Over};
 use crate::query;
+use crate::runtime::pool::{PoolError, Taken};
 use crate::tenancy::by::By;
+use crate::tenancy::id::TenantId;
 use crate::tenancy::scope::{Principal, TenantScope};
 use serde_json::Value;
 use std::sync::Arc;
@@ -100,7 +102,7 @@ impl Call {
     pub(super) async fn tell_now_or_later(&self, told: Vec<Told>) -> Result<(), Problem> {
         let (tenancy, now_ms) = (Arc::clone(&self.server.tenancy), self.server.clock.now_ms());
         let tell = move || tenancy.log().tell_now_or_later(told, now_ms);
-        self.server.threads.run(tell).await?.map_err(|error| Problem::of_store(&error))
+        self.on_disk(tell).await?.map_err(|error| Problem::of_store(&error))
     }
 
     /// Tells in the audit log of the scope's tenant that `work` is begun, does it, and tells how it
@@ -126,7 +128,7 @@ impl Call {
             }
             outcome
         };
-        self.server.threads.run(act).await?
+        self.on_disk(act).await?
     }
 
     /// The data that the caller asks about. Waits where its file must be opened first.
@@ -139,11 +141,40 @@ impl Call {
             return Ok(scope);
         }
         let (server, by) = (Arc::clone(&self.server), self.by()?);
-        let entered = self.server.threads.run(move || match named {
+        let entered = self.on_disk(move || match named {
             Some(slug) => server.enter_named(&by, &slug),
             None => server.tenancy.enter_own(&by.principal),
         });
         Ok(entered.await??)
+    }
+
+    /// What tells whether the caller would still be let in, and into the tenant with this id where it asks
+    /// about one: for answers that take long. Reads memory only.
+    pub(super) fn lets_in(
+        &self,
+        id: Option<TenantId>,
+    ) -> Result<impl Fn() -> bool + Send + use<>, Problem> {
+        let (server, principal) = (Arc::clone(&self.server), self.principal()?.clone());
+        Ok(move || server.still_lets_in(&principal, id.as_ref()))
+    }
+
+    /// Runs `work` where it may wait for the disk. Of one tenant only so much is there at a time; of
+    /// administrators of the platform as much as there may be of all.
+    pub(super) async fn on_disk<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, PoolError> {
+        let is_platform = self.caller.as_ref().is_some_and(|c| c.principal.is_platform());
+        match self.limited().filter(|_| !is_platform) {
+            Some(meter) => self.server.threads.run_within(&meter.disk_places, work).await,
+            None => self.server.threads.run(work).await,
+        }
+    }
+
+    /// Waits for a place among the exports, and among those of the tenant that the caller asks about.
+    pub(super) async fn export_place(&self) -> Result<Taken, PoolError> {
+        let meter = self.limited();
+        self.server.exports.take(meter.as_ref().map(|meter| &meter.export_places)).await
     }
 
     /// What counts for the tenant that the caller asks about, where it is one whose limits hold: not of
@@ -161,7 +192,8 @@ impl Call {
     pub(super) async fn demand_intake(&mut self) -> Result<(), Problem> {
         let Some(meter) = self.limited() else { return Ok(()) };
         let now = self.server.clock.instant();
-        let Err(over) = meter.look_for_events(now).and_then(|()| meter.look_for_room()) else {
+        let Err(over) = meter.look_for_events(now).and_then(|()| meter.look_for_known_room(now))
+        else {
             return Ok(());
         };
         self.request.skip_body().await;
@@ -176,7 +208,7 @@ impl Call {
         meter.count_events(count, now);
         if meter.must_measure(now) {
             let keyspace = Arc::clone(scope.keyspace());
-            meter.measured(self.server.threads.run(move || keyspace.file_bytes()).await??);
+            meter.measured(self.on_disk(move || keyspace.file_bytes()).await??);
         }
         meter.look_for_room().map_err(|over| Problem::over(&over))
     }

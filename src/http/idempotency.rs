@@ -148,7 +148,7 @@ async fn enter_at(call: &Call, place: Place, body: &Bytes) -> Result<Entered, Pr
     let (tables, asked) = (Arc::clone(&place.tables), String::new());
     let mut entry = Key { server, place, key, asked, now_ms, forget: Vec::new() };
     let body = body.clone();
-    let looked = call.server.threads.run(move || {
+    let looked = call.on_disk(move || {
         let mut asked = Context::new(&SHA256);
         asked.update(target.as_bytes());
         asked.update(&body);

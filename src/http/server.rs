@@ -19,8 +19,9 @@ use crate::runtime::outgoing::Outgoing;
 use crate::runtime::pool::Pool;
 use crate::runtime::tasks::Tasks;
 use crate::tenancy::by::By;
+use crate::tenancy::id::TenantId;
 use crate::tenancy::registry::{Tenancy, TenancyError};
-use crate::tenancy::scope::TenantScope;
+use crate::tenancy::scope::{Principal, TenantScope};
 use hyper::header::HeaderValue;
 use serde_json::Value;
 use std::ops::Deref;
@@ -135,6 +136,13 @@ impl Server {
         }
         let host = host.trim_end_matches('.'); // the root of all names, which may be written
         host.strip_suffix(&*self.base_domain)?.strip_suffix('.')
+    }
+
+    /// Whether `principal`, who was let in before, would still be: with what it came in with, and into the
+    /// tenant with this id, where it is about one. Reads memory only.
+    pub(super) fn still_lets_in(&self, principal: &Principal, id: Option<&TenantId>) -> bool {
+        id.is_none_or(|id| self.tenancy.with_id(id).is_some())
+            && self.identity.stands(principal, self.clock.now_ms())
     }
 
     /// Lets whoever administers the platform, and so may name it, into the tenant called `slug`. Where

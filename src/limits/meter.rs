@@ -22,6 +22,11 @@ const BODIES_WAITING_MAX: usize = 256;
 const EXPORTS_MAX: usize = 4;
 const EXPORTS_WAITING_MAX: usize = 16;
 
+/// Pieces of a tenant's work that wait for the disk at a time, a quarter of what there is for all, and
+/// how many more may wait for their turn.
+const DISK_MAX: usize = 16;
+const DISK_WAITING_MAX: usize = 1024;
+
 /// For how long a size of the tenant's file is good: what is written meanwhile may lie above the limit.
 const SIZE_GOOD: Duration = Duration::from_secs(1);
 
@@ -57,12 +62,14 @@ pub struct Meter {
     /// The part in the processors for questions, and for the decoding of rows.
     questions: Arc<Party>,
     decoding: Arc<Party>,
-    /// Threads for questions, bodies and exports.
+    /// Threads for questions.
     pub question_places: Places,
     /// Of bodies.
     pub body_places: Places,
     /// Of exports.
     pub export_places: Places,
+    /// Of what waits for the disk.
+    pub disk_places: Places,
     question_ns_most: AtomicU64,
     question_bytes_most: Arc<AtomicUsize>,
     file_bytes: AtomicU64,
@@ -189,6 +196,7 @@ impl Meter {
             question_places: Places::new(processors, processors * QUESTIONS_WAITING_MAX),
             body_places: Places::new(processors, processors * BODIES_WAITING_MAX),
             export_places: Places::new(EXPORTS_MAX, EXPORTS_WAITING_MAX),
+            disk_places: Places::new(DISK_MAX, DISK_WAITING_MAX),
             question_ns_most: AtomicU64::new(0),
             question_bytes_most: Arc::default(),
             file_bytes: AtomicU64::new(UNKNOWN),
@@ -280,6 +288,21 @@ impl Meter {
         }
     }
 
+    /// The same before it is known whether the size has to be measured. One that is no longer good
+    /// refuses nobody: else nobody would come to where it is measured again.
+    pub fn look_for_known_room(&self, now: Instant) -> Result<(), Over> {
+        match self.knows_size(now) {
+            true => self.look_for_room(),
+            false => Ok(()),
+        }
+    }
+
+    fn knows_size(&self, now: Instant) -> bool {
+        let measured_ns = self.measured_ns.load(Ordering::Relaxed);
+        let is_known = self.file_bytes.load(Ordering::Relaxed) != UNKNOWN;
+        is_known && self.ns(now).saturating_sub(measured_ns) < SIZE_GOOD.as_nanos() as u64
+    }
+
     /// Whether the size of the tenant's file has to be measured now, by whoever asks: it is needed, and not
     /// known or no longer good.
     pub fn must_measure(&self, now: Instant) -> bool {
@@ -288,11 +311,10 @@ impl Meter {
         }
         let (now_ns, order) = (self.ns(now), Ordering::Relaxed);
         let measured_ns = self.measured_ns.load(order);
-        let is_known = self.file_bytes.load(order) != UNKNOWN;
-        let is_good = now_ns.saturating_sub(measured_ns) < SIZE_GOOD.as_nanos() as u64;
-        if is_known && is_good {
+        if self.knows_size(now) {
             return false;
         }
+        let is_known = self.file_bytes.load(order) != UNKNOWN;
         // Of those who come together one measures; nobody goes on before the first size is known.
         let is_mine = self.measured_ns.compare_exchange(measured_ns, now_ns, order, order).is_ok();
         is_mine || !is_known

@@ -107,6 +107,14 @@ fn the_size_of_the_file_is_measured_when_it_is_needed_and_once_a_second() {
     assert!(!world.meter.must_measure(world.now()), "one measures");
     world.meter.measured(1 << 20);
     world.check_over(world.meter.look_for_room(), "storage_full", 60_000);
+    // A size that is no longer good keeps nobody from where it is measured again.
+    world.check_over(world.meter.look_for_known_room(world.now()), "storage_full", 60_000);
+    world.pass(1_000);
+    world.meter.look_for_known_room(world.now()).unwrap();
+    assert!(world.meter.must_measure(world.now()));
+    world.check_over(world.meter.look_for_known_room(world.now()), "storage_full", 60_000);
+    world.meter.measured(7);
+    world.meter.look_for_known_room(world.now()).unwrap();
 }
 
 #[test]

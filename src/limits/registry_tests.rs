@@ -10,6 +10,7 @@ use crate::tenancy::slug::Slug;
 use crate::tenancy::tenant::TenantState;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+use storage::ask::Budget;
 use storage::engine::{Expect, TableEntry, TableWrite, Tables};
 
 struct World {
@@ -70,7 +71,8 @@ fn a_change_is_told_holds_at_once_and_after_a_start() {
     assert!(again.overrides(&other.id).is_empty());
 
     let filter = Filter { action: Some("tenant.limits".into()), ..Filter::default() };
-    let found = world.tenancy.log().find(acme.id.as_str(), &filter, None, 10).unwrap();
+    let found =
+        world.tenancy.log().find(acme.id.as_str(), &filter, None, 10, &Budget::default()).unwrap();
     let last = &found.entries[0].entry.as_ref().unwrap().event;
     assert_eq!(last.before, serde_json::json!({ "cpu_share": 0.25 }));
     let after = serde_json::json!({ "cpu_share": 0.25, "storage_bytes": 1 << 30 });

@@ -55,6 +55,7 @@ pub struct Places {
 }
 
 /// A place that is taken until this is dropped.
+#[derive(Debug)]
 struct Place(#[expect(dead_code, reason = "held for its end")] [OwnedSemaphorePermit; 2]);
 
 impl Places {
@@ -76,6 +77,10 @@ impl Places {
         Ok(Place([running, admitted]))
     }
 }
+
+/// Places of a pool, and of a party where it has its own, for work that is still to come.
+#[derive(Debug)]
+pub struct Taken(#[expect(dead_code, reason = "held for its end")] (Option<Place>, Place));
 
 /// A bounded pool of threads.
 #[derive(Clone, Debug)]
@@ -114,8 +119,8 @@ impl Pool {
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, PoolError> {
-        let place = self.places.enter().await?;
-        self.run_in(place, work).await
+        let taken = self.take(None).await?;
+        self.run_taken(taken, work).await
     }
 
     /// The same for one of many parties, which has only these places of its own: so that one with much
@@ -125,9 +130,18 @@ impl Pool {
         own: &Places,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, PoolError> {
-        let own = own.enter().await?;
-        let place = self.places.enter().await?;
-        self.run_in((own, place), work).await
+        let taken = self.take(Some(own)).await?;
+        self.run_taken(taken, work).await
+    }
+
+    /// Waits for the places that work needs, before it is begun: whoever has them knows that it will run.
+    /// `own` are those of the party that it is for.
+    pub async fn take(&self, own: Option<&Places>) -> Result<Taken, PoolError> {
+        let own = match own {
+            Some(own) => Some(own.enter().await?),
+            None => None,
+        };
+        Ok(Taken((own, self.places.enter().await?)))
     }
 
     /// How many more pieces are let in just now.
@@ -135,10 +149,11 @@ impl Pool {
         self.places.admitted.available_permits()
     }
 
-    /// Runs `work` on a thread, and keeps `held` until it has ended.
-    async fn run_in<R: Send + 'static>(
+    /// Runs `work` on a thread, and keeps the places that were [taken](Self::take) here for it until it
+    /// has ended.
+    pub async fn run_taken<R: Send + 'static>(
         &self,
-        held: impl Send + 'static,
+        held: Taken,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, PoolError> {
         let (tell, told) = oneshot::channel();
@@ -211,6 +226,19 @@ mod tests {
         for piece in noise {
             assert_eq!(piece.await.unwrap(), Ok(true));
         }
+    }
+
+    #[tokio::test]
+    async fn a_place_is_taken_before_the_work_is_known() {
+        let (pool, own) = (Pool::of_threads(2, 0), Places::new(1, 0));
+        let taken = pool.take(Some(&own)).await.unwrap();
+        assert_eq!(pool.take(Some(&own)).await.err(), Some(PoolError::Busy));
+        drop(pool.take(None).await.unwrap());
+        assert_eq!(pool.run_taken(taken, || 1).await, Ok(1));
+        while pool.places_left() < 2 {
+            tokio::task::yield_now().await;
+        }
+        drop(pool.take(Some(&own)).await.unwrap());
     }
 
     #[tokio::test]

@@ -242,12 +242,18 @@ impl Party {
         self.turns.processors
     }
 
-    /// Computes something short in a turn.
-    pub fn in_turn<R>(&self, work: impl FnOnce() -> R) -> R {
+    /// Computes something in a turn, and at the moments that `work` says in another one.
+    pub fn in_turns<R>(&self, work: impl FnOnce(&mut dyn FnMut()) -> R) -> R {
+        let mut turn = self.turn();
+        work(&mut || {
+            drop(turn.take()); // whoever waits comes first
+            turn = self.turn();
+        })
+    }
+
+    fn turn(&self) -> Option<End<'_>> {
         use storage::turns::Turns as _;
-        let taken = self.take(1, None);
-        let _end = taken.map(|taken| End { party: self, taken });
-        work()
+        self.take(1, None).map(|taken| End { party: self, taken })
     }
 }
 

@@ -143,6 +143,26 @@ fn a_share_below_one_processor_is_pauses() {
 }
 
 #[test]
+fn long_work_lets_others_in_where_it_breathes() {
+    let (turns, clock) = shared(1);
+    let (long, short) = (turns.party(100), turns.party(100));
+    let order = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        long.in_turns(|breathe| {
+            scope.spawn(|| short.in_turns(|_| order.lock().unwrap().push("short")));
+            while waiting(&turns) < 1 {
+                std::thread::yield_now();
+            }
+            clock.advance(TURN);
+            breathe();
+            order.lock().unwrap().push("long");
+        });
+    });
+    assert_eq!(order.into_inner().unwrap(), ["short", "long"]);
+    assert_eq!(long.used_ns(), TURN.as_nanos() as u64);
+}
+
+#[test]
 fn a_turn_that_does_not_come_in_time_is_none_and_one_that_ends_in_a_panic_is_given_back() {
     let (turns, clock) = shared(1);
     let (one, other) = (turns.party(50), turns.party(50));
@@ -151,7 +171,7 @@ fn a_turn_that_does_not_come_in_time_is_none_and_one_that_ends_in_a_panic_is_giv
     assert_eq!(waiting(&turns), 0);
     one.give_back(taken);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        other.in_turn(|| panic!("on purpose"));
+        other.in_turns(|_| panic!("on purpose"));
     }));
     assert!(panicked.is_err());
     assert!(one.take(1, Some(clock.instant())).is_some());

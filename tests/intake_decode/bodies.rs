@@ -5,7 +5,7 @@ use super::table::{
     Expected::{Body as Whole, Rows},
     JSON, LIMITS, LINES, ONE, PACK, gzip, noise, pack, table, zstd,
 };
-use emx::intake::decode::{Body, Encoding, Format, Shape, decode};
+use emx::intake::decode::{Body, DecodeLimits, Encoding, Format, Shape, decode, decode_counted};
 use serde_json::json;
 
 #[test]
@@ -31,6 +31,20 @@ fn a_bad_line_rejects_only_itself() {
     let same = "{\"command\":\"x\",\"ts\":-1}\n".repeat(3);
     let repeats = decode(same.as_bytes(), LINES, arrival(), &LIMITS).expect("three rows");
     assert_eq!(repeats.refused.len(), 3);
+}
+
+#[test]
+fn rows_are_counted_up_to_where_a_body_breaks() {
+    let good = "{\"command\":\"x\"},".repeat(2500);
+    for (body, is_whole) in [(format!("[{good}{{]"), false), (format!("[{good}7]"), true)] {
+        let mut breaths = 0;
+        let mut breathe = || breaths += 1;
+        let limits = DecodeLimits::default();
+        let (count, decoded) =
+            decode_counted(body.as_bytes(), JSON, arrival(), &limits, &mut breathe);
+        assert_eq!((count, decoded.is_ok()), (2500 + usize::from(is_whole), is_whole));
+        assert_eq!(breaths, 2, "after a thousand each");
+    }
 }
 
 #[test]

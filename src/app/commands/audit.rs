@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
+use storage::ask::Budget;
 use storage::row::TimeMs;
 
 /// What to do with the audit log.
@@ -117,7 +118,8 @@ impl AuditAct {
             Self::List { tenant, actor, action, text, before, limit } => {
                 let (actor, action, text) = (actor.clone(), action.clone(), text.clone());
                 let filter = Filter { actor, action, text, ..Filter::default() };
-                let found = log.find(&chain_of(tenancy, tenant)?, &filter, *before, *limit)?;
+                let chain = chain_of(tenancy, tenant)?;
+                let found = log.find(&chain, &filter, *before, *limit, &Budget::default())?;
                 let items: Vec<Value> = found.entries.iter().map(as_json).collect();
                 Ok(json!({ "items": items, "next": found.next }))
             }

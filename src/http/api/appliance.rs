@@ -78,14 +78,14 @@ async fn ready(call: Call) -> Answer {
         return Err(Problem::unavailable("stopping", "the server is stopping"));
     }
     let tenancy = Arc::clone(&call.server.tenancy);
-    call.server.threads.run(move || tenancy.check_ready()).await??;
+    call.on_disk(move || tenancy.check_ready()).await??;
     Ok(reply::json(StatusCode::OK, &json!({ "status": "ready" })))
 }
 
 async fn metrics(call: Call) -> Answer {
     let scope = call.scope().await?;
     let (keyspace, meter) = (Arc::clone(scope.keyspace()), call.meter(&scope));
-    let stats = call.server.threads.run(move || keyspace.stats()).await??;
+    let stats = call.on_disk(move || keyspace.stats()).await??;
     let server = &call.server;
     let (connections, refused) = server.connections.counts();
     let set = |gauges: &Gauges| {

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
-use storage::error::StoreError;
+use storage::ask::{AskError, Budget};
 
 /// What is said instead of an outcome where an entry cannot be read.
 const DAMAGED: &str = "damaged";
@@ -136,14 +136,17 @@ impl Asked {
     }
 }
 
-/// Runs `work` on the log, where it may wait for the disk.
-async fn on_log<R: Send + 'static>(
+/// Searches the log, which is computed as a question is. Whoever belongs to no tenant shares with nobody.
+async fn search<R: Send + 'static>(
     call: &Call,
-    work: impl FnOnce(&AuditLog) -> Result<R, StoreError> + Send + 'static,
+    work: impl FnOnce(&AuditLog, &Budget) -> Result<R, AskError> + Send + 'static,
 ) -> Result<R, Problem> {
     let log = Arc::clone(call.server.tenancy.log());
-    let done = call.server.threads.run(move || work(&log)).await?;
-    done.map_err(|error| Problem::of_store(&error))
+    let found = match call.limited() {
+        Some(meter) => call.compute(&meter, move |budget| work(&log, budget)).await?,
+        None => call.on_disk(move || work(&log, &Budget::default())).await?,
+    };
+    Ok(found?)
 }
 
 async fn list(call: Call) -> Answer {
@@ -154,8 +157,8 @@ async fn list(call: Call) -> Answer {
     let (limit, filter) = (page.limit, filter_of(others)?);
     let before = page.after(|text| text.parse::<u64>().ok())?;
     let server = Arc::clone(&call.server);
-    let found = on_log(&call, move |log| {
-        let found = log.find(&chain, &filter, before, limit)?;
+    let found = search(&call, move |log, budget| {
+        let found = log.find(&chain, &filter, before, limit, budget)?;
         let mut names = Names { identity: &server.identity, chain: &chain, known: HashMap::new() };
         let items = found.entries.iter().map(|listed| shown(listed, &mut names));
         Ok((items.collect::<Vec<Value>>(), found.next))
@@ -245,7 +248,8 @@ fn shown(Listed { seq, hash, entry }: &Listed, names: &mut Names<'_>) -> Value {
 
 async fn anchor(call: Call) -> Answer {
     let chain = Asked::alone(&call).await?;
-    let anchor = on_log(&call, move |log| log.anchor(&chain)).await?;
+    let log = Arc::clone(call.server.tenancy.log());
+    let anchor = call.on_disk(move || log.anchor(&chain)).await??;
     let line = anchor.to_string();
     let Anchor { chain, seq, hash } = anchor;
     Ok(reply::json(
@@ -264,9 +268,9 @@ async fn verified(call: Call) -> Answer {
         }
     }
     // As long as an export, and no more of them at a time.
-    let log = Arc::clone(call.server.tenancy.log());
-    let verdict = call.server.exports.run(move || log.verify(&chain, &anchors));
-    let verdict = verdict.await?.map_err(|error| Problem::of_store(&error))?;
+    let (log, place) = (Arc::clone(call.server.tenancy.log()), call.export_place().await?);
+    let verdict = call.server.exports.run_taken(place, move || log.verify(&chain, &anchors));
+    let verdict = verdict.await??;
     let findings = verdict.findings.iter().map(|finding| {
         let Finding { seq, first_seq, harm } = finding;
         let detail = finding.to_string();
@@ -295,7 +299,8 @@ async fn export(call: Call) -> Answer {
     let chain = Asked::alone(&call).await?;
     call.tell_now_or_later(call.by()?.told_of_chain(&chain, "audit.export")).await?;
     let log = Arc::clone(call.server.tenancy.log());
-    let body = streamed(&call, Default::default(), move |out| {
+    let stands = call.lets_in(TenantId::parse(&chain))?; // the platform's chain is no tenant's
+    let body = streamed(&call, stands, Default::default(), move |out| {
         let mut before = None;
         loop {
             let page = log.page_as_stored(&chain, before, PAGE_MAX).map_err(Ended::store)?;
@@ -308,5 +313,5 @@ async fn export(call: Call) -> Answer {
             }
         }
     });
-    Ok(file_reply(body, "application/x-ndjson", "attachment; filename=\"audit.ndjson\""))
+    Ok(file_reply(body.await?, "application/x-ndjson", "attachment; filename=\"audit.ndjson\""))
 }

@@ -177,7 +177,7 @@ async fn refresh(mut call: Call) -> Answer {
         let (named, client) = (named.as_deref(), calling.client());
         server.identity.refresh(&server.tenancy, &token, named, client, now_ms)
     };
-    let refreshed = call.server.threads.run(refresh).await?;
+    let refreshed = call.on_disk(refresh).await?;
     told(&call, refreshed.map_err(refresh_problem)?, cookie, json!({}))
 }
 
@@ -208,7 +208,7 @@ async fn logout(call: Call) -> Answer {
     };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let by = call.by()?;
-    let ended = call.server.threads.run(move || server.identity.logout(&family, &by, now_ms));
+    let ended = call.on_disk(move || server.identity.logout(&family, &by, now_ms));
     ended.await?.map_err(session_problem)?;
     let mut reply = reply::no_content();
     set_cookie(&mut reply, "", 0);
@@ -245,7 +245,7 @@ async fn me(call: Call) -> Answer {
         Principal::User { user_id, tenant_id, .. } => {
             let (server, user_id) = (Arc::clone(&call.server), Arc::clone(user_id));
             let tenant_id = tenant_id.clone();
-            let user = call.server.threads.run(move || server.identity.user(&tenant_id, &user_id));
+            let user = call.on_disk(move || server.identity.user(&tenant_id, &user_id));
             let user = user.await?.map_err(|error| match error {
                 AccountError::Store(store) => Problem::of_store(&store),
                 // Who is gone has no session either.

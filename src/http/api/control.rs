@@ -20,7 +20,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[Route {
 async fn act(mut call: Call) -> Answer {
     let act = call.request.bytes(JSON_BYTES_MAX).await?;
     let control = Arc::clone(&call.server.control);
-    Ok(match call.server.threads.run(move || control(&act)).await? {
+    Ok(match call.on_disk(move || control(&act)).await? {
         Ok(done) => reply::json(StatusCode::OK, &done),
         Err(told) => reply::json(StatusCode::UNPROCESSABLE_ENTITY, &told),
     })

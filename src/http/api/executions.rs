@@ -7,13 +7,14 @@ use crate::http::problem::Problem;
 use crate::http::reply;
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::intake::batch::{BatchReport, Prepared, RowError, prepare};
-use crate::intake::decode::{Body, DecodeLimits, Decoded, Encoding, Format, Shape, decode};
+use crate::intake::decode::{Body, DecodeLimits, Decoded, Encoding, Format, Shape, decode_counted};
 use crate::model::limits::BODY_BYTES_MAX;
 use crate::model::problem::body;
 use crate::process::admit::Arrival;
 use crate::query::QueryError;
 use crate::query::render::{write_execution, write_page};
 use crate::query::rows::{self, RowsQuestion};
+use crate::runtime::pool::PoolError;
 use crate::tenancy::permission::Permission;
 use crate::tenancy::scope::TenantScope;
 use bytes::Bytes;
@@ -118,9 +119,12 @@ async fn create(mut call: Call) -> Answer {
         idempotency::Entered::Now(key) => key,
     };
     let arrival = arrival(&call);
-    let decode = move |bytes: &[u8]| Ok(decode(bytes, body, arrival, &limits)?);
-    let decoded: Decoded = decode_off_thread(&call, &scope, bytes, body, decode).await?;
-    call.take_in(&scope, decoded.rows.len + decoded.refused.len()).await?;
+    let decode = move |bytes: &[u8], breathe: &mut dyn FnMut()| {
+        decode_counted(bytes, body, arrival, &limits, breathe)
+    };
+    let (count, decoded) = decode_off_thread(&call, &scope, bytes, body, decode).await?;
+    call.take_in(&scope, count).await?;
+    let decoded: Decoded = decoded?;
     if let Some(refused) = decoded.refused.first()
         && !refused.is_quarantined()
     {
@@ -173,14 +177,14 @@ async fn create_batch(mut call: Call) -> Answer {
         idempotency::Entered::Now(key) => key,
     };
     let arrival = arrival(&call);
-    let prepare = move |bytes: &[u8]| -> Result<_, Problem> {
-        let decoded = decode(bytes, body, arrival, &DecodeLimits::default())?;
-        let count = decoded.rows.len + decoded.refused.len();
-        Ok((count, prepare(decoded, arrival, atomic)))
+    let prepare = move |bytes: &[u8], breathe: &mut dyn FnMut()| {
+        let limits = DecodeLimits::default();
+        let (count, decoded) = decode_counted(bytes, body, arrival, &limits, breathe);
+        (count, decoded.map(|decoded| prepare(decoded, arrival, atomic)))
     };
     let (count, prepared) = decode_off_thread(&call, &scope, bytes, body, prepare).await?;
     call.take_in(&scope, count).await?;
-    let mut prepared: Prepared = prepared?;
+    let mut prepared: Prepared = prepared??;
     if let Some(key) = &key {
         let ledger = prepared.ledger.clone();
         prepared.append.receipt = Some(key.receipt(move |appended| {
@@ -236,21 +240,21 @@ fn arrival(call: &Call) -> Arrival<'static> {
     Arrival { received_ms: call.server.clock.now_ms(), origin: ORIGIN, retention_ms: None }
 }
 
-/// What `decode` makes of the bytes of a body; of large ones elsewhere.
+/// What `decode` makes of the bytes of a body; of large ones elsewhere, in turns.
 async fn decode_off_thread<R: Send + 'static>(
     call: &Call,
     scope: &TenantScope,
     bytes: Bytes,
     body: Body,
-    decode: impl FnOnce(&[u8]) -> Result<R, Problem> + Send + 'static,
-) -> Result<R, Problem> {
+    decode: impl FnOnce(&[u8], &mut dyn FnMut()) -> R + Send + 'static,
+) -> Result<R, PoolError> {
     if bytes.len() <= INLINE_BYTES_MAX && body.encoding == Encoding::Identity {
-        return decode(&bytes);
+        return Ok(decode(&bytes, &mut || {}));
     }
     let meter = call.meter(scope);
     let counting = Arc::clone(&meter);
-    let work = move || counting.decoding().in_turn(|| decode(&bytes));
-    call.server.decoders.run_within(&meter.body_places, work).await?
+    let work = move || counting.decoding().in_turns(|breathe| decode(&bytes, breathe));
+    call.server.decoders.run_within(&meter.body_places, work).await
 }
 
 /// Appends, and waits until that is on stable storage. `key` is held until then, also where nobody

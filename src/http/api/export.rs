@@ -73,7 +73,7 @@ async fn get(call: Call) -> Answer {
         return Err(Problem::invalid("/cursor", "not_here", detail));
     }
     tell(&call, &scope).await?;
-    stream(&call, scope, rows, format)
+    stream(&call, scope, rows, format).await
 }
 
 /// Tells in the audit log what is taken out. To be called once the parameters are known to be those of
@@ -119,21 +119,27 @@ async fn answer(
 
 /// Rows are read while they are sent. What goes wrong on the way cuts the stream, so that nobody
 /// takes a part for the whole.
-fn stream(call: &Call, scope: TenantScope, rows: RowsQuestion, format: ExportFormat) -> Answer {
+async fn stream(
+    call: &Call,
+    scope: TenantScope,
+    rows: RowsQuestion,
+    format: ExportFormat,
+) -> Answer {
     let Some(selection) = rows.selection(&asked(&scope)) else {
         let mut reply = reply::bytes(StatusCode::OK, "", Bytes::new());
         name(&mut reply, format);
         return Ok(reply);
     };
-    // A long export is no fault: only its peer's silence ends it.
+    // A long export is no fault: its peer's silence ends it, and whatever keeps its caller out.
     let budget = call.meter(&scope).budget_without_end();
-    let server = Arc::clone(&call.server);
-    let body = streamed(call, Arc::clone(&budget.cancelled), move |out| {
-        let seen = scope.clone();
-        out.only_while(move || server.tenancy.sees_the_same(&seen));
+    let (server, seen) = (Arc::clone(&call.server), scope.clone());
+    let lets_in = call.lets_in(Some(scope.id().clone()))?;
+    let stands = move || lets_in() && server.tenancy.sees_the_same(&seen);
+    let body = streamed(call, stands, Arc::clone(&budget.cancelled), move |out| {
         let written = export(&**scope.keyspace(), &selection, format, &budget, out, &mut |_| {});
         Ok(written.map(drop)?)
     });
+    let body = body.await?;
     let mut reply = warp::reply::Reply::into_response(warp::reply::stream(body));
     name(&mut reply, format);
     Ok(reply)
@@ -161,39 +167,38 @@ impl From<io::Error> for Ended {
     }
 }
 
-/// What `write` writes on a thread of its own, while it is sent. `cancelled` is set once nobody reads
-/// it any more.
-pub(super) fn streamed(
+/// What `write` writes on a thread of its own, while it is sent, once there is a place for it. It is cut
+/// where `stands` says no; `cancelled` is set once nobody reads it any more.
+pub(super) async fn streamed(
     call: &Call,
+    stands: impl Fn() -> bool + Send + 'static,
     cancelled: Arc<AtomicBool>,
     write: impl FnOnce(&mut Pieces) -> Result<(), Ended> + Send + 'static,
-) -> ExportBody {
+) -> Result<ExportBody, Problem> {
+    // Who finds none is told so; once the answer has begun it could only be cut.
+    let place = call.export_place().await?;
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
     // Whatever becomes of the export, its end is told by this one: a channel that merely closes would
     // look like the end of the file.
     let end = pieces.clone();
-    let (server, meter) = (Arc::clone(&call.server), call.limited());
+    let server = Arc::clone(&call.server);
     call.server.tasks.spawn(async move {
         let here = Handle::current();
         let work = move || {
             let piece = Vec::with_capacity(PIECE_BYTES);
-            let mut out = Pieces { pieces, here, piece, stands: Box::new(|| true) };
+            let mut out = Pieces { pieces, here, piece, stands: Box::new(stands) };
             let written = write(&mut out);
             match written.and_then(|()| Ok(out.flush()?)) {
                 Ok(()) => {}
                 Err(Ended(error)) => out.fail(&error),
             }
         };
-        let ended = match meter {
-            Some(meter) => server.exports.run_within(&meter.export_places, work).await,
-            None => server.exports.run(work).await,
-        };
-        if let Err(error) = ended {
+        if let Err(error) = server.exports.run_taken(place, work).await {
             tracing::warn!(%error, "an export did not run");
             let _nobody_reads = end.send(Err(io::Error::other("the export did not run"))).await;
         }
     });
-    ExportBody { waiting, cancelled }
+    Ok(ExportBody { waiting, cancelled })
 }
 
 /// What is streamed, as a file.
@@ -232,16 +237,11 @@ pub(super) struct Pieces {
     pieces: mpsc::Sender<Piece>,
     here: Handle,
     piece: Vec<u8>,
-    /// Whether it may still be sent.
+    /// Whether it may still be sent: asked of each piece.
     stands: Box<dyn Fn() -> bool>,
 }
 
 impl Pieces {
-    /// Sends nothing more once `stands` says no: what is sent is cut then.
-    fn only_while(&mut self, stands: impl Fn() -> bool + 'static) {
-        self.stands = Box::new(stands);
-    }
-
     fn send(&mut self, piece: Piece) -> io::Result<()> {
         let sent = self.here.block_on(timeout(UNREAD_MAX, self.pieces.send(piece)));
         match sent {
@@ -276,7 +276,7 @@ impl Write for Pieces {
             return Ok(());
         }
         if !(self.stands)() {
-            return Err(io::Error::other("what may be seen has changed"));
+            return Err(io::Error::other("whoever asked may see it no more"));
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
         self.send(Ok(piece.into()))

@@ -222,6 +222,6 @@ async fn revoke(call: Call) -> Answer {
     let (scope, by, id) = (call.scope().await?, call.by()?, call.param("id").to_owned());
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let revoke = move || server.identity.api_keys().revoke(scope.id(), &id, &by, now_ms);
-    call.server.threads.run(revoke).await??;
+    call.on_disk(revoke).await??;
     Ok(reply::no_content())
 }

@@ -149,7 +149,7 @@ struct Proven {
 
 async fn state(call: Call) -> Answer {
     let (server, principal) = (Arc::clone(&call.server), call.principal()?.clone());
-    let state = call.server.threads.run(move || server.identity.otp_state(&principal));
+    let state = call.on_disk(move || server.identity.otp_state(&principal));
     let state = state.await??;
     let state = json!({
         "is_set_up": state.is_set_up,

@@ -66,16 +66,28 @@ async fn list(call: Call) -> Answer {
     let (limit, after) = (params.limit, params.after(Place::parse)?);
     let scope = call.scope().await?;
     call.tell_of_reading(&scope, "quarantine.read", String::new).await?;
-    let budget = call.meter(&scope).budget(call.server.clock.instant());
-    let list = move || listed(&scope, after, limit + 1, &budget);
+    let meter = call.meter(&scope);
+    let list = move |budget: &Budget| page(&scope, after, limit, budget);
     // Of an order that is gone with a rollback since.
     let gone = || Problem::invalid("/cursor", "invalid_cursor", "begin the list anew");
-    let mut entries = call.server.threads.run(list).await??.ok_or_else(gone)?;
+    let page = call.compute(&meter, list).await??.ok_or_else(gone)?;
+    Ok(reply::json(StatusCode::OK, &page))
+}
+
+/// Up to `limit` entries after `after` as they are answered; `None` where the list must be begun anew.
+fn page(
+    scope: &TenantScope,
+    after: Option<Place>,
+    limit: usize,
+    budget: &Budget,
+) -> Result<Option<Value>, QueryError> {
+    let Some(mut entries) = listed(scope, after, limit + 1, budget)? else { return Ok(None) };
+    let _turn = budget.turn(1)?;
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next_cursor = entries.last().filter(|_| more).map(|last| last.place.to_string());
     let items: Vec<Value> = entries.iter().map(shown).collect();
-    Ok(reply::json(StatusCode::OK, &json!({ "items": items, "next_cursor": next_cursor })))
+    Ok(Some(json!({ "items": items, "next_cursor": next_cursor })))
 }
 
 /// Entries read at once where not all of them may be seen.
@@ -90,6 +102,7 @@ fn listed(
 ) -> Result<Option<Vec<Listed>>, QueryError> {
     let (keyspace, policy) = (&**scope.keyspace(), scope.policy());
     if policy.is_all_rows() {
+        let _turn = budget.turn(1)?;
         return Ok(quarantine::list(keyspace, after.as_ref(), limit)?);
     }
     let mut found = Vec::new();
@@ -155,8 +168,12 @@ fn target(id: EntryId) -> String {
     format!("quarantined:{id}")
 }
 
-async fn retry(call: Call) -> Answer {
-    let (id, scope) = (id_of(&call)?, call.scope().await?);
+async fn retry(mut call: Call) -> Answer {
+    let id = id_of(&call)?;
+    // It is an execution that comes in, whether or not it is stored then.
+    call.demand_intake().await?;
+    let scope = call.scope().await?;
+    call.take_in(&scope, 1).await?;
     let (acting, received_ms) = (scope.clone(), call.server.clock.now_ms());
     let retry = move || {
         demand_in_sight(&acting, id)?;

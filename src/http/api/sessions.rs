@@ -236,7 +236,7 @@ async fn on_disk<R: Send + 'static>(
     work: impl FnOnce(&Identity, TimeMs) -> R + Send + 'static,
 ) -> Result<R, Problem> {
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    Ok(call.server.threads.run(move || work(&server.identity, now_ms)).await?)
+    Ok(call.on_disk(move || work(&server.identity, now_ms)).await?)
 }
 
 fn told(has_ended: bool) -> Answer {

@@ -50,7 +50,7 @@ fn shown(rules: &SignInRules) -> Value {
 
 async fn get(call: Call) -> Answer {
     let (scope, server) = (call.scope().await?, Arc::clone(&call.server));
-    let rules = call.server.threads.run(move || server.identity.sign_in_rules(scope.id()));
+    let rules = call.on_disk(move || server.identity.sign_in_rules(scope.id()));
     Ok(reply::json_known(call.request.headers(), &shown(&rules.await??)))
 }
 
@@ -69,7 +69,7 @@ async fn change(mut call: Call) -> Answer {
     let (seen, by) = (IfMatch::of(&call.request)?, call.by()?);
     let (scope, server) = (call.scope().await?, Arc::clone(&call.server));
     let now_ms = server.clock.now_ms();
-    let changed = call.server.threads.run(move || {
+    let changed = call.on_disk(move || {
         let current = |rules: &SignInRules| seen.holds(&shown(rules));
         let change = RulesChange { require_otp, require_sso };
         server.identity.set_sign_in_rules(scope.id(), change, &by, current, now_ms)

@@ -50,7 +50,7 @@ async fn rotate(call: Call) -> Answer {
         true => server.identity.drop_signing_keys(&by, now_ms),
         false => server.identity.rotate_signing_keys(&by, now_ms),
     };
-    let kid = call.server.threads.run(rotate).await?.map_err(problem)?;
+    let kid = call.on_disk(rotate).await?.map_err(problem)?;
     Ok(reply::json(StatusCode::OK, &json!({ "kid": kid })))
 }
 

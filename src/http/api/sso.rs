@@ -159,7 +159,7 @@ impl Asked {
         let tenant = server.tenancy.named(slug);
         let (tenant_id, id) = (id_of(tenant.as_deref()), call.param("provider").to_owned());
         let find = move || server.identity.sso_provider(&tenant_id, &id);
-        let known = call.server.threads.run(find).await?.map_err(provider_problem)?;
+        let known = call.on_disk(find).await?.map_err(provider_problem)?;
         match tenant {
             Some(tenant) if known.provider.kind() == kind => {
                 Ok(Self { tenant, known: Arc::new(known) })
@@ -206,7 +206,7 @@ async fn ways(call: Call) -> Answer {
     };
     let tenant = call.server.tenancy.named(&slug);
     let (server, id) = (Arc::clone(&call.server), id_of(tenant.as_deref()));
-    let providers = call.server.threads.run(move || server.identity.sso_providers(&id));
+    let providers = call.on_disk(move || server.identity.sso_providers(&id));
     let providers = providers.await?.map_err(provider_problem)?;
     let found = tenant.iter().flat_map(|tenant| providers.iter().map(|found| way(found, tenant)));
     let items: Vec<Value> = found.collect();

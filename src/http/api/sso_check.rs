@@ -66,7 +66,7 @@ async fn check(mut call: Call) -> Answer {
     let (scope, id) = (Arc::new(call.scope().await?), call.param("id").to_owned());
     let (server, tenant_id) = (Arc::clone(&call.server), scope.id().clone());
     let find = move || server.identity.sso_provider(&tenant_id, &id);
-    let known = Arc::new(call.server.threads.run(find).await?.map_err(provider_problem)?);
+    let known = Arc::new(call.on_disk(find).await?.map_err(provider_problem)?);
     let judged = match response {
         None => None,
         Some(response) => {

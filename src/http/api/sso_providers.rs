@@ -168,7 +168,7 @@ async fn list(call: Call) -> Answer {
     let params = PageParams::of(&call.request, PAGE_MAX)?;
     let scope = call.scope().await?;
     let (server, id) = (Arc::clone(&call.server), scope.id().clone());
-    let providers = call.server.threads.run(move || server.identity.sso_providers(&id));
+    let providers = call.on_disk(move || server.identity.sso_providers(&id));
     let providers = providers.await?.map_err(provider_problem)?;
     let after = params.after(|id| providers.iter().position(|known| known.id == id))?;
     let start = after.map_or(0, |at| at + 1);
@@ -185,7 +185,7 @@ async fn list(call: Call) -> Answer {
 async fn get(call: Call) -> Answer {
     let (scope, id) = (call.scope().await?, call.param("id").to_owned());
     let (server, tenant_id) = (Arc::clone(&call.server), scope.id().clone());
-    let found = call.server.threads.run(move || server.identity.sso_provider(&tenant_id, &id));
+    let found = call.on_disk(move || server.identity.sso_provider(&tenant_id, &id));
     let found = found.await?.map_err(provider_problem)?;
     let shown = found.provider.described(&call.server.site, scope.slug());
     Ok(reply::json_known(call.request.headers(), &shown))
@@ -197,12 +197,12 @@ async fn create(mut call: Call) -> Answer {
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let (tenant_id, slug) = (scope.id().clone(), scope.slug().clone());
     // Reads certificates: some hundred microseconds.
-    let draft = call.server.threads.run(move || Draft::read(&body, place(&server, &slug)));
+    let draft = call.on_disk(move || Draft::read(&body, place(&server, &slug)));
     let draft = draft.await?.map_err(provider_problem)?;
     check_issuer(&call, &tenant_id, &draft).await?;
     let server = Arc::clone(&call.server);
     let add = move || server.identity.add_sso_provider(&tenant_id, draft, &by, now_ms);
-    let made = call.server.threads.run(add).await?.map_err(provider_problem)?;
+    let made = call.on_disk(add).await?.map_err(provider_problem)?;
     let shown = made.described(&call.server.site, scope.slug());
     Ok(reply::json_tagged(StatusCode::CREATED, &shown))
 }
@@ -222,7 +222,7 @@ async fn change(mut call: Call) -> Answer {
     let (id, tenant_id) = (call.param("id").to_owned(), scope.id().clone());
     let (server, asked, judge) = (Arc::clone(&call.server), id.clone(), change.clone());
     let of = tenant_id.clone();
-    let drafted = call.server.threads.run(move || {
+    let drafted = call.on_disk(move || {
         let known = server.identity.sso_provider(&of, &asked)?;
         judge(&known.provider)
     });
@@ -231,7 +231,7 @@ async fn change(mut call: Call) -> Answer {
     let server = Arc::clone(&call.server);
     let now_ms = server.clock.now_ms();
     let act = move || server.identity.change_sso_provider(&tenant_id, &id, change, &by, now_ms);
-    let changed = call.server.threads.run(act).await?.map_err(provider_problem)?;
+    let changed = call.on_disk(act).await?.map_err(provider_problem)?;
     let shown = changed.described(&call.server.site, scope.slug());
     Ok(reply::json_tagged(StatusCode::OK, &shown))
 }
@@ -240,7 +240,7 @@ async fn remove(call: Call) -> Answer {
     let (scope, by, id) = (call.scope().await?, call.by()?, call.param("id").to_owned());
     let (server, seen) = (Arc::clone(&call.server), IfMatch::of(&call.request)?);
     let now_ms = call.server.clock.now_ms();
-    let removed = call.server.threads.run(move || {
+    let removed = call.on_disk(move || {
         let known = server.identity.sso_provider(scope.id(), &id)?;
         match seen.holds(&known.provider.described(&server.site, scope.slug()).into()) {
             true => server.identity.remove_sso_provider(scope.id(), &id, &by, now_ms),

@@ -99,7 +99,7 @@ async fn external(call: &Call, asked: &Asked, flow: &Arc<Flow>, back: &Back) -> 
     let (server, finished, now_ms) =
         (Arc::clone(&call.server), Arc::clone(flow), call.server.clock.now_ms());
     let finish = move || server.identity.finish_flow(&finished, now_ms);
-    match call.server.threads.run(finish).await? {
+    match call.on_disk(finish).await? {
         Ok(true) => {}
         Ok(false) => return Ok(Err(SignInError::UnknownFlow)),
         Err(error) => return Ok(Err(error)),
@@ -119,7 +119,7 @@ async fn external(call: &Call, asked: &Asked, flow: &Arc<Flow>, back: &Back) -> 
         (Arc::clone(&call.server), Arc::clone(&asked.known), call.request.calling());
     let now_ms = call.server.clock.now_ms();
     let admit = move || server.identity.admit_external(&known, external, calling.client(), now_ms);
-    Ok(call.server.threads.run(admit).await?)
+    Ok(call.on_disk(admit).await?)
 }
 
 async fn vouched(
@@ -189,7 +189,7 @@ async fn asserted(call: &Call, asked: &Asked, flow: &Arc<Flow>, response: String
     let calling = call.request.calling();
     let admit =
         move || server.identity.admit_assertion(&known, &flow, assertion, calling.client(), now_ms);
-    Ok(call.server.threads.run(admit).await?)
+    Ok(call.on_disk(admit).await?)
 }
 
 /// A form, plain.
@@ -233,7 +233,7 @@ async fn attempt(
     let (server, calling) = (Arc::clone(&call.server), call.request.calling());
     let now_ms = server.clock.now_ms();
     let begin = move || server.identity.begin_attempt(calling.client(), now_ms);
-    let outcome = match call.server.threads.run(begin).await? {
+    let outcome = match call.on_disk(begin).await? {
         Ok(attempt) => {
             let outcome = finish.await;
             let server = Arc::clone(&call.server);
@@ -244,7 +244,7 @@ async fn attempt(
                 }
                 outcome
             };
-            call.server.threads.run(end).await??
+            call.on_disk(end).await??
         }
         Err(error) => Err(error),
     };

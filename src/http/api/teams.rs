@@ -154,7 +154,7 @@ async fn list(call: Call) -> Answer {
     let params = PageParams::of(&call.request, PAGE_MAX)?;
     let after = params.after_text()?;
     let (scope, server) = (call.scope().await?, Arc::clone(&call.server));
-    let teams = call.server.threads.run(move || server.identity.teams(scope.id()));
+    let teams = call.on_disk(move || server.identity.teams(scope.id()));
     let mut teams = teams.await??;
     teams.retain(|team| after.as_ref().is_none_or(|after| team.folded_name() > *after));
     Ok(reply::json(StatusCode::OK, &params.page_of(&teams, Team::folded_name, shown)))
@@ -182,14 +182,14 @@ async fn create(mut call: Call) -> Answer {
         let remembered = |made: &Team| idempotency::remembered(key.as_ref(), &shown(made));
         server.identity.create_team_and(scope.id(), new, &by, now_ms, remembered)
     };
-    let made = call.server.threads.run(make).await??;
+    let made = call.on_disk(make).await??;
     Ok(reply::json_tagged(StatusCode::CREATED, &shown(&made)))
 }
 
 async fn get(call: Call) -> Answer {
     let (scope, server) = (call.scope().await?, Arc::clone(&call.server));
     let id = call.param("id").to_owned();
-    let found = call.server.threads.run(move || server.identity.team(scope.id(), &id));
+    let found = call.on_disk(move || server.identity.team(scope.id(), &id));
     Ok(reply::json_known(call.request.headers(), &shown(&found.await??)))
 }
 
@@ -206,7 +206,7 @@ async fn change(mut call: Call) -> Answer {
     let (seen, id) = (IfMatch::of(&call.request)?, call.param("id").to_owned());
     let (scope, by) = (call.scope().await?, call.by()?);
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let changed = call.server.threads.run(move || {
+    let changed = call.on_disk(move || {
         let current = |team: &Team| seen.holds(&shown(team));
         server.identity.change_team(scope.id(), &id, &change, &by, current, now_ms)
     });
@@ -217,7 +217,7 @@ async fn remove(call: Call) -> Answer {
     let (seen, id) = (IfMatch::of(&call.request)?, call.param("id").to_owned());
     let (scope, by) = (call.scope().await?, call.by()?);
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let removed = call.server.threads.run(move || {
+    let removed = call.on_disk(move || {
         let current = |team: &Team| seen.holds(&shown(team));
         server.identity.remove_team(scope.id(), &id, &by, current, now_ms)
     });
@@ -229,7 +229,7 @@ async fn members(call: Call) -> Answer {
     let params = PageParams::of(&call.request, PAGE_MAX)?;
     let (after, id) = (params.after_text()?, call.param("id").to_owned());
     let (scope, server) = (call.scope().await?, Arc::clone(&call.server));
-    let members = call.server.threads.run(move || server.identity.members(scope.id(), &id));
+    let members = call.on_disk(move || server.identity.members(scope.id(), &id));
     let mut members = members.await??;
     members.retain(|user| after.as_ref().is_none_or(|after| user.email.folded() > *after));
     let page = params.page_of(&members, |user| user.email.folded(), users::shown);
@@ -250,7 +250,7 @@ async fn set_member(call: Call, is_member: bool) -> Answer {
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let set =
         move || server.identity.set_member(scope.id(), &team_id, &user_id, is_member, &by, now_ms);
-    let user = call.server.threads.run(set).await??;
+    let user = call.on_disk(set).await??;
     match is_member {
         true => Ok(reply::json_tagged(StatusCode::OK, &users::shown(&user))),
         false => Ok(reply::no_content()),

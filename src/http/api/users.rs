@@ -212,7 +212,7 @@ async fn create(mut call: Call) -> Answer {
         let remembered = |made: &Account| idempotency::remembered(key.as_ref(), &shown(made));
         server.identity.create_account_and(scope.id(), &new, &by, now_ms, remembered)
     };
-    let made = call.server.threads.run(make).await??;
+    let made = call.on_disk(make).await??;
     Ok(reply::json_tagged(StatusCode::CREATED, &shown(&made)))
 }
 
@@ -231,7 +231,7 @@ async fn invite(mut call: Call) -> Answer {
             |link: &Link| idempotency::remembered(key.as_ref(), &handed_over(&arrived, link));
         server.identity.invite_and(scope.id(), &new, &by, now_ms, remembered)
     };
-    let link = call.server.threads.run(make).await??;
+    let link = call.on_disk(make).await??;
     Ok(reply::json(StatusCode::CREATED, &handed_over(&call.request.arrived, &link)))
 }
 
@@ -253,7 +253,7 @@ async fn reset(call: Call) -> Answer {
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let id = call.param("id").to_owned();
     let make = move || server.identity.reset_link(scope.id(), &id, &by, now_ms);
-    let link = call.server.threads.run(make).await??;
+    let link = call.on_disk(make).await??;
     Ok(reply::json(StatusCode::CREATED, &handed_over(&call.request.arrived, &link)))
 }
 
@@ -262,14 +262,14 @@ async fn reset_otp(call: Call) -> Answer {
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
     let id = call.param("id").to_owned();
     let reset = move || server.identity.reset_otp(scope.id(), &id, &by, now_ms);
-    call.server.threads.run(reset).await??;
+    call.on_disk(reset).await??;
     Ok(reply::no_content())
 }
 
 async fn get(call: Call) -> Answer {
     let (scope, server) = (call.scope().await?, Arc::clone(&call.server));
     let id = call.param("id").to_owned();
-    let found = call.server.threads.run(move || server.identity.user(scope.id(), &id));
+    let found = call.on_disk(move || server.identity.user(scope.id(), &id));
     Ok(reply::json_known(call.request.headers(), &shown(&found.await??)))
 }
 
@@ -289,7 +289,7 @@ async fn change(mut call: Call) -> Answer {
     let (scope, by) = (call.scope().await?, call.by()?);
     let (seen, id) = (IfMatch::of(&call.request)?, call.param("id").to_owned());
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let changed = call.server.threads.run(move || {
+    let changed = call.on_disk(move || {
         let current = |user: &Account| seen.holds(&shown(user));
         server.identity.change_account(scope.id(), &id, &change, &by, current, now_ms)
     });
@@ -300,7 +300,7 @@ async fn remove(call: Call) -> Answer {
     let (scope, by) = (call.scope().await?, call.by()?);
     let (seen, id) = (IfMatch::of(&call.request)?, call.param("id").to_owned());
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let removed = call.server.threads.run(move || {
+    let removed = call.on_disk(move || {
         let current = |user: &Account| seen.holds(&shown(user));
         server.identity.remove_user(scope.id(), &id, &by, current, now_ms)
     });

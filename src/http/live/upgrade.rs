@@ -318,9 +318,6 @@ fn fits(server: &Server, request: &Request, admitted: &Admitted) -> Result<(), P
 fn pass(server: &Arc<Server>, scope: &TenantScope, until_ms: Option<TimeMs>) -> Pass {
     let (server, id) = (Arc::clone(server), scope.id().clone());
     let principal = scope.principal().clone();
-    let stands = move || {
-        let is_there = server.tenancy.with_id(&id).is_some();
-        is_there && server.identity.stands(&principal, server.clock.now_ms())
-    };
+    let stands = move || server.still_lets_in(&principal, Some(&id));
     Pass { until_ms, stands: Box::new(stands) }
 }

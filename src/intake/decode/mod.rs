@@ -222,16 +222,34 @@ pub fn decode(
     arrival: Arrival<'_>,
     limits: &DecodeLimits,
 ) -> Result<Decoded, BodyError> {
-    let expanded = expand::expand(bytes, body.encoding, limits)?;
-    let mut rows = Rows::new(body.format, arrival, *limits, expanded.len());
-    match (body.format, body.shape) {
-        (Format::Json, Shape::One) => json::one(&expanded, &mut rows)?,
-        (Format::Json, Shape::Many) => json::many(&expanded, &mut rows)?,
-        (Format::Ndjson, _) => json::lines(&expanded, &mut rows)?,
-        (Format::MessagePack, shape) => messagepack::decode(&expanded, shape, &mut rows)?,
-    }
-    Ok(rows.finish())
+    decode_counted(bytes, body, arrival, limits, &mut || {}).1
 }
+
+/// The same, with how many rows were read, also of a body that is refused then. Calls `breathe` after
+/// every so many of them, for whoever has to let others compute.
+pub fn decode_counted(
+    bytes: &[u8],
+    body: Body,
+    arrival: Arrival<'_>,
+    limits: &DecodeLimits,
+    breathe: &mut dyn FnMut(),
+) -> (usize, Result<Decoded, BodyError>) {
+    let expanded = match expand::expand(bytes, body.encoding, limits) {
+        Ok(expanded) => expanded,
+        Err(error) => return (0, Err(error)),
+    };
+    let mut rows = Rows::new(body.format, arrival, *limits, expanded.len(), breathe);
+    let read = match (body.format, body.shape) {
+        (Format::Json, Shape::One) => json::one(&expanded, &mut rows),
+        (Format::Json, Shape::Many) => json::many(&expanded, &mut rows),
+        (Format::Ndjson, _) => json::lines(&expanded, &mut rows),
+        (Format::MessagePack, shape) => messagepack::decode(&expanded, shape, &mut rows),
+    };
+    (rows.decoded.total, read.map(|()| rows.finish()))
+}
+
+/// Rows that are read at a stretch: some milliseconds.
+const ROWS_AT_A_STRETCH: usize = 1000;
 
 /// Least bytes that a row has in practice: room for rows is reserved by it.
 const ROW_BYTES_USUAL: usize = 200;
@@ -242,10 +260,17 @@ struct Rows<'r> {
     limits: DecodeLimits,
     builder: RowBatchBuilder,
     decoded: Decoded,
+    breathe: &'r mut dyn FnMut(),
 }
 
 impl<'r> Rows<'r> {
-    fn new(format: Format, arrival: Arrival<'r>, limits: DecodeLimits, bytes: usize) -> Self {
+    fn new(
+        format: Format,
+        arrival: Arrival<'r>,
+        limits: DecodeLimits,
+        bytes: usize,
+        breathe: &'r mut dyn FnMut(),
+    ) -> Self {
         let room = (bytes / ROW_BYTES_USUAL + 1).min(limits.rows_max);
         Self {
             arrival,
@@ -259,6 +284,7 @@ impl<'r> Rows<'r> {
                 warnings: Vec::new(),
                 total: 0,
             },
+            breathe,
         }
     }
 
@@ -266,6 +292,9 @@ impl<'r> Rows<'r> {
     fn begin(&mut self) -> Result<(), BodyError> {
         if self.decoded.total == self.limits.rows_max {
             return Err(BodyError::TooManyRows { limit: self.limits.rows_max });
+        }
+        if self.decoded.total > 0 && self.decoded.total.is_multiple_of(ROWS_AT_A_STRETCH) {
+            (self.breathe)();
         }
         self.decoded.total += 1;
         Ok(())
