@@ -383,6 +383,8 @@ fn limits_are_told_changed_and_kept() {
     let changed = put(&tag, r#"{"cpu_share":0.25,"events_per_second":7,"query_time_ms":null}"#);
     assert_eq!(changed.status, 200, "{changed:?}");
     assert_eq!(changed.json()["overridden"], json!(["events_per_second", "cpu_share"]));
+    let misread = put("W/no tag", "{}");
+    assert_eq!((misread.status, &*misread.code()), (400, "invalid_if_match"));
     let stale = put(&tag, "{}");
     assert_eq!((stale.status, &*stale.code()), (412, "precondition_failed"));
     assert_eq!(changed.header("etag"), world.limits(NOISY).header("etag"));

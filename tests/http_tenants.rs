@@ -437,6 +437,55 @@ fn who_administers_the_platform_is_kept_out_with_the_own_tenant() {
 }
 
 #[test]
+fn an_address_names_one_s_own_tenant_and_a_try_of_another_is_told() {
+    let world = World::new();
+    told(&world.dir, &["tenant", "create", "acme"]);
+    let key = ["key", "create", "--tenant", "acme", "--name", "ci", "--role", "owner"];
+    let key = told(&world.dir, &key)["key"].as_str().unwrap().to_owned();
+    let plain = |mut answer: Answer| {
+        let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+        body["request_id"] = Value::Null;
+        answer.headers.retain(|(name, _)| name != "x-request-id" && name != "date");
+        (answer.status, body, answer.headers)
+    };
+    let ways = ["", "/limits", "/usage", "/migrations", "/row-policy"];
+    let foreign = [TENANT, "nowhere", "No!"];
+    for way in ways {
+        let ask = |slug: &str| Ask::get(&format!("{TENANTS}/{slug}{way}"));
+        assert_eq!(world.server.ask(&ask("acme").bearer(&key)).status, 200, "{way}");
+        let [there, nowhere, none] =
+            foreign.map(|slug| plain(world.server.ask(&ask(slug).bearer(&key))));
+        assert_eq!((there.0, &there.1["code"]), (404, &json!("tenant_not_found")), "{way}");
+        assert!(there == nowhere && there == none, "{way}: {there:?} {nowhere:?} {none:?}");
+        // Of the platform's administrators that is asked for which is entered.
+        let elsewhere = world.ask(ask("acme").header("X-Tenant", TENANT));
+        assert_eq!(elsewhere.status, 200, "{way}: at home they name any");
+        let elsewhere = world.ask(ask(TENANT).header("X-Tenant", "acme"));
+        assert_eq!(verdict(&elsewhere), (403, "tenant_mismatch".into()), "{way}");
+        assert_eq!(verdict(&world.ask(ask("nowhere"))), (404, "tenant_not_found".into()), "{way}");
+    }
+    told(&world.dir, &["tenant", "suspend", "acme"]);
+    for way in ways {
+        let own = world.server.ask(&Ask::get(&format!("{TENANTS}/acme{way}")).bearer(&key));
+        assert_eq!(verdict(&own), (403, "tenant_suspended".into()), "{way}");
+    }
+    let World { dir, server, _place, .. } = world;
+    server.end();
+    let log = told(&dir, &["audit", "list", "--tenant", "acme", "--limit", "1000"]);
+    for way in ways {
+        let action = format!("GET {TENANTS}/{{slug}}{way}");
+        let tries: Vec<_> = log["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry["action"] == *action && entry["after"] == "tenant_not_found")
+            .collect();
+        assert_eq!(tries.len(), 1, "{way}: {log}");
+        assert_eq!((&tries[0]["outcome"], &tries[0]["count"]), (&json!("refused"), &json!(3)));
+    }
+}
+
+#[test]
 fn a_tenant_is_carried_in_one_file_while_the_server_runs() {
     let world = World::new();
     let made = world.create(&json!({ "slug": "acme", "admin": { "email": "you@example.org" } }));

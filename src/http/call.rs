@@ -1,5 +1,6 @@
 //! One request on its way to its answer: who asks, for what, in whose data.
 
+use super::guard;
 use super::problem::Problem;
 use super::request::Request;
 use super::server::Server;
@@ -9,7 +10,9 @@ use crate::query;
 use crate::runtime::pool::{PoolError, Taken};
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
+use crate::tenancy::registry::TenancyError;
 use crate::tenancy::scope::{Principal, TenantScope};
+use crate::tenancy::tenant::Tenant;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -146,6 +149,30 @@ impl Call {
             None => server.tenancy.enter_own(&by.principal),
         });
         Ok(entered.await??)
+    }
+
+    /// The tenant that the address names, which the caller may look at, whatever its state: its own, or any
+    /// for whoever administers the platform. To others a tenant that is there is told from none by
+    /// nothing, and that they tried is counted for auditors either way.
+    pub(super) async fn addressed(&self) -> Result<Tenant, Problem> {
+        let (principal, slug) = (self.principal()?, self.param("slug").to_owned());
+        if !principal.is_platform() {
+            let own = principal.tenant_id();
+            if own.is_some_and(|own| self.server.tenancy.is_suspended(own)) {
+                return Err(TenancyError::Suspended.into());
+            }
+            let own = own.and_then(|own| self.server.tenancy.with_id(own));
+            if own.is_none_or(|own| own.slug.as_str() != slug) {
+                return Err(Problem::from(TenancyError::NotFound { slug }).hiding_a_refusal());
+            }
+        }
+        let tenancy = Arc::clone(&self.server.tenancy);
+        let tenant = self.on_disk(move || tenancy.find(&slug)).await??;
+        let entered = self.caller.as_ref().and_then(|caller| caller.tenant.as_deref());
+        match entered.is_some_and(|entered| entered != tenant.slug.as_str()) {
+            true => Err(guard::mismatch()),
+            false => Ok(tenant),
+        }
     }
 
     /// What tells whether the caller would still be let in, and into the tenant with this id where it asks

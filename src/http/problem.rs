@@ -35,6 +35,8 @@ pub(super) struct Problem {
     detail: String,
     errors: Vec<Pointed>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether somebody may not, although the status does not say so.
+    is_hidden_refusal: bool,
 }
 
 /// One of several things that are wrong, and where.
@@ -66,15 +68,23 @@ impl Problem {
         detail: impl Into<String>,
     ) -> Self {
         let (code, detail) = (code.into(), detail.into());
-        Self { status, code, detail, errors: Vec::new(), headers: Vec::new() }
+        let (errors, headers) = (Vec::new(), Vec::new());
+        Self { status, code, detail, errors, headers, is_hidden_refusal: false }
     }
 
     /// Whether it says that somebody may not, or not so often: auditors want to know.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(
+        let says_so = matches!(
             self.status,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
-        )
+        );
+        says_so || self.is_hidden_refusal
+    }
+
+    /// The same answer for one who may not, and is not to learn whether there is anything.
+    pub(super) fn hiding_a_refusal(mut self) -> Self {
+        self.is_hidden_refusal = true;
+        self
     }
 
     /// With where it is wrong.

@@ -9,7 +9,6 @@ use crate::runtime::clock::Clock;
 use crate::tenancy::by::By;
 use crate::tenancy::migration::{Direction, MigrationError};
 use crate::tenancy::registry::{Tenancy, TenancyError};
-use crate::tenancy::scope::Principal;
 use crate::tenancy::tenant::Tenant;
 use anyhow::Result;
 use clap::Args;
@@ -74,8 +73,7 @@ impl MigrateAct {
             Self::Forward { tenants } => (tenants, Some(Direction::Newest)),
             Self::Back { tenants } => (tenants, Some(Direction::Back)),
         };
-        let found: Vec<_> =
-            names.iter().map(|slug| tenancy.seen(&Principal::LocalOperator, slug)).collect();
+        let found: Vec<_> = names.iter().map(|slug| tenancy.named_with_data(slug)).collect();
         let there: Vec<Tenant> = found.iter().flatten().cloned().collect();
         let mut outcomes = match direction {
             Some(direction) => tenancy.migrate_each(&there, direction, by, &|| clock.now_ms()),

@@ -156,7 +156,7 @@ async fn create(mut call: Call) -> Answer {
             |made: &MadeApiKey| idempotency::remembered(key.as_ref(), &shown_whole(made));
         server.identity.api_keys().create_and(scope.id(), new, &by, now_ms, remembered)
     };
-    let made = call.server.threads.run(make).await??;
+    let made = call.on_disk(make).await??;
     Ok(reply::json(StatusCode::CREATED, &shown_whole(&made)))
 }
 
@@ -215,7 +215,7 @@ async fn rename(mut call: Call) -> Answer {
         let current = |key: &ApiKey| seen.holds(&changeable(key));
         server.identity.api_keys().rename(scope.id(), &id, &name, &by, current, now_ms)
     };
-    Ok(tagged(&call.server.threads.run(rename).await??))
+    Ok(tagged(&call.on_disk(rename).await??))
 }
 
 async fn revoke(call: Call) -> Answer {

@@ -2,14 +2,14 @@
 
 use crate::http::call::Call;
 use crate::http::openapi::{Operation, schema};
+use crate::http::precondition::IfMatch;
 use crate::http::problem::Problem;
 use crate::http::reply;
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::limits::{Limit, LimitError, Limits, Meter, Overrides};
 use crate::tenancy::permission::Permission;
 use crate::tenancy::registry::TenancyError;
-use crate::tenancy::tenant::Tenant;
-use hyper::header::{ETAG, IF_MATCH};
+use crate::tenancy::tenant::{Tenant, TenantState};
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Number, Value, json};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         summary: "Gives a tenant limits of its own; of those left out, or null, the defaults hold",
         describe: |operation: Operation| {
             operation
-                .header("If-Match", "The `ETag` of the limits that are to be replaced")
+                .if_match()
                 .body(&["application/json"], overrides_schema())
                 .answer(200, "The limits that hold from now on", limits_schema())
                 .refuses(&[404, 412, 413, 415, 422, 507])
@@ -96,61 +96,48 @@ fn usage_schema() -> Value {
     schema::object(properties.into())
 }
 
-/// The tenant that the address names, where the caller may know of it. Waits for the disk.
+/// The tenant that the address names, unless it is on its way out: nothing more is set or measured of it.
 async fn tenant(call: &Call) -> Result<Tenant, Problem> {
-    let (principal, slug) = (call.principal()?.clone(), call.param("slug").to_owned());
-    let tenancy = Arc::clone(&call.server.tenancy);
-    let not_found = |slug: String| Problem::from(TenancyError::NotFound { slug });
-    if !principal.is_platform() {
-        let own = principal.tenant_id().and_then(|id| tenancy.with_id(id));
-        let own = own.filter(|tenant| tenant.slug.as_str() == slug);
-        return own.map(|tenant| Tenant::clone(&tenant)).ok_or_else(|| not_found(slug));
+    let tenant = call.addressed().await?;
+    match tenant.state {
+        TenantState::Deleting => {
+            Err(TenancyError::NotFound { slug: tenant.slug.as_str().into() }.into())
+        }
+        _ => Ok(tenant),
     }
-    let all = call.server.threads.run(move || tenancy.list()).await??;
-    all.into_iter().find(|tenant| tenant.slug.as_str() == slug).ok_or_else(|| not_found(slug))
 }
 
 /// Limits as they are told: what holds, and which of it was set for the tenant.
-fn shown(overrides: &Overrides, defaults: &Limits) -> Vec<u8> {
+fn shown(overrides: &Overrides, defaults: &Limits) -> Value {
     let mut limits = overrides.over(defaults).shown();
     let overridden: Vec<&str> =
         Limit::all().filter(|l| overrides.of(*l).is_some()).map(Limit::as_str).collect();
     limits.insert("overridden".to_owned(), json!(overridden));
-    Value::from(limits).to_string().into_bytes()
+    limits.into()
 }
 
 async fn get(call: Call) -> Answer {
-    let tenant = tenant(&call).await?;
-    let limits = &call.server.limits;
-    let text = shown(&limits.overrides(&tenant.id), limits.defaults());
-    Ok(reply::tagged(call.request.headers(), reply::JSON, text))
+    let (tenant, limits) = (tenant(&call).await?, &call.server.limits);
+    let shown = shown(&limits.overrides(&tenant.id), limits.defaults());
+    Ok(reply::json_known(call.request.headers(), &shown))
 }
 
 async fn put(mut call: Call) -> Answer {
     let wanted = overrides(call.request.json().await?)?;
+    let seen = IfMatch::of(&call.request)?;
     let tenant = tenant(&call).await?;
-    let expected = call.request.text_header(IF_MATCH.as_str())?.map(str::to_owned);
     let (server, by, now_ms) = (Arc::clone(&call.server), call.by()?, call.server.clock.now_ms());
     let change = move || {
         let limits = &server.limits;
-        let check = |before: &Overrides| -> Result<Overrides, LimitError> {
-            let tag = reply::etag_of(&shown(before, limits.defaults()));
-            let is_expected = |listed: &str| listed == "*" || listed.as_bytes() == tag.as_bytes();
-            match &expected {
-                Some(tags) if !tags.split(',').map(str::trim).any(is_expected) => {
-                    Err(LimitError::Stale)
-                }
-                _ => Ok(wanted),
-            }
+        let check = |before: &Overrides| match seen.holds(&shown(before, limits.defaults())) {
+            true => Ok(wanted),
+            false => Err(LimitError::Stale),
         };
         let after = limits.change(&tenant, check, &by, now_ms)?;
         Ok::<_, LimitError>(shown(&after, limits.defaults()))
     };
-    let text = call.server.threads.run(change).await??;
-    let tag = reply::etag_of(&text);
-    let mut reply = reply::bytes(StatusCode::OK, reply::JSON, text);
-    reply.headers_mut().insert(ETAG, tag);
-    Ok(reply)
+    let shown = call.on_disk(change).await??;
+    Ok(reply::json_tagged(StatusCode::OK, &shown))
 }
 
 /// The limits that a body gives.
@@ -169,11 +156,10 @@ fn overrides(body: BTreeMap<String, Option<Number>>) -> Result<Overrides, Proble
 }
 
 async fn usage(call: Call) -> Answer {
-    let tenant = tenant(&call).await?;
-    let server = Arc::clone(&call.server);
+    let (tenant, server) = (tenant(&call).await?, Arc::clone(&call.server));
     let (tenancy, keyspace_of) = (Arc::clone(&server.tenancy), tenant.clone());
     let measure = move || tenancy.keyspace_of(&keyspace_of)?.file_bytes();
-    let file_bytes = server.threads.run(measure).await??;
+    let file_bytes = call.on_disk(measure).await??;
     let (meter, now) = (server.limits.meter(&tenant.id), server.clock.instant());
     let mut usage = Map::new();
     for limit in Limit::all() {

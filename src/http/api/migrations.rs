@@ -76,13 +76,12 @@ fn changed(operation: Operation) -> Operation {
 
 async fn status(call: Call) -> Answer {
     demand_no_params(&call)?;
-    let (tenancy, principal) = (Arc::clone(&call.server.tenancy), call.principal()?.clone());
-    let slug = call.param("slug").to_owned();
+    let (slug, tenancy) = (call.addressed().await?.slug, Arc::clone(&call.server.tenancy));
     let look = move || -> Result<Value, Problem> {
-        let tenant = tenancy.seen(&principal, &slug)?;
+        let tenant = tenancy.named_with_data(slug.as_str())?;
         shown(&tenancy, &tenant)
     };
-    Ok(reply::json(StatusCode::OK, &call.server.threads.run(look).await??))
+    Ok(reply::json(StatusCode::OK, &call.on_disk(look).await??))
 }
 
 async fn apply(call: Call) -> Answer {
@@ -96,11 +95,11 @@ async fn rollback(call: Call) -> Answer {
 /// Migrates to the end, whether or not anybody still waits for the answer.
 async fn migrate(call: Call, direction: Direction) -> Answer {
     demand_no_params(&call)?;
-    let (server, by) = (Arc::clone(&call.server), call.by()?);
-    let slug = call.param("slug").to_owned();
+    let (slug, by) = (call.addressed().await?.slug, call.by()?);
+    let server = Arc::clone(&call.server);
     let act = move || -> Result<Value, Problem> {
         let (tenancy, clock) = (&server.tenancy, &server.clock);
-        let tenant = tenancy.seen(&by.principal, &slug)?;
+        let tenant = tenancy.named_with_data(slug.as_str())?;
         let moved =
             tenancy.migrate(&tenant, direction, &by, &|| clock.now_ms()).map_err(problem)?;
         let mut now = shown(tenancy, &tenant)?;
@@ -108,7 +107,7 @@ async fn migrate(call: Call, direction: Direction) -> Answer {
         now["entries"] = moved.entries.into();
         Ok(now)
     };
-    Ok(reply::json(StatusCode::OK, &call.server.threads.run(act).await??))
+    Ok(reply::json(StatusCode::OK, &call.on_disk(act).await??))
 }
 
 fn demand_no_params(call: &Call) -> Result<(), Problem> {

@@ -1,7 +1,6 @@
 //! Which rows each role of a tenant sees (`docs/row-policies.md`).
 
 use crate::http::call::Call;
-use crate::http::guard;
 use crate::http::openapi::{Operation, schema};
 use crate::http::precondition::IfMatch;
 use crate::http::problem::Problem;
@@ -66,26 +65,16 @@ fn shown(rules: &RowRules) -> Value {
     })
 }
 
-/// The tenant that the address names, which the caller may enter: its own, or any for whoever
-/// administers the platform. Others are told from none by nothing.
-async fn named(call: &Call) -> Result<TenantScope, Problem> {
-    let (principal, slug) = (call.principal()?.clone(), call.param("slug").to_owned());
+/// The tenant that the address names, which the caller may enter.
+async fn entered(call: &Call) -> Result<TenantScope, Problem> {
+    let (slug, principal) = (call.addressed().await?.slug, call.principal()?.clone());
     let tenancy = Arc::clone(&call.server.tenancy);
-    let own = principal.tenant_id().and_then(|id| tenancy.with_id(id));
-    let other = call.caller.as_ref().and_then(|caller| caller.tenant.as_deref());
-    let is_own = own.is_some_and(|own| *own.slug.as_str() == *slug);
-    if !(is_own || principal.is_platform() && tenancy.named(&slug).is_some()) {
-        return Err(Problem::not_found("a tenant with this name"));
-    }
-    if other.is_some_and(|other| *other != *slug) {
-        return Err(guard::mismatch());
-    }
-    Ok(call.server.threads.run(move || tenancy.enter(&principal, &slug)).await??)
+    Ok(call.on_disk(move || tenancy.enter(&principal, slug.as_str())).await??)
 }
 
 async fn get(call: Call) -> Answer {
-    let (scope, tenancy) = (named(&call).await?, Arc::clone(&call.server.tenancy));
-    let rules = call.server.threads.run(move || tenancy.row_rules(scope.id()));
+    let (scope, tenancy) = (entered(&call).await?, Arc::clone(&call.server.tenancy));
+    let rules = call.on_disk(move || tenancy.row_rules(scope.id()));
     Ok(reply::json_known(call.request.headers(), &shown(&rules.await??)))
 }
 
@@ -133,13 +122,13 @@ impl Wanted {
 async fn set(mut call: Call) -> Answer {
     let rules = call.request.json::<Wanted>().await?.rules()?;
     let (seen, by) = (IfMatch::of(&call.request)?, call.by()?);
-    let (scope, tenancy) = (named(&call).await?, Arc::clone(&call.server.tenancy));
+    let (scope, tenancy) = (entered(&call).await?, Arc::clone(&call.server.tenancy));
     let now_ms = call.server.clock.now_ms();
     let change = move || {
         let current = |rules: &RowRules| seen.holds(&shown(rules));
         tenancy.set_row_rules(scope.id(), rules, &by, current, now_ms)
     };
-    let changed = call.server.threads.run(change).await??;
+    let changed = call.on_disk(change).await??;
     Ok(reply::json_tagged(StatusCode::OK, &shown(&changed)))
 }
 

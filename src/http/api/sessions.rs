@@ -179,7 +179,7 @@ async fn revoke(mut call: Call) -> Answer {
         let (named, client) = (named.as_deref(), calling.client());
         server.identity.revoke_token(&server.tenancy, &token, named, client, now_ms)
     };
-    call.server.threads.run(revoke).await?.map_err(session_problem)?;
+    call.on_disk(revoke).await?.map_err(session_problem)?;
     Ok(reply::no_content())
 }
 

@@ -188,7 +188,7 @@ async fn list(call: Call) -> Answer {
     let params = PageParams::of(&call.request, PAGE_MAX)?;
     let after = params.after(|text| Slug::parse(text).ok())?;
     let server = Arc::clone(&call.server);
-    let tenants = call.server.threads.run(move || server.tenancy.list()).await??;
+    let tenants = call.on_disk(move || server.tenancy.list()).await??;
     let start = after.map_or(0, |after| tenants.partition_point(|tenant| tenant.slug <= after));
     let page = &tenants[start..tenants.len().min(start + params.limit)];
     let more = start + page.len() < tenants.len();
@@ -312,7 +312,7 @@ async fn create(mut call: Call) -> Answer {
         });
         made.map(|tenant| (tenant, answer))
     };
-    let (tenant, answer) = call.server.threads.run(make).await?.map_err(tenancy_problem)?;
+    let (tenant, answer) = call.on_disk(make).await?.map_err(tenancy_problem)?;
     let mut reply = reply::json(StatusCode::CREATED, &answer);
     if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/tenants/{}", tenant.slug)) {
         reply.headers_mut().insert(LOCATION, place);
@@ -328,29 +328,9 @@ fn link_failure(error: LinkError) -> StoreError {
     }
 }
 
-/// The tenant that the address names, if the caller may look at it.
-fn named(call: &Call) -> Result<Slug, Problem> {
-    let slug = Slug::parse(call.param("slug")).map_err(|_| no_such_tenant())?;
-    let principal = call.principal()?;
-    if principal.is_platform() {
-        return Ok(slug);
-    }
-    let own = principal.tenant_id().ok_or_else(no_such_tenant)?;
-    if call.server.tenancy.is_suspended(own) {
-        return Err(TenancyError::Suspended.into());
-    }
-    let own = call.server.tenancy.with_id(own).filter(|own| own.slug == slug);
-    own.map(|_| slug).ok_or_else(no_such_tenant)
-}
-
-fn no_such_tenant() -> Problem {
-    TenancyError::NotFound { slug: String::new() }.into()
-}
-
 async fn get(call: Call) -> Answer {
-    let (slug, server) = (named(&call)?, Arc::clone(&call.server));
-    let found = call.server.threads.run(move || server.tenancy.find(slug.as_str())).await??;
-    Ok(reply::json_known(call.request.headers(), &shown(&found)))
+    let tenant = call.addressed().await?;
+    Ok(reply::json_known(call.request.headers(), &shown(&tenant)))
 }
 
 #[derive(Deserialize)]
@@ -377,7 +357,8 @@ fn given<'de, D: Deserializer<'de>>(member: D) -> Result<Option<Option<String>>,
 
 async fn change(mut call: Call) -> Answer {
     let Change { display_name, audit_queries, state } = call.request.json().await?;
-    let (slug, seen, by) = (named(&call)?, IfMatch::of(&call.request)?, call.by()?);
+    let slug = call.addressed().await?.slug;
+    let (seen, by) = (IfMatch::of(&call.request)?, call.by()?);
     if state.is_some() && !by.principal.permits(Permission::PlatformTenants) {
         let detail = "only an administrator of the platform suspends and resumes tenants";
         return Err(Problem::forbidden("forbidden", detail));
@@ -393,7 +374,7 @@ async fn change(mut call: Call) -> Answer {
     };
     let change = TenantChange { display_name, audit_queries, state };
     let (server, now_ms) = (Arc::clone(&call.server), call.server.clock.now_ms());
-    let changed = call.server.threads.run(move || {
+    let changed = call.on_disk(move || {
         let current = |tenant: &Tenant| seen.holds(&shown(tenant));
         server.identity.change_tenant(&server.tenancy, &slug, &change, current, &by, now_ms)
     });
@@ -402,9 +383,10 @@ async fn change(mut call: Call) -> Answer {
 }
 
 async fn remove(call: Call) -> Answer {
-    let (slug, seen, by) = (named(&call)?, IfMatch::of(&call.request)?, call.by()?);
+    let slug = call.addressed().await?.slug;
+    let (seen, by) = (IfMatch::of(&call.request)?, call.by()?);
     let server = Arc::clone(&call.server);
-    let removed = call.server.threads.run(move || {
+    let removed = call.on_disk(move || {
         let current = |tenant: &Tenant| seen.holds(&shown(tenant));
         let waiting = (&server.clock, IN_USE_MAX);
         server.identity.delete_tenant(&server.tenancy, &slug, current, &by, waiting)
