@@ -49,7 +49,7 @@ const WAYS: [Way; 12] = [
     way("GET", "/api/v1/users/ID/sessions", Thing::User),
     way("DELETE", "/api/v1/users/ID/sessions", Thing::User),
     way("DELETE", "/api/v1/users/USER/sessions/ID", Thing::Session),
-    way("GET", "/api/v1/executions?user_id=ID", Thing::User),
+    way("GET", "/api/v1/executions?filter=user_id=ID", Thing::User),
     way("GET", "/api/v1/teams/ID", Thing::Team),
     way("GET", "/api/v1/tenants/ID", Thing::Tenant),
     Way { header: "X-Tenant: ID\r\n", ..way("GET", "/api/v1/executions", Thing::Tenant) },

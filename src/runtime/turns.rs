@@ -179,13 +179,19 @@ impl Turns {
 }
 
 impl Inner {
-    /// Whether somebody else asked lately.
+    /// Whether somebody else asked lately, who may have a turn now: nobody pauses that long for a turn
+    /// that room need be kept meanwhile.
     fn is_crowded(&self, id: u64, now: Instant) -> bool {
         let others = [self.last, self.before].into_iter().flatten();
-        others.filter(|(other, _)| *other != id).any(|(_, at)| {
+        others.filter(|(other, _)| *other != id).any(|(other, at)| {
             let since = now.saturating_duration_since(at);
-            since < REMEMBERED
+            since < REMEMBERED && !self.pauses(other, now)
         })
+    }
+
+    fn pauses(&self, id: u64, now: Instant) -> bool {
+        let account = self.accounts.get(&id);
+        account.and_then(|account| account.pauses_until).is_some_and(|until| until > now)
     }
 
     fn seen(&mut self, id: u64, now: Instant) {

@@ -133,6 +133,10 @@ fn a_share_below_one_processor_is_pauses() {
     assert_eq!(taken.processors, 1);
     clock.advance(TURN);
     noisy.give_back(taken);
+    // Meanwhile nobody else wants a processor.
+    let all = quiet.take(2, None).unwrap();
+    assert_eq!(all.processors, 2);
+    quiet.give_back(all);
     // A fifth of a processor: four times as long as the turn.
     assert!(noisy.take(1, Some(clock.instant())).is_none());
     clock.advance(TURN * 4 - Duration::from_millis(1));

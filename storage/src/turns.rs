@@ -11,13 +11,6 @@ use std::time::{Duration, Instant};
 /// for it does not notice.
 const SLICE: Duration = Duration::from_millis(2);
 
-/// Lets whoever waits for this very processor have it for a moment: to be called every half millisecond or
-/// so by what computes for long. A scheduler that shares out time lets a thread that has just woken wait
-/// until the next tick, some milliseconds, even where it is long overdue.
-pub(crate) fn let_others() {
-    std::thread::yield_now();
-}
-
 /// Shares out processors among those who ask.
 pub trait Turns: Send + Sync + fmt::Debug {
     /// Waits for a turn with 1 to `wanted` processors. `None` once `until` has passed.

@@ -68,7 +68,10 @@ fn a_tenant_is_read_otherwise_and_its_questions_are_told() {
     assert_eq!(said, "tenant `demo` is read as `demo`; questions are told in its audit log\n");
     emx.json(&["query", "--tenant", "demo", "--metric", "count", "--limit", "7"]);
     let log = emx.json(&["audit", "list", "--tenant", "demo"])["items"].clone();
-    assert_eq!([&log[0]["action"], &log[0]["after"]], ["query", "metrics=count&limit=7"]);
+    assert_eq!(
+        [&log[0]["action"], &log[0]["after"]],
+        ["query", "limit=7&time_zone=UTC&metric=count"]
+    );
     let changed = emx.json(&["tenant", "change", "demo", "--audit-queries", "false"]);
     assert_eq!(changed["audit_queries"], false);
     emx.fails(&["tenant", "change", "demo"], 2, "usage");

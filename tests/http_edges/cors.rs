@@ -28,7 +28,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// Addresses, and the methods that they take.
 const ADDRESSES: [(&str, &str); 4] = [
     ("/api/v1/query?metrics=count", "POST, GET, HEAD"),
-    ("/api/v1/api-keys/none", "GET, DELETE, HEAD"),
+    ("/api/v1/api-keys/none", "GET, PATCH, DELETE, HEAD"),
     ("/api/v1/auth/login", "POST"),
     ("/healthz", "GET, HEAD"),
 ];

@@ -149,8 +149,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             while self.wire.is_drained() && self.desk.take(&mut self.wire, TAKEN_BYTES) {
                 self.wire.send().await;
-                // A message to thousands is work for long: a request that waits for this processor comes first.
-                std::thread::yield_now();
             }
             if self.wire.is_drained() {
                 self.desk.go_on();

@@ -7,7 +7,6 @@
 use super::histogram::{bucket_of_code, rank};
 use super::runs::Runs;
 use super::span::Span;
-use crate::turns::let_others;
 use rayon::prelude::*;
 
 /// In a list of buckets: this row has no number.
@@ -212,10 +211,7 @@ fn in_tasks(
     if processors > 1 {
         return out.par_chunks_mut(each).enumerate().for_each(|(task, out)| work(task, out));
     }
-    for (task, out) in out.chunks_mut(each).enumerate() {
-        work(task, out);
-        let_others();
-    }
+    out.chunks_mut(each).enumerate().for_each(|(task, out)| work(task, out));
 }
 
 impl Dense {

@@ -7,7 +7,7 @@ use super::dictionary::Dictionary;
 use super::plan::Step;
 use super::read::{Question, Worker};
 use crate::ask::{AskError, Budget, now};
-use crate::turns::{Turn, let_others};
+use crate::turns::Turn;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -125,7 +125,6 @@ impl<'a, 's, 'p> Reader<'a, 's, 'p> {
                 return Ok(());
             };
             self.worker.read(step)?;
-            let_others();
             let bytes = self.worker.tally.heap_bytes();
             let more = bytes.wrapping_sub(self.own_bytes);
             self.own_bytes = bytes;

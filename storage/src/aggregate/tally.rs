@@ -12,10 +12,6 @@ use super::stats::{DurationSums, Extremes, NumberStats};
 use super::wants::Wants;
 use crate::batch::{NO_DURATION, NO_EXIT_CODE};
 use crate::row::{Measure, Status};
-use crate::turns::let_others;
-
-/// Groups that are merged before others are let at the processor.
-const GROUPS_BETWEEN: usize = 4096;
 
 /// Rows of each [`Status`] in a group, by its stored number.
 pub(super) type Outcomes = [u64; Status::ALL.len()];
@@ -267,13 +263,8 @@ impl Tally {
 
     /// Adds all that `other` has accumulated.
     pub(super) fn merge(&mut self, wants: &Wants, other: Self) {
-        let mut slots = Vec::with_capacity(other.groups.len());
-        for n in 0..other.groups.len() {
-            if n % GROUPS_BETWEEN == GROUPS_BETWEEN - 1 {
-                let_others();
-            }
-            slots.push(self.groups.slot(other.groups.key(n)));
-        }
+        let slots: Vec<u32> =
+            (0..other.groups.len()).map(|n| self.groups.slot(other.groups.key(n))).collect();
         let slot_count = self.make_room(wants);
         for (&slot, theirs) in slots.iter().zip(&other.counts) {
             self.counts[slot as usize] += theirs;
