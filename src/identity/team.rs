@@ -180,7 +180,7 @@ fn read(
     id: &str,
 ) -> Result<Option<StoredTeam>, StoreError> {
     let Some(bytes) = platform.get(TEAMS, id.as_bytes())? else {
-        record::decode_decoy::<Team>(DECOY);
+        record::decode_decoy::<Team>(&format!("{TEAMS}/{id}"), DECOY);
         return Ok(None);
     };
     let team: Team = record::decode(&format!("{TEAMS}/{id}"), &bytes)?;

@@ -239,7 +239,7 @@ pub(super) fn get_of(
 ) -> Result<Option<StoredUser>, StoreError> {
     let found = get(platform, id)?;
     if found.is_none() {
-        record::decode_decoy::<User>(DECOY);
+        record::decode_decoy::<User>(&format!("{USERS}/{id}"), DECOY);
     }
     Ok(found.filter(|stored| stored.user.tenant_id == *tenant_id))
 }

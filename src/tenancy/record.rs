@@ -53,10 +53,11 @@ pub fn decode_if_sound<T: DeserializeOwned>(
     }
 }
 
-/// Takes as long as [`decode`] of `decoy`, and does nothing: for where there is no record, so that time
-/// does not tell whether one is there that may not be seen.
-pub fn decode_decoy<T: DeserializeOwned>(decoy: &str) {
-    let _is_nothing: Result<T, _> = black_box(decode("a decoy", black_box(decoy.as_bytes())));
+/// Takes as long as reading and [`decode`] of `decoy`, which would be found at `what`, and does nothing: for
+/// where there is no record, so that time does not tell whether one is there that may not be seen.
+pub fn decode_decoy<T: DeserializeOwned>(what: &str, decoy: &str) {
+    let read = black_box(decoy.as_bytes().to_vec());
+    let _is_nothing: Result<T, _> = black_box(decode(what, &read));
 }
 
 /// Sets `key` of `table` to `value`.

@@ -55,7 +55,7 @@ const OTHER_THREADS_MAX: usize = 64;
 const EXPORTS_MAX: usize = 8;
 const EXPORTS_WAITING_MAX: usize = 32;
 
-/// Passwords that are hashed at a time, each in 19 MiB: several hundred a second.
+/// Passwords that are hashed at a time at most, each in 19 MiB: several hundred a second.
 const PASSWORDS_MAX: usize = 8;
 
 /// Sign-ins that may wait for their hash: half a minute's worth for one processor.
@@ -148,6 +148,12 @@ fn blocking_threads(processors: usize) -> usize {
     3 * pool_threads(processors) + EXPORTS_MAX + OTHER_THREADS_MAX
 }
 
+/// Threads that hash passwords: half of the processors, for a scheduler keeps a request that has just come
+/// waiting for some milliseconds even behind what stands far behind it.
+fn password_threads(processors: usize) -> usize {
+    (processors / 2).clamp(1, PASSWORDS_MAX)
+}
+
 /// So many threads for async tasks, and at most so many for what these must not do, that far behind others.
 fn start_threads(name: &str, count: usize, blocking_max: usize, nice: i32) -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
@@ -224,7 +230,7 @@ fn open(
         decoders: Pool::of_threads(threads, processor_count * WAITING_PER_PROCESSOR_MAX),
         threads: Pool::of_threads(threads, DISK_WAITING_MAX),
         exports: Pool::of_threads(EXPORTS_MAX, EXPORTS_WAITING_MAX),
-        passwords: Pool::in_background(processor_count.min(PASSWORDS_MAX), PASSWORDS_WAITING_MAX)
+        passwords: Pool::in_background(password_threads(processor_count), PASSWORDS_WAITING_MAX)
             .context("cannot start threads")?,
         watching: tasks.on(watching.clone()),
         tasks,
