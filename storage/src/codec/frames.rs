@@ -54,7 +54,7 @@ pub(super) fn encode<T: Int>(values: &[T], out: &mut Vec<u8>) {
     }
     let absent = values.iter().fold(false, |any, v| any | v.is_none());
     let delta = !absent && delta_is_shorter(values, zigzag);
-    let mut frames = Frames::new(values.len().div_ceil(FRAME), delta);
+    let mut frames = Frames::new(values.len().div_ceil(FRAME), delta, absent);
     for frame in values.chunks(FRAME) {
         frames.push(&load(frame, zigzag), frame.len());
     }
@@ -227,12 +227,13 @@ struct Frames {
     positions: Vec<u8>,
     exceptions: Vec<u64>,
     exception_max: u64,
-    absent_listed: bool,
+    /// Whether anything in the column is absent, listed or not: the tag says no more.
+    has_absent: bool,
     packed: Vec<u8>,
 }
 
 impl Frames {
-    fn new(frames: usize, delta: bool) -> Self {
+    fn new(frames: usize, delta: bool, has_absent: bool) -> Self {
         Self {
             delta,
             widths: Vec::with_capacity(frames),
@@ -242,7 +243,7 @@ impl Frames {
             positions: Vec::new(),
             exceptions: Vec::new(),
             exception_max: 0,
-            absent_listed: false,
+            has_absent,
             packed: Vec::new(),
         }
     }
@@ -276,9 +277,8 @@ impl Frames {
                     self.positions.push(position as u8);
                     self.exceptions.push(x);
                     plan.x[position] = 0;
-                    if x == ABSENT && !self.delta && !plan.zero_is_absent {
-                        self.absent_listed = true;
-                    } else {
+                    let is_absent = x == ABSENT && !self.delta && !plan.zero_is_absent;
+                    if !is_absent {
                         self.exception_max = self.exception_max.max(x);
                     }
                 }
@@ -291,8 +291,9 @@ impl Frames {
         let low = self.bases.iter().flatten().min().copied().unwrap_or(0);
         let high = self.bases.iter().flatten().max().copied().unwrap_or(0);
         let base_bytes = bytes_of(high - low);
-        // All bits set must remain free for "absent" where that is listed.
-        let taken = self.exception_max.saturating_add(u64::from(self.absent_listed));
+        // All bits set mean "absent" in every frame of a column that has something absent, also where that
+        // is not listed: they must remain free.
+        let taken = self.exception_max.saturating_add(u64::from(self.has_absent));
         let exception_bytes = if self.positions.is_empty() { 0 } else { bytes_of(taken).max(1) };
         put_varint(low, out);
         out.push((base_bytes | exception_bytes << 4) as u8);

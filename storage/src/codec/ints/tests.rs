@@ -72,6 +72,18 @@ fn shapes_round_trip_at_every_length() {
 }
 
 #[test]
+fn an_exception_of_all_ones_is_no_absent_number() {
+    // Absent numbers are not listed in the second frame, and there are none in the first.
+    for bits in [8, 16, 24, 32, 40, 48, 56] {
+        let mut values = vec![1; 255];
+        values.push(1_u64 << bits);
+        values.extend([u64::MAX; 20]);
+        values.extend([7; 100]);
+        check_u64s(&values);
+    }
+}
+
+#[test]
 fn absent_numbers_take_little_room() {
     let durations = |every: usize| {
         let values: Vec<u64> = (0..65_536)
