@@ -179,8 +179,8 @@ impl Turns {
 }
 
 impl Inner {
-    /// Whether somebody else asked lately, who may have a turn now: nobody pauses that long for a turn
-    /// that room need be kept meanwhile.
+    /// Whether somebody else asked lately who may have a turn now. For one who pauses no room is kept: once
+    /// the pause is over it waits, and a turn that lasts for long ends for it.
     fn is_crowded(&self, id: u64, now: Instant) -> bool {
         let others = [self.last, self.before].into_iter().flatten();
         others.filter(|(other, _)| *other != id).any(|(other, at)| {
