@@ -2,8 +2,8 @@
 //! server measures it, alone, beside the noise, and alone again.
 //!
 //! The noisy tenant sends executions, asks the most expensive question and watches over a thousand
-//! WebSockets, each as fast as it is let; its clients have the least priority, for they share the machine
-//! with the server that is measured.
+//! WebSockets, each as fast as it is let; its clients run when nobody else wants to, for they share the
+//! machine with the server that is measured.
 
 use crate::Options;
 use crate::client::Client;
@@ -14,11 +14,11 @@ use crate::running::{PER_ADDRESS_MAX, Running};
 use crate::workload::Calls;
 use anyhow::{Context, Result, bail, ensure};
 use emx::sample::Shape;
-use rustix::process::setpriority_process;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 
 const NOISY: &str = "noisy";
 
@@ -47,9 +47,6 @@ const SECONDS: u64 = 20;
 /// for a batch is paid after some seconds.
 const LAST_TRIES: usize = 200;
 const LAST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Least priority (setpriority(2)).
-const LEAST_PRIORITY: i32 = 19;
 
 const RATIO_MAX: f64 = 1.5;
 
@@ -301,9 +298,12 @@ fn listen(mut crowd: Crowd, done: &AtomicBool) {
     }
 }
 
-/// Of this thread.
+/// Of this thread: whoever wakes need not wait for it.
 fn lower_priority() {
-    if let Err(error) = setpriority_process(None, LEAST_PRIORITY) {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let this = thread_priority::thread_native_id();
+    let lower = thread_priority::set_thread_priority_and_policy(this, ThreadPriority::Min, idle);
+    if let Err(error) = lower {
         eprintln!("the priority of the noise: {error}");
     }
 }

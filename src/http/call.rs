@@ -257,10 +257,7 @@ impl Call {
             counting.question_took(clock.instant().saturating_duration_since(started));
             outcome
         };
-        let server = &*self.server;
-        let is_behind = meter.stands_behind(server.clock.instant());
-        let pool = if is_behind { &server.processors_behind } else { &server.processors };
-        Ok(pool.run_within(&meter.question_places, work).await?)
+        Ok(self.server.processors.run_within(&meter.question_places, work).await?)
     }
 
     /// What counts for the tenant of `scope`.

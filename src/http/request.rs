@@ -32,8 +32,9 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(120);
 const BODY_SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// Longest body that is read although nobody wants it, bytes, and how long for: a request that is
-/// refused for its headers need not cost its connection.
-const SKIPPED_BYTES_MAX: usize = 64 << 10;
+/// refused for its headers need not cost its connection. A new connection takes the processor as long as
+/// reading this much does, and the requests of all others on its thread with it.
+const SKIPPED_BYTES_MAX: usize = 1 << 20;
 const SKIPPED_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long the unread body of an answered HTTP/2 request is heard out, and how much of it at most. RFC
@@ -251,8 +252,8 @@ impl Request {
         let length = self.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
         let short = length.is_some_and(|length: usize| length <= SKIPPED_BYTES_MAX);
         if short && !self.headers().contains_key(EXPECT) {
-            let whole = tokio::time::timeout(SKIPPED_TIME_MAX, self.collect(SKIPPED_BYTES_MAX));
-            let _what_it_says = whole.await;
+            let to_its_end = async { while let Ok(Some(_nobody_wants_it)) = self.chunk().await {} };
+            let _is_over = tokio::time::timeout(SKIPPED_TIME_MAX, to_its_end).await;
         }
     }
 

@@ -56,8 +56,6 @@ pub struct Parts {
     pub clock: Clock,
     /// For questions, which take turns with the processors.
     pub processors: Pool,
-    /// The same of tenants that ask so much that others would notice.
-    pub processors_behind: Pool,
     /// For the decoding of large bodies, in turns too: rows do not wait behind questions.
     pub decoders: Pool,
     /// For what waits for a disk.

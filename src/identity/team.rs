@@ -24,8 +24,8 @@ use storage::row::TimeMs;
 pub(super) const TEAMS: &str = "teams";
 
 /// What is decoded where there is no team: as long as most are.
-const DECOY: &str = r#"{"version":1,"id":"aaaaaaaaaaaaaaaa","tenant_id":"aaaaaaaaaaaaaaaa",
-"name":"Operations","reported_as":["operations"],"created_ms":1700000000000}"#;
+const DECOY: &str = r#"{"version":1,"id":"q4zkwd7hbx2mfs6u","tenant_id":"n5gtv3yc2olr7jpa",
+"name":"Operations","reported_as":["operations"],"created_ms":1764233867412}"#;
 
 /// Ids of teams by tenant and folded name.
 const NAMES: &str = "team_names";

@@ -353,11 +353,6 @@ impl Meter {
         &self.decoding
     }
 
-    /// Whether its questions may stand behind those of others now: it asks much.
-    pub fn stands_behind(&self, now: Instant) -> bool {
-        self.questions.is_heavy(now)
-    }
-
     /// Processor time of questions and decoding, in turns.
     pub fn processor_time(&self) -> Duration {
         Duration::from_nanos(self.questions.used_ns().saturating_add(self.decoding.used_ns()))

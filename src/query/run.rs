@@ -117,15 +117,21 @@ pub(crate) fn table(
     groups.as_of_seq = range.as_of(scope.keyspace, policy, groups.as_of_seq, budget)?;
     let is_much = groups.keys.len() > ORDERED_BY_ONE_MAX;
     let turn = budget.turn(if is_much { rayon::current_num_threads() } else { 1 })?;
-    if !policy.is_empty() {
-        withhold_plan(&mut groups);
-    }
-    if groups.keys.is_empty() && question.bucket == Width::None && order::has_one_group(question) {
-        one_empty_group(question, &mut groups);
-    }
-    order::place_absent(question, &mut groups);
-    order::fill_buckets(question, starts.len(), &mut groups, budget)?;
-    build(scope, question, &starts, &groups, budget, turn.processors())
+    turn.run(|| {
+        let mut groups = groups; // freed in the turn, too
+        if !policy.is_empty() {
+            withhold_plan(&mut groups);
+        }
+        if groups.keys.is_empty()
+            && question.bucket == Width::None
+            && order::has_one_group(question)
+        {
+            one_empty_group(question, &mut groups);
+        }
+        order::place_absent(question, &mut groups);
+        order::fill_buckets(question, starts.len(), &mut groups, budget)?;
+        build(scope, question, &starts, &groups, budget, turn.processors())
+    })
 }
 
 /// The time range of a question whose ends may be left open.

@@ -8,7 +8,7 @@
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use tokio::runtime::Handle;
+use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// How far behind everything else work in the background stands (`nice`; 19 would be the last): beside
@@ -24,13 +24,28 @@ pub fn stand_behind(nice: i32) {
     }
 }
 
+/// So many threads that run only when no other thread wants to (`SCHED_IDLE`, sched(7)), and give way to
+/// it at once. Where every processor is always wanted, they get a thousandth of one.
+pub fn last_threads(count: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
+    let stand_last = |_| {
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let this = thread_priority::thread_native_id();
+        let stands =
+            thread_priority::set_thread_priority_and_policy(this, ThreadPriority::Min, idle);
+        if let Err(error) = stands {
+            tracing::warn!(?error, "a thread cannot run last, and stands behind others instead");
+            stand_behind(BACKGROUND_NICE);
+        }
+    };
+    let threads = ThreadPoolBuilder::new().num_threads(count.max(1)).start_handler(stand_last);
+    threads.thread_name(|n| format!("emx-last-{n}")).build()
+}
+
 /// Where the work of a [`Pool`] runs.
 #[derive(Clone, Debug)]
 enum Where {
     /// On threads of their own.
     Threads,
-    /// On those of another runtime, which stand behind.
-    Behind(Handle),
     /// On threads that get what others leave: for what computes long, and may.
     Background(Arc<ThreadPool>),
 }
@@ -93,12 +108,6 @@ impl Pool {
     /// So many threads, and so many pieces of work that wait for one.
     pub fn of_threads(running_max: usize, waiting_max: usize) -> Self {
         Self { place: Where::Threads, places: Places::new(running_max, waiting_max) }
-    }
-
-    /// The same places, on threads of `runtime`, which stand behind others (see [`stand_behind`]).
-    #[must_use]
-    pub fn behind(&self, runtime: Handle) -> Self {
-        Self { place: Where::Behind(runtime), places: self.places.clone() }
     }
 
     /// For what computes long and may wait for what others compute.
@@ -165,7 +174,6 @@ impl Pool {
         match &self.place {
             Where::Background(threads) => threads.spawn(work),
             Where::Threads => drop(tokio::task::spawn_blocking(work)),
-            Where::Behind(runtime) => drop(runtime.spawn_blocking(work)),
         }
         told.await.unwrap_or(Err(PoolError::Panicked))
     }

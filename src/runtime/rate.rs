@@ -103,6 +103,11 @@ impl PerSecond {
         }
     }
 
+    /// The more of what was counted in the second that is under way and in the one before.
+    pub fn most(&self, now_ns: u64) -> u64 {
+        self.last(now_ns).max(self.last(now_ns + SECOND_NS))
+    }
+
     /// How many were counted in the whole second before `now_ns`.
     pub fn last(&self, now_ns: u64) -> u64 {
         let before = (now_ns / SECOND_NS).wrapping_sub(1) & u64::from(u32::MAX);
@@ -188,5 +193,7 @@ mod tests {
         assert_eq!(count.last(SECOND_NS + MS), 7);
         assert_eq!(count.last(2 * SECOND_NS), 5);
         assert_eq!(count.last(3 * SECOND_NS), 0);
+        let most = [0, SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS].map(|now_ns| count.most(now_ns));
+        assert_eq!(most, [7, 7, 5, 0]);
     }
 }

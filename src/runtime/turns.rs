@@ -6,21 +6,30 @@
 //! has: a turn that is under way cannot be taken away, and short questions must not wait for long ones. A
 //! share is rounded down to whole processors; of a share below one it pauses between its turns.
 //!
+//! A party that had half of its share or more while others asked is *heavy*: its turns are then meant for
+//! threads that run when no other thread wants to. A scheduler lets whoever wakes wait for up to a tick, 4 ms
+//! of many kernels, however far behind (`nice`) the thread is that computes; not so for these.
+//!
 //! *Invariants*: no more processors are given than there are. Whoever waits is given a turn as soon as one
 //! is free that it may have, and the one who had least for its share comes first. Nothing is held while
 //! somebody waits.
 
 use super::clock::Clock;
+use super::pool;
 use super::rate::PerSecond;
+use rayon::ThreadPool;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use storage::turns::Taken;
 
 /// How long room is kept for somebody who asked: longer than a page that is looked at is quiet.
 const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// How often it is enough to say that somebody is there who takes no turn.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// Longest pause between two turns of a party: with the least share a long turn would pause for minutes.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -40,6 +49,9 @@ pub struct Turns {
     next_party: AtomicU64,
     /// How many wait, for a look without the lock.
     waiting: AtomicUsize,
+    /// Threads that stand behind all others, made when the first turn is meant for them. `None`: there are
+    /// none to be had.
+    behind: OnceLock<Option<ThreadPool>>,
 }
 
 /// One of those who share the processors.
@@ -52,6 +64,10 @@ pub struct Party {
     used_ns: AtomicU64,
     /// The same of each second, microseconds.
     used_lately_us: PerSecond,
+    /// Until when it is heavy, nanoseconds since the beginning.
+    heavy_until_ns: AtomicU64,
+    /// From when on it may [show itself](Self::show) again.
+    shows_again_ns: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -107,15 +123,22 @@ impl Turns {
             clock,
             next_party: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
+            behind: OnceLock::new(),
         }
     }
 
     /// A new party with a share of so many hundredths of the processors.
     pub fn party(self: &Arc<Self>, percent: u32) -> Party {
         let id = self.next_party.fetch_add(1, Ordering::Relaxed);
-        let (percent, used_ns) = (AtomicU32::new(percent), AtomicU64::new(0));
-        let used_lately_us = PerSecond::default();
-        Party { turns: Arc::clone(self), id, percent, used_ns, used_lately_us }
+        Party {
+            turns: Arc::clone(self),
+            id,
+            percent: AtomicU32::new(percent),
+            used_ns: AtomicU64::new(0),
+            used_lately_us: PerSecond::default(),
+            heavy_until_ns: AtomicU64::new(0),
+            shows_again_ns: AtomicU64::new(0),
+        }
     }
 
     /// Nanoseconds since the beginning.
@@ -232,11 +255,25 @@ impl Party {
         self.used_lately_us.last(self.turns.ns(now))
     }
 
-    /// Whether it lately had half or more of its share while others asked: what it asks next may stand
-    /// behind theirs.
-    pub fn is_heavy(&self, now: Instant) -> bool {
+    /// It is here, though what it has to do needs no turn: others are to keep to their share.
+    pub fn show(&self, now: Instant) {
+        let (now_ns, again_ns) = (self.turns.ns(now), &self.shows_again_ns);
+        if now_ns >= again_ns.load(Ordering::Relaxed) {
+            again_ns.store(self.turns.ns(now + SHOWN_EVERY), Ordering::Relaxed);
+            self.turns.lock().seen(self.id, now);
+        }
+    }
+
+    /// Counts what was used, and whether that makes it heavy for a while.
+    fn count(&self, used_ns: u64, now: Instant) {
+        let now_ns = self.turns.ns(now);
+        self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
+        self.used_lately_us.add(used_ns / 1_000, now_ns);
         let share_us = 10_000 * self.turns.processors as u64 * u64::from(self.percent());
-        2 * self.used_us(now) >= share_us && self.turns.lock().is_crowded(self.id, now)
+        if 2 * self.used_lately_us.most(now_ns) >= share_us {
+            let until_ns = self.turns.ns(now + REMEMBERED);
+            self.heavy_until_ns.store(until_ns, Ordering::Relaxed);
+        }
     }
 
     fn percent(&self) -> u32 {
@@ -291,7 +328,9 @@ impl storage::turns::Turns for Party {
         loop {
             let processors = waiter.given.load(Ordering::Relaxed);
             if processors > 0 {
-                return Some(Taken { processors, since: now });
+                let is_heavy = turns.ns(now) < self.heavy_until_ns.load(Ordering::Relaxed);
+                let is_behind = is_heavy && inner.is_crowded(self.id, now);
+                return Some(Taken { processors, since: now, is_behind });
             }
             let account = inner.accounts.get_mut(&self.id)?;
             if until.is_some_and(|until| until <= now) {
@@ -322,8 +361,7 @@ impl storage::turns::Turns for Party {
         let elapsed = now.saturating_duration_since(taken.since);
         let used = elapsed.saturating_mul(u32::try_from(taken.processors).unwrap_or(u32::MAX));
         let used_ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
-        self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
-        self.used_lately_us.add(used_ns / 1_000, turns.ns(now));
+        self.count(used_ns, now);
         inner.taken = inner.taken.saturating_sub(taken.processors);
         let percent = self.percent();
         let pause = turns.pause(percent, used);
@@ -335,6 +373,16 @@ impl storage::turns::Turns for Party {
         }
         inner.seen(self.id, now);
         turns.share_out(&mut inner, now);
+    }
+
+    fn threads(&self, taken: Taken) -> Option<&ThreadPool> {
+        let turns = &*self.turns;
+        let make = || {
+            let threads = pool::last_threads(turns.processors);
+            let tell = |error| tracing::warn!(%error, "no threads that stand behind others");
+            threads.map_err(tell).ok()
+        };
+        taken.is_behind.then(|| turns.behind.get_or_init(make).as_ref()).flatten()
     }
 }
 

@@ -99,6 +99,28 @@ fn a_party_that_is_alone_has_all_and_keeps_room_once_somebody_else_asked() {
 }
 
 #[test]
+fn for_whoever_is_there_room_is_kept_though_it_takes_no_turn() {
+    let (turns, clock) = shared(2);
+    let (noisy, quiet) = (turns.party(50), turns.party(50));
+    let has = || {
+        let taken = noisy.take(2, None).unwrap();
+        noisy.give_back(taken);
+        taken.processors
+    };
+    assert_eq!(has(), 2);
+    quiet.show(clock.instant());
+    assert_eq!(has(), 1);
+    clock.advance(REMEMBERED - Duration::from_millis(1));
+    assert_eq!(has(), 1);
+    quiet.show(clock.instant());
+    quiet.show(clock.instant());
+    clock.advance(REMEMBERED - Duration::from_millis(1));
+    assert_eq!(has(), 1);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(has(), 2);
+}
+
+#[test]
 fn one_with_many_questions_has_no_more_than_its_share_and_the_other_waits_for_none_of_them() {
     let (turns, clock) = shared(2);
     let (noisy, quiet) = (turns.party(50), turns.party(50));
@@ -144,6 +166,41 @@ fn a_share_below_one_processor_is_pauses() {
     clock.advance(Duration::from_millis(1));
     assert!(noisy.take(1, Some(clock.instant())).is_some());
     assert_eq!(noisy.used_ns(), TURN.as_nanos() as u64);
+}
+
+#[test]
+fn whoever_had_half_of_its_share_stands_behind_others_and_after_a_while_no_more() {
+    use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
+    let (turns, clock) = shared(2);
+    let (noisy, quiet) = (turns.party(10), turns.party(50));
+    let used = |time| {
+        let taken = noisy.take(1, None).unwrap();
+        clock.advance(time);
+        noisy.give_back(taken);
+        clock.advance(PAUSE_MAX);
+        taken.is_behind
+    };
+    let ask = || quiet.give_back(quiet.take(1, None).unwrap());
+    let half = Duration::from_millis(100); // of a tenth of two processors, in a second
+    ask();
+    assert!(!used(half - Duration::from_millis(1)), "it had nothing yet");
+    assert!(!used(half), "it had less than half");
+    assert!(used(Duration::ZERO));
+    // What others wait for is computed by whoever waits for it.
+    let taken = quiet.take(1, None).unwrap();
+    assert!(quiet.threads(taken).is_none());
+    quiet.give_back(taken);
+    let taken = noisy.take(1, None).unwrap();
+    let policy = noisy.threads(taken).unwrap().install(thread_priority::thread_schedule_policy);
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    assert_eq!(policy, Ok(idle));
+    noisy.give_back(taken);
+
+    clock.advance(REMEMBERED - PAUSE_MAX);
+    ask();
+    assert!(!used(half), "that was long ago");
+    clock.advance(REMEMBERED);
+    assert!(!used(Duration::ZERO), "it is alone");
 }
 
 #[test]

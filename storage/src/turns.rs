@@ -4,6 +4,7 @@
 //! *Invariant*: whoever has a [`Turn`] waits for nobody but its own threads, and never for another turn.
 
 use crate::ask::AskError;
+use rayon::ThreadPool;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,10 @@ pub trait Turns: Send + Sync + fmt::Debug {
 
     /// Takes back what [`take`](Self::take) gave.
     fn give_back(&self, taken: Taken);
+
+    /// Where the work of a turn is done; `None`: by the thread that took it. At least as many threads as
+    /// the turn has processors, which nothing waits for but whoever has the turn.
+    fn threads(&self, taken: Taken) -> Option<&ThreadPool>;
 }
 
 /// What is used in a turn.
@@ -30,6 +35,8 @@ pub struct Taken {
     pub processors: usize,
     /// Since when.
     pub since: Instant,
+    /// Whether everybody else comes first.
+    pub is_behind: bool,
 }
 
 /// The right to compute, given back with its end.
@@ -56,6 +63,15 @@ impl<'a> Turn<'a> {
     /// How many threads may compute.
     pub fn processors(&self) -> usize {
         self.processors
+    }
+
+    /// Computes something in this turn, on the threads that it is meant for. Anything else may be done by
+    /// whoever has the turn.
+    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self.of.and_then(|(turns, taken)| turns.threads(taken)) {
+            Some(threads) => threads.install(work),
+            None => work(),
+        }
     }
 
     /// Whether it is time to let others compute. To be asked between blocks.

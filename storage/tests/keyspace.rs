@@ -2,6 +2,7 @@
 
 mod support;
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::slice::from_ref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -361,6 +362,8 @@ fn a_foreign_file_is_refused() {
 #[derive(Debug)]
 struct Impatient {
     processors: usize,
+    /// Where work is done, if not by the thread that asks.
+    threads: Option<ThreadPool>,
     long_ago: std::time::Instant,
     turns: AtomicUsize,
     taken: AtomicUsize,
@@ -370,7 +373,8 @@ impl Turns for Impatient {
     fn take(&self, wanted: usize, _: Option<std::time::Instant>) -> Option<Taken> {
         self.turns.fetch_add(1, Ordering::SeqCst);
         assert_eq!(self.taken.fetch_add(1, Ordering::SeqCst), 0, "one turn at a time");
-        Some(Taken { processors: wanted.min(self.processors), since: self.long_ago })
+        let processors = wanted.min(self.processors);
+        Some(Taken { processors, since: self.long_ago, is_behind: self.threads.is_some() })
     }
 
     fn is_wanted(&self) -> bool {
@@ -380,12 +384,16 @@ impl Turns for Impatient {
     fn give_back(&self, _: Taken) {
         self.taken.fetch_sub(1, Ordering::SeqCst);
     }
+
+    fn threads(&self, _: Taken) -> Option<&ThreadPool> {
+        self.threads.as_ref()
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a turn that began long ago")]
-fn impatient(processors: usize) -> Arc<Impatient> {
+fn impatient(processors: usize, threads: Option<ThreadPool>) -> Arc<Impatient> {
     let long_ago = std::time::Instant::now() - std::time::Duration::from_secs(3600);
-    Arc::new(Impatient { processors, long_ago, turns: 0.into(), taken: 0.into() })
+    Arc::new(Impatient { processors, threads, long_ago, turns: 0.into(), taken: 0.into() })
 }
 
 #[test]
@@ -409,7 +417,10 @@ fn a_question_that_is_interrupted_after_every_block_has_the_same_answer() {
             partials: true,
         };
         let mut answers: Vec<Vec<String>> = Vec::new();
-        for turns in [None, Some(impatient(1)), Some(impatient(2)), Some(impatient(64))] {
+        let elsewhere = ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let here = [1, 2, 64].map(|processors| Some(impatient(processors, None)));
+        let all = [None, Some(impatient(2, Some(elsewhere)))].into_iter().chain(here);
+        for turns in all {
             let shared = turns.clone().map(|turns| turns as Arc<dyn Turns>);
             let budget = Budget { turns: shared, ..Budget::default() };
             let answer = keyspace.aggregate(&request, &budget).unwrap();
@@ -429,7 +440,7 @@ fn a_question_that_is_interrupted_after_every_block_has_the_same_answer() {
         assert!(answers[0].len() > 1);
         assert!(answers.iter().all(|groups| *groups == answers[0]), "{answers:?}");
     }
-    let turns = impatient(1);
+    let turns = impatient(1, None);
     let budget = Budget { turns: Some(Arc::<Impatient>::clone(&turns)), ..Budget::default() };
     let page = keyspace.page(&Selection::all(), None, 10, &budget).unwrap();
     let mut scanned = 0;

@@ -17,6 +17,7 @@ use crate::http::{self, ConnectionCaps, Endpoint};
 use crate::identity::oidc;
 use crate::intake::writer::{WriterSettings, Writers};
 use crate::query::AnswerCache;
+use crate::runtime::breath;
 use crate::runtime::local_socket::SocketPath;
 use crate::runtime::outgoing::{Outgoing, Trust};
 use crate::runtime::pool::{self, Pool};
@@ -83,14 +84,12 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     install_cryptography();
     let processors = processors();
     let blocking = blocking_threads(processors);
-    let runtime = start_threads("emx-io", io_threads(processors), blocking, 0)?;
-    // One for each processor: a message to thousands who watch is work for all of them at once.
-    let watching = start_threads("emx-live", processors, blocking, WATCHING_NICE)?;
-    let behind = start_threads("emx-behind", 1, blocking, pool::BACKGROUND_NICE)?;
+    let runtime = start_threads("emx-io", half_of(processors), blocking, 0)?;
+    let watching = start_threads("emx-live", half_of(processors), blocking, WATCHING_NICE)?;
     // Before anything is made: a start that cannot serve leaves nothing behind.
     let listener = runtime.block_on(TcpListener::bind(plan.listen));
     let listener = listener.map_err(|error| cannot_listen(plan.listen, &error))?;
-    let server = open(plan, session, processors, [watching.handle(), behind.handle()])?;
+    let server = open(plan, session, processors, watching.handle())?;
     if plan.demo {
         demo::begin(&server, || {
             if !session.json {
@@ -107,7 +106,6 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     }
     http::run::store_counted(&server);
     watching.shutdown_timeout(WRITERS_TIME_MAX);
-    behind.shutdown_timeout(WRITERS_TIME_MAX);
     runtime.shutdown_timeout(WRITERS_TIME_MAX);
     if let Some(file) = &plan.ready_file {
         let _may_be_gone = fs::remove_file(file);
@@ -160,16 +158,18 @@ fn start_threads(name: &str, count: usize, blocking_max: usize, nice: i32) -> Re
         .worker_threads(count)
         .max_blocking_threads(blocking_max)
         .on_thread_start(move || pool::stand_behind(nice))
+        .on_thread_unpark(breath::begin)
         .enable_all()
         .thread_name(name)
         .build()
         .context("cannot start threads")
 }
 
-/// Threads for connections. What computes, what waits for a disk and who watches has threads of its own,
-/// so that half of the processors are enough; more of them wake each other: on two processors, two
-/// threads cost a fifth more a request than one.
-fn io_threads(processors: usize) -> usize {
+/// Threads for connections, and as many for those who watch. What computes and what waits for a disk has
+/// threads of its own, so that half of the processors are enough; more of them wake each other: on two
+/// processors, two threads cost a fifth more a request than one. A message to thousands who watch is
+/// work for as many threads as there are, and the other half of the processors is free meanwhile.
+fn half_of(processors: usize) -> usize {
     (processors / 2).max(1)
 }
 
@@ -177,7 +177,7 @@ fn open(
     plan: &Plan,
     session: &Session,
     processor_count: usize,
-    [watching, behind]: [&Handle; 2],
+    watching: &Handle,
 ) -> Result<Arc<Server>> {
     let (settings, clock) = (session.settings(), session.clock.clone());
     first_start::make_directory(session.data_dir())?;
@@ -225,7 +225,6 @@ fn open(
         answers: AnswerCache::new(settings.cache.result_bytes.bytes()),
         limits,
         clock,
-        processors_behind: processors.behind(behind.clone()),
         processors,
         decoders: Pool::of_threads(threads, processor_count * WAITING_PER_PROCESSOR_MAX),
         threads: Pool::of_threads(threads, DISK_WAITING_MAX),

@@ -248,10 +248,11 @@ async fn decode_off_thread<R: Send + 'static>(
     body: Body,
     decode: impl FnOnce(&[u8], &mut dyn FnMut()) -> R + Send + 'static,
 ) -> Result<R, PoolError> {
+    let meter = call.meter(scope);
     if bytes.len() <= INLINE_BYTES_MAX && body.encoding == Encoding::Identity {
+        meter.decoding().show(call.server.clock.instant());
         return Ok(decode(&bytes, &mut || {}));
     }
-    let meter = call.meter(scope);
     let counting = Arc::clone(&meter);
     let work = move || counting.decoding().in_turns(|breathe| decode(&bytes, breathe));
     call.server.decoders.run_within(&meter.body_places, work).await

@@ -102,12 +102,11 @@ async fn answer(
     let computed = call.compute(&meter, move |budget| -> Result<Vec<u8>, Problem> {
         let clock = &server.clock;
         let answer = query::ask(&asked(&scope), &question, budget, &|| clock.instant())?;
-        let _turn = budget.turn(1)?;
         let mut text = Vec::new();
-        let written = match format {
+        let written = budget.turn(1)?.run(|| match format {
             ExportFormat::Csv => render::write_csv(&mut text, &answer.table),
             ExportFormat::Ndjson => render::write_ndjson(&mut text, &answer.table),
-        };
+        });
         written.map_err(|error| Problem::internal(&error))?;
         Ok(text)
     });

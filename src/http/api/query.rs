@@ -84,15 +84,13 @@ async fn answer(call: Call, scope: TenantScope, question: Question) -> Answer {
     let meter = call.meter(&scope);
     let text = call.compute(&meter, move |budget| -> Result<Vec<u8>, QueryError> {
         if let Some(kept) = kept {
-            let _turn = budget.turn(1)?;
-            return Ok(text_of(&kept));
+            return Ok(budget.turn(1)?.run(|| text_of(&kept)));
         }
         let clock: &Clock = &server.clock;
         let answers = &server.answers;
         let answer =
             answers.ask(&asked(&scope), &question, budget, &|| clock.instant(), freshness)?;
-        let _turn = budget.turn(1)?;
-        Ok(text_of(&answer))
+        Ok(budget.turn(1)?.run(|| text_of(&answer)))
     });
     let text = text.await??;
     Ok(reply::bytes(StatusCode::OK, reply::JSON, text))

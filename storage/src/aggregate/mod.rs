@@ -64,16 +64,18 @@ pub fn aggregate(
     let steps = plan::plan(parts, views, request);
     let (wants, dictionaries) = Wants::of(request);
     let question = Question { request, views, wants: &wants, dictionaries: &dictionaries };
-    let Worker { mut tally, rows_scanned, scans, partials, .. } =
+    let Worker { tally, rows_scanned, scans, partials, .. } =
         rounds::read_all(&question, &steps, budget)?;
     let slots = tally.groups.len();
     let is_much = slots > SLOTS_PER_TASK;
     let turn = budget.turn(if is_much { rayon::current_num_threads() } else { 1 })?;
     let answer_bytes = slots * (request.metrics.len() * size_of::<Cell>() + key_bytes(request));
     budget.check(tally.heap_bytes() + answer_bytes)?;
-    let cells =
-        answer::cells(&mut tally, &wants, &dictionaries, &request.metrics, turn.processors());
-    let keys = answer::keys(&tally, &wants, dictionaries);
+    let (keys, cells) = turn.run(|| {
+        let (mut tally, processors) = (tally, turn.processors()); // freed in the turn, too
+        let cells = answer::cells(&mut tally, &wants, &dictionaries, &request.metrics, processors);
+        (answer::keys(&tally, &wants, dictionaries), cells)
+    });
     let used = (0..views.len()).filter(|&n| partials[n] > 0).max_by_key(|&n| partials[n]);
     let source = match (used, scans) {
         (Some(_), 0) => Source::Rollup,

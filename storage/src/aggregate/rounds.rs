@@ -35,17 +35,17 @@ pub(super) fn read_all<'a>(
     while readers.iter().any(|reader| !reader.is_done) {
         let mut left: Vec<_> = readers.iter_mut().filter(|reader| !reader.is_done).collect();
         let turn = budget.turn(threads.min(left.len()))?;
-        round(&mut left, &turn, &progress)?;
+        turn.run(|| round(&mut left, &turn, &progress))?;
     }
-    let turn = budget.turn(1)?;
-    let mut workers = readers.into_iter().map(|reader| reader.worker);
-    let mut all = workers.next().unwrap_or_else(|| Worker::new(question));
-    for worker in workers {
-        all.merge(worker);
-        budget.check(all.tally.heap_bytes())?;
-    }
-    drop(turn);
-    Ok(all)
+    budget.turn(1)?.run(|| {
+        let mut workers = readers.into_iter().map(|reader| reader.worker);
+        let mut all = workers.next().unwrap_or_else(|| Worker::new(question));
+        for worker in workers {
+            all.merge(worker);
+            budget.check(all.tally.heap_bytes())?;
+        }
+        Ok(all)
+    })
 }
 
 /// Lets the readers go on until the turn is over, as many at once as it has processors.

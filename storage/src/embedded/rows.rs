@@ -137,17 +137,18 @@ impl EmbeddedKeyspace {
                 break;
             }
             budget.check(newest.heap_bytes())?;
-            let _turn = budget.turn(1)?;
-            if !piece.may_match(&selection) {
-                continue;
-            }
-            let looked_at = piece.columns(&want_order(&selection))?;
-            let mut rows = select(&looked_at, &selection);
-            rows.retain(|&row| {
-                let key = (looked_at.ts[row as usize], looked_at.seq[row as usize]);
-                after.is_none_or(|after| key < after)
-            });
-            newest.add(&looked_at, &rows, || piece.columns(&ColumnSet::all()))?;
+            budget.turn(1)?.run(|| {
+                if !piece.may_match(&selection) {
+                    return Ok(());
+                }
+                let looked_at = piece.columns(&want_order(&selection))?;
+                let mut rows = select(&looked_at, &selection);
+                rows.retain(|&row| {
+                    let key = (looked_at.ts[row as usize], looked_at.seq[row as usize]);
+                    after.is_none_or(|after| key < after)
+                });
+                newest.add(&looked_at, &rows, || piece.columns(&ColumnSet::all()))
+            })?;
         }
         Ok(newest.finish())
     }
@@ -234,10 +235,11 @@ impl EmbeddedKeyspace {
                 return Ok(());
             }
             let Some(piece) = next else { return Ok(()) };
-            let _turn = budget.turn(1)?; // never while it is given out: that may wait for a peer
-            if piece.may_match(selection) {
-                open.extend(piece.selected(selection)?);
-            }
+            // Never while it is given out: that may wait for a peer.
+            budget.turn(1)?.run(|| match piece.may_match(selection) {
+                true => piece.selected(selection).map(|rows| open.extend(rows)),
+                false => Ok(()),
+            })?;
         }
     }
 }
