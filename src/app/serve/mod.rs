@@ -84,8 +84,9 @@ pub(super) fn run(plan: &Plan, session: &Session) -> Result<()> {
     install_cryptography();
     let processors = processors();
     let blocking = blocking_threads(processors);
-    let runtime = start_threads("emx-io", half_of(processors), blocking, 0)?;
-    let watching = start_threads("emx-live", half_of(processors), blocking, WATCHING_NICE)?;
+    let runtime = start_threads("emx-io", io_threads(processors), blocking, 0)?;
+    // One for each processor: a message to thousands who watch is work for all of them at once.
+    let watching = start_threads("emx-live", processors, blocking, WATCHING_NICE)?;
     // Before anything is made: a start that cannot serve leaves nothing behind.
     let listener = runtime.block_on(TcpListener::bind(plan.listen));
     let listener = listener.map_err(|error| cannot_listen(plan.listen, &error))?;
@@ -165,11 +166,10 @@ fn start_threads(name: &str, count: usize, blocking_max: usize, nice: i32) -> Re
         .context("cannot start threads")
 }
 
-/// Threads for connections, and as many for those who watch. What computes and what waits for a disk has
-/// threads of its own, so that half of the processors are enough; more of them wake each other: on two
-/// processors, two threads cost a fifth more a request than one. A message to thousands who watch is
-/// work for as many threads as there are, and the other half of the processors is free meanwhile.
-fn half_of(processors: usize) -> usize {
+/// Threads for connections. What computes, what waits for a disk and who watches has threads of its own,
+/// so that half of the processors are enough; more of them wake each other: on two processors, two
+/// threads cost a fifth more a request than one.
+fn io_threads(processors: usize) -> usize {
     (processors / 2).max(1)
 }
 
