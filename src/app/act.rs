@@ -16,7 +16,7 @@ use crate::identity::sso::site::Site;
 use crate::identity::user::User;
 use crate::limits::Registry;
 use crate::runtime::clock::Clock;
-use crate::runtime::outgoing::Guard;
+use crate::runtime::outgoing::{Guard, Outgoing, Trust};
 use crate::tenancy::by::By;
 use crate::tenancy::display_name::DisplayName;
 use crate::tenancy::life::TenantChange;
@@ -126,9 +126,17 @@ pub(super) struct Acts {
     pub(super) site: Site,
     /// What may be asked where a tenant names the address.
     pub(super) guard: Guard,
+    /// A file with more authorities that vouch for other machines; none if empty.
+    pub(super) authorities: String,
 }
 
 impl Acts {
+    /// The way to other machines. Reads whom this one believes.
+    pub(super) fn outgoing(&self) -> Result<Outgoing> {
+        let more = (!self.authorities.is_empty()).then(|| Path::new(&self.authorities));
+        Ok(Outgoing::new(self.guard.clone(), Trust::of_machine(more)?))
+    }
+
     /// Performs an act that is written as JSON, and gives what came of it, or the problem, as JSON.
     pub(super) fn perform_text(&self, act: &[u8]) -> Result<Value, Value> {
         let act = serde_json::from_slice(act).context("the server does not know this act");

@@ -175,7 +175,8 @@ impl Session {
         tenancy.know(identity.people());
         let site = Site::at(&site::url_of(settings, settings.server.listen));
         let guard = settings.outgoing.guard();
-        Ok(Acts { engine, data_dir, tenancy, identity, limits, clock, site, guard })
+        let authorities = settings.outgoing.authorities.0.clone();
+        Ok(Acts { engine, data_dir, tenancy, identity, limits, clock, site, guard, authorities })
     }
 
     fn open_once(&self) -> Result<Data> {

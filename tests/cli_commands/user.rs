@@ -54,6 +54,11 @@ fn links_are_handed_over_and_shown_once() {
     let token = link["token"].as_str().unwrap();
     let expected = format!("https://localhost:8443/accept#token={token}");
     assert_eq!((&link["purpose"], &link["link"]), (&"invitation".into(), &expected.into()));
+    let reset = ["user", "reset", "--tenant", "demo", "you@example.org"];
+    let mut elsewhere = emx.command(&reset);
+    let said = elsewhere.env("EMX_SERVER__PUBLIC_URL", "https://metrics.example.org").output();
+    let said = String::from_utf8(said.unwrap().stdout).unwrap();
+    assert!(said.contains("\nhttps://metrics.example.org/accept#token=eml_"), "{said}");
     let table = emx.ok(&["user", "list", "--tenant", "demo"]);
     assert!(table.contains("no password") && !table.contains(token), "{table}");
     emx.fails(&invite, 1, "email_taken");

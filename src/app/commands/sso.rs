@@ -1,4 +1,5 @@
-//! `emx sso`: the identity providers of a tenant, and why a SAML response is accepted or refused.
+//! `emx sso`: the identity providers of a tenant, whether they would do, and why a SAML response is accepted
+//! or refused.
 
 use super::user::tenant_named;
 use crate::app::act::{Act, Acts, text};
@@ -6,12 +7,16 @@ use crate::app::output;
 use crate::app::problem::Failure;
 use crate::app::session::Session;
 use crate::app::table::{Side, TextTable};
+use crate::identity::oidc;
+use crate::identity::saml;
 use crate::identity::sso::draft::{Draft, Place};
+use crate::identity::sso::explain::Explanation;
 use crate::identity::sso::provider::Provider;
 use crate::model::strict::Strict;
 use crate::model::time::parse_rfc3339;
 use crate::runtime::outgoing;
 use crate::tenancy::by::By;
+use crate::tenancy::slug::Slug;
 use crate::tenancy::tenant::Tenant;
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -41,7 +46,8 @@ pub(in crate::app) enum Command {
     List(TenantFlag),
     /// Remove an identity provider, and end the sessions that began with it
     Remove(RemoveFlags),
-    /// Say why a SAML response is accepted or refused, step by step; changes nothing
+    /// Try a provider out, or say why a SAML response of it is accepted or refused, step by step; changes
+    /// nothing
     Check(CheckFlags),
 }
 
@@ -72,7 +78,7 @@ pub(in crate::app) struct RemoveFlags {
     provider: String,
 }
 
-/// The response to be explained.
+/// The provider to be tried out, and the response to be explained.
 #[derive(Debug, Args)]
 pub(in crate::app) struct CheckFlags {
     #[command(flatten)]
@@ -80,14 +86,14 @@ pub(in crate::app) struct CheckFlags {
     /// The provider's id or name
     #[arg(long, value_name = "PROVIDER")]
     provider: String,
-    /// The response: XML, or the `SAMLResponse` of the form in base64
+    /// The SAML response: XML, or the `SAMLResponse` of the form in base64
     #[arg(long, value_name = "FILE")]
-    response: PathBuf,
+    response: Option<PathBuf>,
     /// The time at which it arrives, such as 2027-01-01T00:00:00Z; now if absent
     #[arg(long, value_name = "TIME")]
     now: Option<String>,
     /// The id of the request that it answers; whichever it says if absent
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "response")]
     request_id: Option<String>,
 }
 
@@ -101,11 +107,11 @@ pub(in crate::app) enum SsoAct {
     List { tenant: String },
     /// Removes a provider.
     Remove { tenant: String, provider: String },
-    /// Explains a response, which is in base64 once more.
+    /// Tries a provider out, or explains a response of it, which is in base64 once more.
     Check {
         tenant: String,
         provider: String,
-        response: String,
+        response: Option<String>,
         now_ms: Option<TimeMs>,
         request_id: Option<String>,
     },
@@ -150,18 +156,31 @@ impl SsoAct {
             Self::Check { tenant, provider, response, now_ms: at_ms, request_id } => {
                 let tenant = tenant_named(tenancy, tenant)?;
                 let known = identity.sso_provider_called(&tenant.id, provider)?;
+                let (site, at_ms) = ((&acts.site, &tenant.slug), at_ms.unwrap_or(now_ms));
+                let Some(response) = response else {
+                    return Ok(json!(reach(acts, &known.provider, &tenant.slug, at_ms)?));
+                };
                 let response = STANDARD.decode(response).context("the response is damaged")?;
-                let explained = identity.explain_response(
-                    &known,
-                    (&acts.site, &tenant.slug),
-                    &response,
-                    request_id.as_deref(),
-                    at_ms.unwrap_or(now_ms),
-                )?;
+                let request_id = request_id.as_deref();
+                let explained =
+                    identity.explain_response(&known, site, &response, request_id, at_ms)?;
                 Ok(json!(explained))
             }
         }
     }
+}
+
+/// How far one comes with what is known of a provider.
+fn reach(acts: &Acts, provider: &Provider, tenant: &Slug, now_ms: TimeMs) -> Result<Explanation> {
+    if let Some(settings) = provider.saml(&acts.site, tenant) {
+        return Ok(Explanation::of_look(saml::look(&settings, now_ms)));
+    }
+    let settings = provider.oidc(&acts.site, tenant, acts.identity.master_key())?;
+    let settings = settings.context("a way to sign in without settings")?;
+    let client = oidc::Client::new(acts.outgoing()?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let tried = runtime.context("cannot start a thread")?.block_on(client.probe(&settings));
+    Ok(Explanation::of_tried(tried))
 }
 
 fn as_json(provider: &Provider, acts: &Acts, tenant: &Tenant) -> Value {
@@ -251,11 +270,12 @@ fn remove(flags: &RemoveFlags, session: &Session) -> Result<()> {
 }
 
 fn check(flags: &CheckFlags, session: &Session) -> Result<()> {
-    let response = read_up_to(&flags.response, RESPONSE_BYTES_MAX)?;
+    let response = flags.response.as_deref().map(|file| read_up_to(file, RESPONSE_BYTES_MAX));
+    let response = response.transpose()?;
     let act = SsoAct::Check {
         tenant: flags.tenant.tenant.clone(),
         provider: flags.provider.clone(),
-        response: STANDARD.encode(response),
+        response: response.as_ref().map(|response| STANDARD.encode(response)),
         now_ms: flags.now.as_deref().map(time_named).transpose()?,
         request_id: flags.request_id.clone(),
     };
@@ -269,7 +289,11 @@ fn check(flags: &CheckFlags, session: &Session) -> Result<()> {
         return Ok(());
     }
     let reason = text(&explained, "reason");
-    Err(Failure::new("sso_refused", format!("the response is refused (`{reason}`)"))
+    let what = match response {
+        Some(_) => format!("the response is refused (`{reason}`)"),
+        None => format!("nobody could sign in there (`{reason}`)"),
+    };
+    Err(Failure::new("sso_refused", what)
         .help("the first step that failed says why")
         .into())
 }
@@ -289,7 +313,12 @@ fn as_text(explained: &Value) -> String {
         said += &format!("{went}  {}: {}\n", text(step, "name"), text(step, "detail"));
     }
     if explained["verdict"] == "accept" {
-        said += &format!("accepted: `{}`\n", text(explained, "name_id"));
+        said += &match explained["name_id"].as_str() {
+            Some(name_id) => format!("accepted: `{name_id}`\n"),
+            None => "all is well that can be tried without a person who signs in; whether the provider \
+                     knows the redirect URI only that tells\n"
+                .to_owned(),
+        };
     }
     said
 }

@@ -4,10 +4,9 @@ use crate::app::act::{Act, text};
 use crate::app::output;
 use crate::app::password;
 use crate::app::problem::Failure;
-use crate::app::serve::url_of;
 use crate::app::session::Session;
+use crate::app::site;
 use crate::app::table::{Side, TextTable, instant};
-use crate::config::settings::Settings;
 use crate::identity::Identity;
 use crate::identity::account::{Account, NewUser};
 use crate::identity::email::Email;
@@ -365,7 +364,8 @@ fn reset(flags: &UserFlags, session: &Session) -> Result<()> {
 /// Has `act` performed, and tells the link that comes of it.
 fn hand_over(session: &Session, act: UserAct) -> Result<()> {
     let mut made = session.perform(Act::User(act))?;
-    let server = address_of(session.settings());
+    let settings = session.settings();
+    let server = site::url_of(settings, settings.server.listen);
     made["link"] = format!("{server}{}", text(&made, "path")).into();
     if session.json {
         return output::json(&made);
@@ -375,15 +375,6 @@ fn hand_over(session: &Session, act: UserAct) -> Result<()> {
     Ok(output::text(&format!(
         "hand this to `{email}`; it works once, until {until}, and is shown only now:\n{link}\n"
     ))?)
-}
-
-/// Where people reach the server, as far as the settings say.
-fn address_of(settings: &Settings) -> String {
-    let (listen, names) = (settings.server.listen, &settings.server.names.0);
-    match names.first() {
-        Some(name) => format!("https://{name}:{}", listen.port()),
-        None => url_of(listen),
-    }
 }
 
 fn list(flags: &TenantFlag, session: &Session) -> Result<()> {

@@ -19,7 +19,6 @@ use crate::intake::writer::{WriterSettings, Writers};
 use crate::query::AnswerCache;
 use crate::runtime::breath;
 use crate::runtime::local_socket::SocketPath;
-use crate::runtime::outgoing::{Outgoing, Trust};
 use crate::runtime::pool::{self, Pool};
 use crate::runtime::tasks::Tasks;
 use anyhow::{Context, Result};
@@ -208,7 +207,7 @@ fn open(
     }
     let certificates = Certificates::open(session.data_dir(), source, &names, now_ms)?;
     let (live, tasks) = (Arc::new(Hub::new()), Tasks::default());
-    let outgoing = Outgoing::new(acts.guard.clone(), trust(settings)?);
+    let outgoing = acts.outgoing()?;
     let (site, threads) = (acts.site.clone(), pool_threads(processor_count));
     acts.engine.listen(live.listener());
     identity.on_revoked(live.revoker());
@@ -247,13 +246,6 @@ fn open(
         },
     });
     Ok(Arc::new(server))
-}
-
-/// Whose certificates are believed.
-fn trust(settings: &Settings) -> Result<Trust> {
-    let ca_file = &settings.outgoing.authorities.0;
-    let ca_file = (!ca_file.is_empty()).then(|| Path::new(ca_file));
-    Ok(Trust::of_machine(ca_file)?)
 }
 
 fn writer_settings(settings: &Settings) -> WriterSettings {

@@ -7,8 +7,7 @@ use crate::http::openapi::{Operation, schema};
 use crate::http::problem::Problem;
 use crate::http::reply;
 use crate::http::route::{Access, Answer, Route, handler};
-use crate::identity::oidc;
-use crate::identity::saml::{self, Step};
+use crate::identity::saml;
 use crate::identity::sso::explain::Explanation;
 use crate::identity::sso::provider::{StoredProvider, Way};
 use crate::tenancy::permission::Permission;
@@ -101,7 +100,7 @@ async fn reach(
             let settings = provider.oidc(&server.site, scope.slug(), server.identity.master_key());
             let settings = settings.map_err(provider_problem)?;
             let settings = settings.ok_or_else(|| Problem::internal(&"a way without settings"))?;
-            Ok(told(server.oidc.probe(&settings).await))
+            Ok(Explanation::of_tried(server.oidc.probe(&settings).await))
         }
         Way::Saml(_) => {
             let (held, known, scope) = (Arc::clone(server), Arc::clone(known), Arc::clone(scope));
@@ -112,24 +111,7 @@ async fn reach(
             };
             let looked = server.decoders.run(look).await?;
             let looked = looked.ok_or_else(|| Problem::internal(&"a way without settings"))?;
-            let reason = looked.fault.map(|fault| fault.code);
-            Ok(Explanation::of_reach(looked.steps, reason))
+            Ok(Explanation::of_look(looked))
         }
     }
-}
-
-fn told(tried: Vec<oidc::Tried>) -> Explanation {
-    let mut reason = None;
-    let steps = tried.into_iter().map(|(name, went)| {
-        let (passed, detail) = match went {
-            Ok(detail) => (true, detail),
-            Err(error) => {
-                reason.get_or_insert(error.code());
-                (false, error.to_string())
-            }
-        };
-        Step { name, passed, detail }
-    });
-    let steps = steps.collect();
-    Explanation::of_reach(steps, reason)
 }

@@ -1,5 +1,5 @@
-//! Why a SAML response lets somebody in or not, step by step: what an administrator asks who connects
-//! a provider. Changes nothing.
+//! How far one comes with a provider, and why a SAML response lets somebody in or not, step by step: what an
+//! administrator asks who connects a provider. Changes nothing.
 
 use super::mapping;
 use super::person::{Account, Person};
@@ -7,6 +7,7 @@ use super::provider::StoredProvider;
 use super::site::Site;
 use super::{ProviderError, SignInError, replay};
 use crate::identity::Identity;
+use crate::identity::oidc;
 use crate::identity::saml::{self, Step};
 use crate::tenancy::slug::Slug;
 use serde::Serialize;
@@ -106,8 +107,30 @@ impl Identity {
 }
 
 impl Explanation {
-    /// What came of reaching for a provider: the steps, and the first reason why it would not do.
-    pub fn of_reach(steps: Vec<Step>, reason: Option<&str>) -> Self {
+    /// What came of reaching for an OpenID provider.
+    pub fn of_tried(tried: Vec<oidc::Tried>) -> Self {
+        let mut reason = None;
+        let steps = tried.into_iter().map(|(name, went)| {
+            let (passed, detail) = match went {
+                Ok(detail) => (true, detail),
+                Err(error) => {
+                    reason.get_or_insert(error.code());
+                    (false, error.to_string())
+                }
+            };
+            Step { name, passed, detail }
+        });
+        let steps = steps.collect();
+        Self::of_reach(steps, reason)
+    }
+
+    /// What came of looking at what is known of a SAML provider.
+    pub fn of_look(look: saml::Look) -> Self {
+        Self::of_reach(look.steps, look.fault.map(|fault| fault.code))
+    }
+
+    /// The steps, and the first reason why it would not do.
+    fn of_reach(steps: Vec<Step>, reason: Option<&str>) -> Self {
         Self {
             verdict: if reason.is_none() { Verdict::Accept } else { Verdict::Refuse },
             reason: reason.map(str::to_owned),

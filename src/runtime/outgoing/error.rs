@@ -18,7 +18,10 @@ pub enum OutgoingError {
     #[error("the URL is refused: nothing is asked without TLS there, use `https://`")]
     Plain,
     /// The port is not allowed.
-    #[error("port {port} is not allowed: whoever runs this server lists ports in `outgoing.ports`")]
+    #[error(
+        "port {port} is not allowed: whoever runs this server opens this one service by `ADDRESS:{port}` in \
+         `outgoing.networks`, or the port everywhere in `outgoing.ports`"
+    )]
     Port {
         /// The port.
         port: u16,
