@@ -13,12 +13,12 @@ use crate::measure::{now, wait_until};
 use crate::running::{PER_ADDRESS_MAX, Running};
 use crate::workload::Calls;
 use anyhow::{Context, Result, bail, ensure};
+use emx::runtime::pool::run_last;
 use emx::sample::Shape;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 
 const NOISY: &str = "noisy";
 
@@ -300,10 +300,7 @@ fn listen(mut crowd: Crowd, done: &AtomicBool) {
 
 /// Of this thread: whoever wakes need not wait for it.
 fn lower_priority() {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let this = thread_priority::thread_native_id();
-    let lower = thread_priority::set_thread_priority_and_policy(this, ThreadPriority::Min, idle);
-    if let Err(error) = lower {
-        eprintln!("the priority of the noise: {error}");
+    if !run_last() {
+        eprintln!("the noise does not run last");
     }
 }

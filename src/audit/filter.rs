@@ -90,8 +90,8 @@ impl AuditLog {
     ) -> Result<Found, AskError> {
         let (mut entries, mut next, mut looked_at) = (Vec::new(), before, 0);
         loop {
-            let _turn = budget.turn(1)?;
-            let page = self.page_as_stored(chain, next, PAGE_MAX)?;
+            let turn = budget.turn(1)?;
+            let page = turn.run(|| self.page_as_stored(chain, next, PAGE_MAX))?;
             for (seq, stored) in &page {
                 (next, looked_at) = (Some(*seq), looked_at + 1);
                 let entry = Entry::decode(stored).ok();

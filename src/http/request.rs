@@ -252,7 +252,13 @@ impl Request {
         let length = self.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
         let short = length.is_some_and(|length: usize| length <= SKIPPED_BYTES_MAX);
         if short && !self.headers().contains_key(EXPECT) {
-            let to_its_end = async { while let Ok(Some(_nobody_wants_it)) = self.chunk().await {} };
+            let to_its_end = async {
+                let mut left = SKIPPED_BYTES_MAX;
+                while let Ok(Some(chunk)) = self.chunk().await {
+                    let Some(less) = left.checked_sub(chunk.len()) else { return };
+                    left = less;
+                }
+            };
             let _is_over = tokio::time::timeout(SKIPPED_TIME_MAX, to_its_end).await;
         }
     }

@@ -191,10 +191,12 @@ fn by_seq(
     let (mut next, mut wanted, mut bytes) = (from, limit, 0);
     while next <= to {
         budget.check(bytes)?;
-        let _turn = budget.turn(1)?;
-        let batch = scope.keyspace.rows_by_seq(next, to, SEQ_CHUNK)?;
+        let (batch, mut passing) = budget.turn(1)?.run(|| {
+            let batch = scope.keyspace.rows_by_seq(next, to, SEQ_CHUNK)?;
+            let passing = select(&batch, selection);
+            Ok::<_, QueryError>((batch, passing))
+        })?;
         let Some(&last) = batch.seq.last() else { break };
-        let mut passing = select(&batch, selection);
         if let Some(&first_left) = passing.get(wanted) {
             let position = Position::Seq(batch.seq[first_left as usize]);
             page.next_cursor = Some(cursor::encode(position, print));

@@ -24,16 +24,22 @@ pub fn stand_behind(nice: i32) {
     }
 }
 
-/// So many threads that run only when no other thread wants to (`SCHED_IDLE`, sched(7)), and give way to
-/// it at once. Where every processor is always wanted, they get a thousandth of one.
+/// Has the calling thread run only when no other thread wants to (`SCHED_IDLE`, sched(7)), and give way to it
+/// at once. Where every processor is always wanted, it gets a thousandth of one. Gives whether it does.
+pub fn run_last() -> bool {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let this = thread_priority::thread_native_id();
+    // It fails after the fact where the thread was `nice` before, and so is looked at.
+    let _may_fail =
+        thread_priority::set_thread_priority_and_policy(this, ThreadPriority::Min, idle);
+    thread_priority::thread_schedule_policy().is_ok_and(|policy| policy == idle)
+}
+
+/// So many threads that [run last](run_last), or else [stand behind](stand_behind) others.
 pub fn last_threads(count: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
     let stand_last = |_| {
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        let this = thread_priority::thread_native_id();
-        let stands =
-            thread_priority::set_thread_priority_and_policy(this, ThreadPriority::Min, idle);
-        if let Err(error) = stands {
-            tracing::warn!(?error, "a thread cannot run last, and stands behind others instead");
+        if !run_last() {
+            tracing::warn!("a thread may not run last, and stands behind others instead");
             stand_behind(BACKGROUND_NICE);
         }
     };

@@ -6,11 +6,13 @@
 //! has: a turn that is under way cannot be taken away, and short questions must not wait for long ones. A
 //! share is rounded down to whole processors; of a share below one it pauses between its turns.
 //!
-//! A party that had half of its share or more while others asked is *heavy*: its turns are then meant for
-//! threads that run when no other thread wants to. A scheduler lets whoever wakes wait for up to a tick, 4 ms
-//! of many kernels, however far behind (`nice`) the thread is that computes; not so for these.
+//! A party that had half of its share or more is *heavy* for [`REMEMBERED`]: while others ask, its turns are
+//! *behind*, meant for threads that run when no other thread wants to. A scheduler lets whoever wakes wait for
+//! up to a tick, 4 ms of many kernels, however far behind (`nice`) the thread is that computes; not so
+//! for these. Where every processor is always wanted, whoever is heavy waits.
 //!
-//! *Invariants*: no more processors are given than there are. Whoever waits is given a turn as soon as one
+//! *Invariants*: no more processors are given than there are, where those that are given behind count for
+//! whoever is behind too, and for nobody else: they give way. Whoever waits is given a turn as soon as one
 //! is free that it may have, and the one who had least for its share comes first. Nothing is held while
 //! somebody waits.
 
@@ -73,6 +75,8 @@ pub struct Party {
 #[derive(Debug, Default)]
 struct Inner {
     taken: usize,
+    /// Those given behind, not among `taken`.
+    taken_behind: usize,
     accounts: HashMap<u64, Account>,
     /// What whoever had the last turn had had before: where newcomers begin.
     level: u64,
@@ -96,6 +100,7 @@ struct Account {
 #[derive(Debug)]
 struct Waiter {
     wanted: usize,
+    is_behind: bool,
     /// Processors given; 0: it still waits. Changed with the lock held.
     given: AtomicUsize,
     bell: Condvar,
@@ -153,7 +158,7 @@ impl Turns {
 
     /// Gives turns to whoever may have one.
     fn share_out(&self, inner: &mut Inner, now: Instant) {
-        while inner.taken < self.processors {
+        loop {
             let may = |(id, account): (&u64, &Account)| {
                 let room = self.room(inner, *id, account, now);
                 (room > 0 && !account.waiting.is_empty()).then_some((account.had, *id, room))
@@ -165,12 +170,15 @@ impl Turns {
                 next = Some(next.map_or(candidate, |least| least.min(candidate)));
             }
             let Some((had, id, room)) = next else { return };
-            let free = self.processors - inner.taken;
+            let free = inner.accounts.get(&id).map_or(0, |account| self.free(inner, account));
             let Some(account) = inner.accounts.get_mut(&id) else { return };
             let Some(waiter) = account.waiting.pop_front() else { return };
             let given = waiter.wanted.min(room).min((free / others).max(1));
             account.running += given;
-            inner.taken += given;
+            match waiter.is_behind {
+                true => inner.taken_behind += given,
+                false => inner.taken += given,
+            }
             inner.level = inner.level.max(had);
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             waiter.given.store(given, Ordering::Relaxed);
@@ -178,9 +186,16 @@ impl Turns {
         }
     }
 
+    /// How many processors nobody has before whom the next turn of a party comes.
+    fn free(&self, inner: &Inner, account: &Account) -> usize {
+        let is_behind = account.waiting.front().is_some_and(|waiter| waiter.is_behind);
+        let taken = inner.taken + if is_behind { inner.taken_behind } else { 0 };
+        self.processors.saturating_sub(taken)
+    }
+
     /// How many more processors a party may have now.
     fn room(&self, inner: &Inner, id: u64, account: &Account, now: Instant) -> usize {
-        let free = self.processors - inner.taken;
+        let free = self.free(inner, account);
         if !inner.is_crowded(id, now) {
             return free;
         }
@@ -259,7 +274,7 @@ impl Party {
     pub fn show(&self, now: Instant) {
         let (now_ns, again_ns) = (self.turns.ns(now), &self.shows_again_ns);
         if now_ns >= again_ns.load(Ordering::Relaxed) {
-            again_ns.store(self.turns.ns(now + SHOWN_EVERY), Ordering::Relaxed);
+            again_ns.store(now_ns + SHOWN_EVERY.as_nanos() as u64, Ordering::Relaxed);
             self.turns.lock().seen(self.id, now);
         }
     }
@@ -269,9 +284,11 @@ impl Party {
         let now_ns = self.turns.ns(now);
         self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
         self.used_lately_us.add(used_ns / 1_000, now_ns);
-        let share_us = 10_000 * self.turns.processors as u64 * u64::from(self.percent());
-        if 2 * self.used_lately_us.most(now_ns) >= share_us {
-            let until_ns = self.turns.ns(now + REMEMBERED);
+        // Of a second, in hundredths of a processor; rounded down as it is given.
+        let share = self.turns.processors as u64 * u64::from(self.percent());
+        let share = if share < 100 { share } else { share - share % 100 };
+        if 2 * self.used_lately_us.most(now_ns) >= 10_000 * share {
+            let until_ns = now_ns.saturating_add(REMEMBERED.as_nanos() as u64);
             self.heavy_until_ns.store(until_ns, Ordering::Relaxed);
         }
     }
@@ -316,10 +333,12 @@ impl storage::turns::Turns for Party {
     fn take(&self, wanted: usize, until: Option<Instant>) -> Option<Taken> {
         let turns = &*self.turns;
         let wanted = wanted.clamp(1, turns.processors);
-        let waiter = Waiter { wanted, given: AtomicUsize::new(0), bell: Condvar::new() };
-        let waiter = Arc::new(waiter);
         let mut inner = turns.lock();
         let mut now = turns.clock.instant();
+        let is_heavy = turns.ns(now) < self.heavy_until_ns.load(Ordering::Relaxed);
+        let is_behind = is_heavy && inner.is_crowded(self.id, now);
+        let (given, bell) = (AtomicUsize::new(0), Condvar::new());
+        let waiter = Arc::new(Waiter { wanted, is_behind, given, bell });
         inner.seen(self.id, now);
         let percent = self.percent();
         inner.account(self.id, percent).waiting.push_back(Arc::clone(&waiter));
@@ -328,9 +347,7 @@ impl storage::turns::Turns for Party {
         loop {
             let processors = waiter.given.load(Ordering::Relaxed);
             if processors > 0 {
-                let is_heavy = turns.ns(now) < self.heavy_until_ns.load(Ordering::Relaxed);
-                let is_behind = is_heavy && inner.is_crowded(self.id, now);
-                return Some(Taken { processors, since: now, is_behind });
+                return Some(Taken { processors, since: now, is_behind, used: None });
             }
             let account = inner.accounts.get_mut(&self.id)?;
             if until.is_some_and(|until| until <= now) {
@@ -358,11 +375,12 @@ impl storage::turns::Turns for Party {
         let turns = &*self.turns;
         let mut inner = turns.lock();
         let now = turns.clock.instant();
-        let elapsed = now.saturating_duration_since(taken.since);
+        let elapsed = taken.used.unwrap_or(now.saturating_duration_since(taken.since));
         let used = elapsed.saturating_mul(u32::try_from(taken.processors).unwrap_or(u32::MAX));
         let used_ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
         self.count(used_ns, now);
-        inner.taken = inner.taken.saturating_sub(taken.processors);
+        let part = if taken.is_behind { &mut inner.taken_behind } else { &mut inner.taken };
+        *part = part.saturating_sub(taken.processors);
         let percent = self.percent();
         let pause = turns.pause(percent, used);
         if let Some(account) = inner.accounts.get_mut(&self.id) {

@@ -204,6 +204,35 @@ fn whoever_had_half_of_its_share_stands_behind_others_and_after_a_while_no_more(
 }
 
 #[test]
+fn whoever_stands_behind_keeps_no_processor_from_others() {
+    let (turns, clock) = shared(2);
+    let (noisy, quiet) = (turns.party(100), turns.party(100));
+    quiet.show(clock.instant());
+    let taken = noisy.take(2, None).unwrap();
+    clock.advance(Duration::from_millis(500)); // twice, of two seconds in a second
+    noisy.give_back(taken);
+    let behind = noisy.take(2, None).unwrap();
+    assert_eq!((behind.is_behind, behind.processors), (true, 2));
+    assert!(noisy.take(1, Some(clock.instant())).is_none());
+    let taken = quiet.take(2, Some(clock.instant())).unwrap();
+    assert_eq!((taken.is_behind, taken.processors), (false, 2));
+    noisy.give_back(behind);
+    assert!(noisy.take(1, Some(clock.instant())).is_none(), "those in front come first");
+    quiet.give_back(taken);
+    assert!(noisy.take(1, Some(clock.instant())).is_some());
+}
+
+#[test]
+fn what_waits_for_a_processor_is_not_counted_as_its_time() {
+    let (turns, clock) = shared(2);
+    let party = turns.party(100);
+    let taken = party.take(2, None).unwrap();
+    clock.advance(Duration::from_secs(1));
+    party.give_back(Taken { used: Some(TURN), ..taken });
+    assert_eq!(party.used_ns(), 2 * TURN.as_nanos() as u64);
+}
+
+#[test]
 fn long_work_lets_others_in_where_it_breathes() {
     let (turns, clock) = shared(1);
     let (long, short) = (turns.party(100), turns.party(100));

@@ -1,16 +1,28 @@
 //! Turns with the processors: whoever computes an answer does it a slice at a time, so that somebody
 //! else's short question need not wait for the end of a long one.
 //!
-//! *Invariant*: whoever has a [`Turn`] waits for nobody but its own threads, and never for another turn.
+//! *Invariants*: whoever has a [`Turn`] waits for nobody but its own threads, and never for another turn.
+//! What [runs](Turn::run) in one holds no lock while it waits for its threads, for these may do another
+//! turn's work meanwhile; and no lock that somebody else's question waits for but those of the keyspace,
+//! for its threads may be the last to be given a processor.
 
 use crate::ask::AskError;
 use rayon::ThreadPool;
+use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a turn lasts where somebody else waits: some blocks' worth, and so short that whoever waits
 /// for it does not notice.
 const SLICE: Duration = Duration::from_millis(2);
+
+/// Processor time of the calling thread (clock_gettime(2)).
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
 
 /// Shares out processors among those who ask.
 pub trait Turns: Send + Sync + fmt::Debug {
@@ -37,6 +49,8 @@ pub struct Taken {
     pub since: Instant,
     /// Whether everybody else comes first.
     pub is_behind: bool,
+    /// Processor time of each processor, where that is known to be less than the time since.
+    pub used: Option<Duration>,
 }
 
 /// The right to compute, given back with its end.
@@ -45,6 +59,8 @@ pub struct Turn<'a> {
     /// `None`: nobody shares anything.
     of: Option<(&'a dyn Turns, Taken)>,
     processors: usize,
+    /// What [`run`](Self::run) used where it was not done by the thread that has the turn, nanoseconds.
+    used_ns: AtomicU64,
 }
 
 impl<'a> Turn<'a> {
@@ -55,9 +71,11 @@ impl<'a> Turn<'a> {
         until: Option<Instant>,
     ) -> Result<Self, AskError> {
         let wanted = wanted.max(1);
-        let Some(turns) = turns else { return Ok(Self { of: None, processors: wanted }) };
+        let used_ns = AtomicU64::new(0);
+        let Some(turns) = turns else { return Ok(Self { of: None, processors: wanted, used_ns }) };
         let taken = turns.take(wanted, until).ok_or(AskError::TimeExceeded)?;
-        Ok(Self { of: Some((turns, taken)), processors: taken.processors.clamp(1, wanted) })
+        let processors = taken.processors.clamp(1, wanted);
+        Ok(Self { of: Some((turns, taken)), processors, used_ns })
     }
 
     /// How many threads may compute.
@@ -69,7 +87,14 @@ impl<'a> Turn<'a> {
     /// whoever has the turn.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match self.of.and_then(|(turns, taken)| turns.threads(taken)) {
-            Some(threads) => threads.install(work),
+            Some(threads) => threads.install(|| {
+                let before = thread_time();
+                let done = work();
+                let used = thread_time().saturating_sub(before);
+                let used_ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+                self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
+                done
+            }),
             None => work(),
         }
     }
@@ -77,14 +102,17 @@ impl<'a> Turn<'a> {
     /// Whether it is time to let others compute. To be asked between blocks.
     pub fn is_over(&self, now: Instant) -> bool {
         let is_long = |taken: &Taken| now.saturating_duration_since(taken.since) >= SLICE;
-        self.of.as_ref().is_some_and(|(turns, taken)| is_long(taken) && turns.is_wanted())
+        // Behind others it is wanted anyway, and must not ask: that takes a lock.
+        let is_wanted = |turns: &dyn Turns, taken: &Taken| taken.is_behind || turns.is_wanted();
+        self.of.as_ref().is_some_and(|(turns, taken)| is_long(taken) && is_wanted(*turns, taken))
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some((turns, taken)) = self.of.take() {
-            turns.give_back(taken);
+            let used = taken.is_behind.then(|| Duration::from_nanos(*self.used_ns.get_mut()));
+            turns.give_back(Taken { used, ..taken });
         }
     }
 }

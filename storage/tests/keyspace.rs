@@ -374,7 +374,8 @@ impl Turns for Impatient {
         self.turns.fetch_add(1, Ordering::SeqCst);
         assert_eq!(self.taken.fetch_add(1, Ordering::SeqCst), 0, "one turn at a time");
         let processors = wanted.min(self.processors);
-        Some(Taken { processors, since: self.long_ago, is_behind: self.threads.is_some() })
+        let is_behind = self.threads.is_some();
+        Some(Taken { processors, since: self.long_ago, is_behind, used: None })
     }
 
     fn is_wanted(&self) -> bool {
@@ -394,6 +395,23 @@ impl Turns for Impatient {
 fn impatient(processors: usize, threads: Option<ThreadPool>) -> Arc<Impatient> {
     let long_ago = std::time::Instant::now() - std::time::Duration::from_secs(3600);
     Arc::new(Impatient { processors, threads, long_ago, turns: 0.into(), taken: 0.into() })
+}
+
+fn elsewhere() -> ThreadPool {
+    let threads = ThreadPoolBuilder::new().num_threads(2).thread_name(|_| "elsewhere".to_owned());
+    threads.build().unwrap()
+}
+
+#[test]
+fn what_is_done_in_a_turn_is_done_where_the_turn_says_and_a_panic_gives_it_back() {
+    let turns = impatient(1, Some(elsewhere()));
+    let budget = Budget { turns: Some(Arc::<Impatient>::clone(&turns)), ..Budget::default() };
+    let name = || std::thread::current().name().map(str::to_owned);
+    assert_eq!(budget.turn(1).unwrap().run(name).as_deref(), Some("elsewhere"));
+    assert_ne!(Budget::default().turn(1).unwrap().run(name).as_deref(), Some("elsewhere"));
+    let panics = || budget.turn(1).unwrap().run(|| -> u8 { panic!("on purpose") });
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+    assert_eq!(turns.taken.load(Ordering::SeqCst), 0);
 }
 
 #[test]
@@ -417,7 +435,7 @@ fn a_question_that_is_interrupted_after_every_block_has_the_same_answer() {
             partials: true,
         };
         let mut answers: Vec<Vec<String>> = Vec::new();
-        let elsewhere = ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let elsewhere = elsewhere();
         let here = [1, 2, 64].map(|processors| Some(impatient(processors, None)));
         let all = [None, Some(impatient(2, Some(elsewhere)))].into_iter().chain(here);
         for turns in all {
@@ -440,7 +458,7 @@ fn a_question_that_is_interrupted_after_every_block_has_the_same_answer() {
         assert!(answers[0].len() > 1);
         assert!(answers.iter().all(|groups| *groups == answers[0]), "{answers:?}");
     }
-    let turns = impatient(1, None);
+    let turns = impatient(1, Some(elsewhere()));
     let budget = Budget { turns: Some(Arc::<Impatient>::clone(&turns)), ..Budget::default() };
     let page = keyspace.page(&Selection::all(), None, 10, &budget).unwrap();
     let mut scanned = 0;

@@ -293,9 +293,7 @@ fn check(flags: &CheckFlags, session: &Session) -> Result<()> {
         Some(_) => format!("the response is refused (`{reason}`)"),
         None => format!("nobody could sign in there (`{reason}`)"),
     };
-    Err(Failure::new("sso_refused", what)
-        .help("the first step that failed says why")
-        .into())
+    Err(Failure::new("sso_refused", what).help("the first step that failed says why").into())
 }
 
 fn time_named(text: &str) -> Result<TimeMs> {
@@ -315,9 +313,11 @@ fn as_text(explained: &Value) -> String {
     if explained["verdict"] == "accept" {
         said += &match explained["name_id"].as_str() {
             Some(name_id) => format!("accepted: `{name_id}`\n"),
-            None => "all is well that can be tried without a person who signs in; whether the provider \
+            None => {
+                "all is well that can be tried without a person who signs in; whether the provider \
                      knows the redirect URI only that tells\n"
-                .to_owned(),
+                    .to_owned()
+            }
         };
     }
     said

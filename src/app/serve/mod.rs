@@ -158,7 +158,7 @@ fn start_threads(name: &str, count: usize, blocking_max: usize, nice: i32) -> Re
         .worker_threads(count)
         .max_blocking_threads(blocking_max)
         .on_thread_start(move || pool::stand_behind(nice))
-        .on_thread_unpark(breath::begin)
+        .on_thread_unpark(breath::begin) // of those that breathe
         .enable_all()
         .thread_name(name)
         .build()

@@ -317,13 +317,14 @@ async fn get(call: Call) -> Answer {
     let meter = call.meter(&scope);
     let text = call
         .compute(&meter, move |budget| {
-            let _turn = budget.turn(1)?;
-            let Some((batch, row)) = rows::by_id(&asked(&scope), &id, ts_ms)? else {
-                return Ok(None);
-            };
-            let mut text = Vec::new();
-            let _written = write_execution(&mut text, &batch, row);
-            Ok::<_, QueryError>(Some(text))
+            budget.turn(1)?.run(|| {
+                let Some((batch, row)) = rows::by_id(&asked(&scope), &id, ts_ms)? else {
+                    return Ok(None);
+                };
+                let mut text = Vec::new();
+                let _written = write_execution(&mut text, &batch, row);
+                Ok::<_, QueryError>(Some(text))
+            })
         })
         .await??;
     let text = text.ok_or_else(|| Problem::not_found("an execution with this id"))?;

@@ -82,11 +82,10 @@ fn page(
     budget: &Budget,
 ) -> Result<Option<Value>, QueryError> {
     let Some(mut entries) = listed(scope, after, limit + 1, budget)? else { return Ok(None) };
-    let _turn = budget.turn(1)?;
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next_cursor = entries.last().filter(|_| more).map(|last| last.place.to_string());
-    let items: Vec<Value> = entries.iter().map(shown).collect();
+    let items: Vec<Value> = budget.turn(1)?.run(|| entries.iter().map(shown).collect());
     Ok(Some(json!({ "items": items, "next_cursor": next_cursor })))
 }
 
@@ -102,15 +101,13 @@ fn listed(
 ) -> Result<Option<Vec<Listed>>, QueryError> {
     let (keyspace, policy) = (&**scope.keyspace(), scope.policy());
     if policy.is_all_rows() {
-        let _turn = budget.turn(1)?;
-        return Ok(quarantine::list(keyspace, after.as_ref(), limit)?);
+        let list = || quarantine::list(keyspace, after.as_ref(), limit);
+        return Ok(budget.turn(1)?.run(list)?);
     }
     let mut found = Vec::new();
     loop {
-        let _turn = budget.turn(1)?;
-        let Some(page) = quarantine::list(keyspace, after.as_ref(), LOOKED_AT)? else {
-            return Ok(None);
-        };
+        let list = || quarantine::list(keyspace, after.as_ref(), LOOKED_AT);
+        let Some(page) = budget.turn(1)?.run(list)? else { return Ok(None) };
         let is_last = page.len() < LOOKED_AT;
         after = page.last().map(|last| last.place.clone());
         found.extend(page.into_iter().filter(|listed| is_in_sight(policy, &listed.entry)));
