@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Event, Link, Outcome};
 use super::{AuditLog, PAGE_MAX, hash_of};
+use std::mem::take;
 use storage::ask::{AskError, Budget};
 use storage::row::TimeMs;
 
@@ -90,22 +91,26 @@ impl AuditLog {
     ) -> Result<Found, AskError> {
         let (mut entries, mut next, mut looked_at) = (Vec::new(), before, 0);
         loop {
-            let turn = budget.turn(1)?;
-            let page = turn.run(|| self.page_as_stored(chain, next, PAGE_MAX))?;
-            for (seq, stored) in &page {
-                (next, looked_at) = (Some(*seq), looked_at + 1);
-                let entry = Entry::decode(stored).ok();
-                let passes = |entry: &Entry| filter.passes(entry) && filter.has_words(&entry.event);
-                if entry.as_ref().is_none_or(passes) {
-                    entries.push(Listed { seq: *seq, hash: hash_of(stored), entry });
+            let found = budget.turn(1)?.run(|| -> Result<_, AskError> {
+                let page = self.page_as_stored(chain, next, PAGE_MAX)?;
+                for (seq, stored) in &page {
+                    (next, looked_at) = (Some(*seq), looked_at + 1);
+                    let entry = Entry::decode(stored).ok();
+                    let passes =
+                        |entry: &Entry| filter.passes(entry) && filter.has_words(&entry.event);
+                    if entry.as_ref().is_none_or(passes) {
+                        entries.push(Listed { seq: *seq, hash: hash_of(stored), entry });
+                    }
+                    if entries.len() >= limit || looked_at >= LOOKED_AT_MAX {
+                        let next = Some(*seq).filter(|seq| *seq > 1); // the first one has seq 1
+                        return Ok(Some(Found { entries: take(&mut entries), next }));
+                    }
                 }
-                if entries.len() >= limit || looked_at >= LOOKED_AT_MAX {
-                    let next = Some(*seq).filter(|seq| *seq > 1); // the first one has seq 1
-                    return Ok(Found { entries, next });
-                }
-            }
-            if page.len() < PAGE_MAX {
-                return Ok(Found { entries, next: None });
+                let is_last = page.len() < PAGE_MAX;
+                Ok(is_last.then(|| Found { entries: take(&mut entries), next: None }))
+            })?;
+            if let Some(found) = found {
+                return Ok(found);
             }
         }
     }

@@ -35,7 +35,7 @@ pub trait Turns: Send + Sync + fmt::Debug {
     /// Takes back what [`take`](Self::take) gave.
     fn give_back(&self, taken: Taken);
 
-    /// Where the work of a turn is done; `None`: by the thread that took it. At least as many threads as
+    /// Where the work of a turn behind others is done; `None`: by the thread that took it. At least as many threads as
     /// the turn has processors, which nothing waits for but whoever has the turn.
     fn threads(&self, taken: Taken) -> Option<&ThreadPool>;
 }
@@ -59,7 +59,7 @@ pub struct Turn<'a> {
     /// `None`: nobody shares anything.
     of: Option<(&'a dyn Turns, Taken)>,
     processors: usize,
-    /// What [`run`](Self::run) used where it was not done by the thread that has the turn, nanoseconds.
+    /// What [`run`](Self::run) used behind others, nanoseconds: of such a turn nothing else counts.
     used_ns: AtomicU64,
 }
 
@@ -86,16 +86,20 @@ impl<'a> Turn<'a> {
     /// Computes something in this turn, on the threads that it is meant for. Anything else may be done by
     /// whoever has the turn.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match self.of.and_then(|(turns, taken)| turns.threads(taken)) {
-            Some(threads) => threads.install(|| {
-                let before = thread_time();
-                let done = work();
-                let used = thread_time().saturating_sub(before);
-                let used_ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
-                self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
-                done
-            }),
-            None => work(),
+        let Some((turns, taken)) = self.of.filter(|(_, taken)| taken.is_behind) else {
+            return work();
+        };
+        let measured = || {
+            let before = thread_time();
+            let done = work();
+            let used = thread_time().saturating_sub(before);
+            let used_ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+            self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
+            done
+        };
+        match turns.threads(taken) {
+            Some(threads) => threads.install(measured),
+            None => measured(),
         }
     }
 
@@ -114,5 +118,48 @@ impl Drop for Turn<'_> {
             let used = taken.is_behind.then(|| Duration::from_nanos(*self.used_ns.get_mut()));
             turns.give_back(Taken { used, ..taken });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Everybody is behind, and there are no threads for that.
+    #[derive(Debug, Default)]
+    struct Behind(Mutex<Option<Taken>>);
+
+    impl Turns for Behind {
+        fn take(&self, processors: usize, _: Option<Instant>) -> Option<Taken> {
+            let since = crate::ask::now();
+            Some(Taken { processors, since, is_behind: true, used: None })
+        }
+
+        fn is_wanted(&self) -> bool {
+            false
+        }
+
+        fn give_back(&self, taken: Taken) {
+            *self.0.lock().unwrap() = Some(taken);
+        }
+
+        fn threads(&self, _: Taken) -> Option<&ThreadPool> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_is_computed_behind_counts_also_where_there_are_no_threads_for_it() {
+        const TIME: Duration = Duration::from_millis(2);
+        let behind = Behind::default();
+        let turn = Turn::wait(Some(&behind), 1, None).unwrap();
+        turn.run(|| {
+            let start = thread_time();
+            while thread_time() < start + TIME {}
+        });
+        drop(turn);
+        let used = behind.0.into_inner().unwrap().unwrap().used;
+        assert!(used.is_some_and(|used| used >= TIME), "{used:?}");
     }
 }
