@@ -8,6 +8,7 @@ mod binary;
 #[path = "live/client.rs"]
 mod client;
 
+use binary::TENANT;
 use client::{Server, Watch, status};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::Message;
@@ -40,6 +41,39 @@ async fn who_may_watch_is_told_what_happens() {
         watch.say(wish).await;
         assert_eq!(watch.hear().await["type"], "subscribed");
         assert_eq!(watch.hear().await["data"]["count"], 1);
+    }
+}
+
+#[tokio::test]
+async fn auditors_are_told_through_which_filters_somebody_watches_where_the_tenant_wants_it() {
+    let server = Server::start();
+    let token = server.sign_in().await;
+    let bearer = format!("Bearer {token}");
+    let mut watch = server.watch("", &[("authorization", &bearer)]).await.unwrap();
+    let filter = json!([{ "field": "status", "op": "eq", "value": "failure" }]);
+    let mut subscribe = async |id: &str, topic: &str| {
+        let wish = json!({ "type": "subscribe", "id": id, "topics": [topic], "filter": filter });
+        watch.say(wish).await;
+        assert_eq!(watch.hear().await["type"], "subscribed");
+    };
+    let told = async || {
+        let path = "/api/v1/audit?action=executions.watch";
+        let (status, listed) = server.request("GET", path, &token, None).await;
+        assert_eq!(status, 200);
+        let items = listed["items"].as_array().unwrap().iter();
+        items.map(|entry| entry["after"].clone()).collect::<Vec<_>>()
+    };
+    subscribe("before", "metrics_update").await;
+    assert_eq!(told().await, [json!(null)], "that somebody watches");
+    let tenant = format!("/api/v1/tenants/{TENANT}");
+    let wanted = json!({ "audit_queries": true });
+    assert_eq!(server.request("PATCH", &tenant, &token, Some(wanted)).await.0, 200);
+    // Told before it is acknowledged; the same again is counted, and of the silent topics nothing comes.
+    subscribe("silent", "system_alert").await;
+    assert_eq!(told().await, [json!(null)]);
+    for id in ["first", "again"] {
+        subscribe(id, "metrics_update").await;
+        assert_eq!(told().await, [json!(filter.to_string()), json!(null)]);
     }
 }
 

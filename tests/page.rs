@@ -38,7 +38,10 @@ fn the_page_does_what_its_users_do() {
     let (data, ready) = (directory.path().join("data"), directory.path().join("ready.json"));
     let ready_file = ready.to_str().unwrap();
     let arguments = ["serve", "--demo", "--listen", "127.0.0.1:0", "--ready-file", ready_file];
-    let child = Binary::at(&data).command(&arguments).stdout(Stdio::null()).spawn().unwrap();
+    let mut command = Binary::at(&data).command(&arguments);
+    // Browsers know that every `*.localhost` is this machine.
+    command.env("EMX_SERVER__BASE_DOMAIN", "localhost").stdout(Stdio::null());
+    let child = command.spawn().unwrap();
     let _serving = Serving(child);
     let url = url_of(&ready);
     let password = std::fs::read_to_string(data.join("first-password.txt")).unwrap();
@@ -46,6 +49,7 @@ fn the_page_does_what_its_users_do() {
     let steps = Command::new("npm")
         .args(["run", "--silent", "e2e"])
         .current_dir(browser::assets())
+        .env("EMX_E2E_OWN_HOST", url.replacen("://localhost", "://demo.localhost", 1))
         .env("EMX_E2E_URL", url)
         .env("EMX_E2E_TENANT", "demo")
         .env("EMX_E2E_EMAIL", "admin@localhost")

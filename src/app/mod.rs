@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`command_line`] is what can be typed; [`session`] is what every command
 //! has (settings, clock, data); [`commands`] has one file a command; [`problem`] turns errors
-//! into words and exit statuses; [`doctor`] finds what is wrong with an installation; [`output`],
-//! [`table`] and [`answer_table`] write answers.
+//! into words and exit statuses; [`doctor`] finds what is wrong with an installation; [`input`] reads
+//! files; [`output`], [`table`] and [`answer_table`] write answers.
 
 mod command_line;
 mod session;
@@ -14,6 +14,7 @@ mod carry;
 mod commands;
 mod doctor;
 mod import_report;
+mod input;
 mod output;
 mod panics;
 mod password;

@@ -10,13 +10,27 @@ use crate::query;
 use crate::runtime::pool::{PoolError, Taken};
 use crate::tenancy::by::By;
 use crate::tenancy::id::TenantId;
-use crate::tenancy::registry::TenancyError;
+use crate::tenancy::registry::{Tenancy, TenancyError};
 use crate::tenancy::scope::{Principal, TenantScope};
 use crate::tenancy::tenant::Tenant;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::ask::Budget;
+
+/// What auditors of the tenant `id` must be told now of `action` by `by`; nothing where they were told the
+/// same a moment ago, for that is counted.
+pub(super) fn first_told(
+    tenancy: &Tenancy,
+    by: &By,
+    id: &TenantId,
+    action: &str,
+    asked: String,
+) -> Vec<Told> {
+    let asked = if asked.is_empty() { Value::Null } else { asked.into() };
+    let told = by.told(id, by.did(action, String::new()).after(asked));
+    told.into_iter().filter_map(|told| tenancy.log().read(told)).collect()
+}
 
 /// A request that has passed the guard.
 pub(super) struct Call {
@@ -76,11 +90,7 @@ impl Call {
         action: &str,
         asked: String,
     ) -> Result<(), Problem> {
-        let by = self.by()?;
-        let asked = if asked.is_empty() { Value::Null } else { asked.into() };
-        let told = by.told(scope.id(), by.did(action, String::new()).after(asked));
-        let first: Vec<_> =
-            told.into_iter().filter_map(|told| self.server.tenancy.log().read(told)).collect();
+        let first = first_told(&self.server.tenancy, &self.by()?, scope.id(), action, asked);
         if first.is_empty() {
             return Ok(());
         }

@@ -14,6 +14,7 @@ use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap, USER_AGENT};
 use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -341,6 +342,11 @@ impl Request {
             )),
         }
     }
+}
+
+/// JSON that is written in several ways as one text.
+pub(super) fn without_spaces(json: &[u8]) -> String {
+    serde_json::from_slice::<Value>(json).map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// Reads a JSON object; what is wrong is told with its pointer.

@@ -293,7 +293,7 @@ impl Identity {
         let outcome = act(&attempt);
         match &outcome {
             Ok(_) => self.passwords.throttle.succeeded(&attempt),
-            Err(error) if is_wrong_guess(error) => {}
+            Err(error) if is_wrong_guess(error) => self.passwords.throttle.failed(&attempt),
             Err(_) => self.passwords.throttle.abandoned(&attempt),
         }
         outcome

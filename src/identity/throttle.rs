@@ -41,6 +41,17 @@ pub const FAILURES_FROM_KNOWN_MAX: u32 = 200;
 /// Failures in one tenant within a window, from wherever: what many addresses together may try.
 pub const FAILURES_PER_TENANT_MAX: u32 = 1_000;
 
+/// Sign-ins of one account within a window, also with the right password: a program that signs in for
+/// each call, once a second.
+pub const SIGN_INS_PER_ACCOUNT_MAX: u32 = 300;
+
+/// Sign-ins from one client address within a window: an office that comes to work.
+pub const SIGN_INS_PER_ADDRESS_MAX: u32 = 3_000;
+
+/// Sign-ins in one tenant within a window: ten a second, a third of what a processor can hash, so that
+/// other tenants' people are let in beside it.
+pub const SIGN_INS_PER_TENANT_MAX: u32 = 3_000;
+
 /// Refreshes for one account within a window: somebody who loads the page every second.
 pub const REFRESHES_PER_ACCOUNT_MAX: u32 = 300;
 
@@ -68,6 +79,9 @@ enum Kind {
     LoginKnownAddress,
     LoginAddress,
     LoginTenant,
+    SignInAccount,
+    SignInAddress,
+    SignInTenant,
     RefreshAccount,
     RefreshAddress,
     RefreshTenant,
@@ -75,12 +89,15 @@ enum Kind {
 }
 
 /// Each kind, its word in the store, and its limit. Stands in the order of [`Kind`].
-const KINDS: [(Kind, &str, u32); 9] = [
+const KINDS: [(Kind, &str, u32); 12] = [
     (Kind::LoginAccount, "login_account", FAILURES_PER_ACCOUNT_MAX),
     (Kind::LoginKnown, "login_known", FAILURES_PER_ACCOUNT_MAX),
     (Kind::LoginKnownAddress, "login_known_address", FAILURES_FROM_KNOWN_MAX),
     (Kind::LoginAddress, "login_address", FAILURES_PER_ADDRESS_MAX),
     (Kind::LoginTenant, "login_tenant", FAILURES_PER_TENANT_MAX),
+    (Kind::SignInAccount, "sign_in_account", SIGN_INS_PER_ACCOUNT_MAX),
+    (Kind::SignInAddress, "sign_in_address", SIGN_INS_PER_ADDRESS_MAX),
+    (Kind::SignInTenant, "sign_in_tenant", SIGN_INS_PER_TENANT_MAX),
     (Kind::RefreshAccount, "refresh_account", REFRESHES_PER_ACCOUNT_MAX),
     (Kind::RefreshAddress, "refresh_address", REFRESHES_PER_ADDRESS_MAX),
     (Kind::RefreshTenant, "refresh_tenant", REFRESHES_PER_TENANT_MAX),
@@ -94,7 +111,10 @@ type Counted = (Kind, Key);
 pub(super) struct Attempt {
     account: Key,
     address: Option<IpAddr>,
-    counted: Vec<Counted>,
+    /// As a failure.
+    failing: Vec<Counted>,
+    /// As one of whoever is let in.
+    signing_in: Vec<Counted>,
 }
 
 /// The counts.
@@ -152,7 +172,7 @@ impl Throttle {
     }
 
     /// Counts an attempt on the account `email` of `tenant`, which is the id of one that there is, from
-    /// `address` as a failure, if there may be one.
+    /// `address` as a failure and as a success, if there may be either: one is taken back.
     pub(super) fn begin(
         &self,
         tenant: &str,
@@ -162,7 +182,7 @@ impl Throttle {
     ) -> Result<Attempt, Refused> {
         let tenant = tenant.to_lowercase();
         let account = account_of(&tenant, email);
-        let counted = match address {
+        let failing = match address {
             Some(address) if self.knows(&account, address, now_ms) => {
                 let from = network(address).to_string();
                 let of_both = (Kind::LoginKnown, key(&[&key_text(&account), &from]));
@@ -174,8 +194,11 @@ impl Throttle {
                 of_all.into_iter().chain(of_address).collect()
             }
         };
-        self.add(&counted, now_ms)?;
-        Ok(Attempt { account, address, counted })
+        let of_all = [(Kind::SignInAccount, account), (Kind::SignInTenant, key(&[&tenant]))];
+        let of_address = address.map(|address| (Kind::SignInAddress, key_of(address)));
+        let signing_in: Vec<Counted> = of_all.into_iter().chain(of_address).collect();
+        self.add(&[&*failing, &signing_in].concat(), now_ms)?;
+        Ok(Attempt { account, address, failing, signing_in })
     }
 
     /// Whether a session of the account began lately where the attempt comes from. Nobody is let in
@@ -188,10 +211,10 @@ impl Throttle {
         })
     }
 
-    /// Takes back the count of an attempt that succeeded, and all of its account.
+    /// Takes back the failure that an attempt was counted as, for it succeeded, and all of its account.
     pub(super) fn succeeded(&self, attempt: &Attempt) {
         let mut counts = self.lock();
-        for (kind, key) in &attempt.counted {
+        for (kind, key) in &attempt.failing {
             match kind {
                 Kind::LoginAccount | Kind::LoginKnown => counts.of(*kind).forget(key),
                 kind => counts.of(*kind).take_back(key),
@@ -199,10 +222,20 @@ impl Throttle {
         }
     }
 
-    /// Takes back the count of an attempt that failed by no fault of the password.
+    /// Takes back the success that an attempt was counted as.
+    pub(super) fn failed(&self, attempt: &Attempt) {
+        self.take_back(&attempt.signing_in);
+    }
+
+    /// Takes back the counts of an attempt that failed by no fault of the password.
     pub(super) fn abandoned(&self, attempt: &Attempt) {
+        self.take_back(&attempt.failing);
+        self.take_back(&attempt.signing_in);
+    }
+
+    fn take_back(&self, counted: &[Counted]) {
         let mut counts = self.lock();
-        for (kind, key) in &attempt.counted {
+        for (kind, key) in counted {
             counts.of(*kind).take_back(key);
         }
     }

@@ -9,8 +9,9 @@ use std::cell::Cell;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Longest time of work between two pauses.
-const WORK_MAX: Duration = Duration::from_millis(1);
+/// Longest time of work between two pauses: a write to the disk wakes several threads one after the other, and
+/// each waits so long.
+const WORK_MAX: Duration = Duration::from_micros(250);
 
 /// How long a pause is at least; a timer of the kernel adds about as much.
 const PAUSE: Duration = Duration::from_micros(50);

@@ -48,6 +48,20 @@ fn lengths() {
 }
 
 #[test]
+fn what_is_refused_is_heard_out_where_it_is_short() {
+    let mut world = World::new();
+    let nobodys = |bytes: usize| {
+        Ask::post("/api/v1/executions/batch").body("application/x-ndjson", " ".repeat(bytes))
+    };
+    let rows = [
+        row("nobody's 1 MiB", nobodys(1 << 20), 401, "unauthorized"),
+        row("nobody's further byte", nobodys((1 << 20) + 1), 401, "unauthorized").closes(),
+    ];
+    world.check(rows);
+    world.finish();
+}
+
+#[test]
 fn codings() {
     let mut world = World::new();
     let whole = format!("{CHUNK}0\r\n\r\n{SMUGGLED}");

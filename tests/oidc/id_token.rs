@@ -322,6 +322,21 @@ async fn keys_that_change_are_fetched_anew_once_a_minute() {
     world.provider().header["kid"] = json!("k2");
     assert_eq!(world.verdict().await, "ok");
     assert_eq!(world.provider().asked("/jwks"), 0);
+    // Another key under the same name, and one without a name.
+    for header in [json!({ "alg": "ES256", "kid": "k2" }), json!({ "alg": "ES256" })] {
+        {
+            let mut provider = world.provider();
+            provider.signer = Signer::ec();
+            provider.jwks = json!({ "keys": [provider.signer.jwk("k2")] });
+            provider.header = header;
+        }
+        world.pass(59_999);
+        assert_eq!(world.verdict().await, "id_token_signature");
+        assert_eq!(world.provider().asked("/jwks"), 0, "a minute has not passed");
+        world.pass(1);
+        assert_eq!(world.verdict().await, "ok");
+        assert_eq!(world.provider().asked("/jwks"), 1);
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,16 @@ fn providers_are_added_listed_and_removed_with_and_without_a_server() {
         assert_eq!(code_of(&world, &add)["code"], "name_taken");
         let (status, table, _) = world.emx(&list);
         assert!(status == 0 && table.contains("Corporate") && table.contains(idp::IDP), "{table}");
+        let patch = world.file("patch.json", r#"{"default_role": "viewer", "roles": null}"#);
+        let change = ["sso", "change", "--tenant", TENANT, "corporate", "--file"];
+        let changed = json_of(&world, &[&change[..], &[patch.to_str().unwrap()]].concat());
+        let mut expected = made.clone();
+        (expected["default_role"], expected["roles"]) = (json!("viewer"), json!({}));
+        assert_eq!((&changed, &json_of(&world, &list)["items"][0]), (&expected, &expected));
+        assert_ne!(changed, made);
+        let wrong = world.file("wrong.json", r#"{"kind": "oidc"}"#);
+        let refused = code_of(&world, &[&change[..], &[wrong.to_str().unwrap()]].concat());
+        assert_eq!(refused["code"], "invalid_request", "{refused}");
         let (_, said, _) = world.emx(&["sso", "remove", "--tenant", TENANT, "corporate"]);
         assert!(said.contains("nobody signs in by `Corporate` any more"), "{said}");
         assert_eq!(json_of(&world, &list)["items"], json!([]));

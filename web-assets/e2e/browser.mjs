@@ -11,6 +11,8 @@ export const server = {
   tenant: EMX_E2E_TENANT ?? 'default',
   email: EMX_E2E_EMAIL ?? '',
   password: EMX_E2E_PASSWORD ?? '',
+  /** Where the tenant has a host of its own. */
+  ownHost: process.env.EMX_E2E_OWN_HOST,
 };
 
 /** Why nothing can be tried here, or `false`. */

@@ -50,6 +50,21 @@ const address = () => new URL(page.url());
 const filters = () => address().searchParams.getAll('f');
 const until = (inPage, argument) => page.waitForFunction(inPage, argument);
 
+step("a tenant's own host says whose page it is", async () => {
+  if (!server.ownHost) return console.log('skipped: a host of its own, for EMX_E2E_OWN_HOST names none');
+  const there = await open();
+  try {
+    await there.page.goto(server.ownHost);
+    await there.page.waitForFunction((name) => document.querySelector('input[name=tenant]')?.value === name, server.tenant);
+    await there.page.fill('input[name=email]', server.email);
+    await there.page.fill('input[name=password]', server.password);
+    await there.page.click('button[type=submit]');
+    await there.page.waitForSelector('#main');
+  } finally {
+    await there.browser.close();
+  }
+});
+
 step('a wrong password is said in place', async () => {
   await page.goto(`${server.url}/?tenant=${server.tenant}`);
   await page.waitForSelector('input[name=tenant]');

@@ -1,6 +1,7 @@
 //! `emx query`: a question from flags or from a file, its answer as a table, JSON or CSV.
 
 use crate::app::answer_table;
+use crate::app::input::read_up_to;
 use crate::app::output;
 use crate::app::problem::{Failure, FlagsRefused};
 use crate::app::remote::{Ask, Remote, target};
@@ -12,9 +13,8 @@ use crate::query::{Answer, QueryError, QuerySettings, Question, Scope, ask, read
 use crate::tenancy::scope::TenantScope;
 use anyhow::{Context, Result};
 use clap::Args;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use storage::row::TimeMs;
 
 /// Longest question that is read from a file, in bytes: larger ones are another file by mistake.
@@ -87,7 +87,8 @@ pub(super) fn run(flags: &Flags, session: &Session) -> Result<()> {
             .help("leave out `--json` or `--csv`")
             .into());
     }
-    let file = flags.file.as_deref().map(read_question).transpose()?;
+    let file =
+        flags.file.as_deref().map(|file| read_up_to(file, QUESTION_BYTES_MAX)).transpose()?;
     let now_ms = session.clock.now_ms();
     let question_in = |zone: &Zone| match &file {
         Some(json) => Ok(Question::from_json_in(json, zone.clone())?),
@@ -195,20 +196,6 @@ pub(super) fn query_settings(settings: &Settings) -> QuerySettings {
         memory_bytes_max: settings.limits.query_memory_max.bytes(),
         ..QuerySettings::default()
     }
-}
-
-fn read_question(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let input: &mut dyn Read = match path.to_str() {
-        Some("-") => &mut io::stdin().lock(),
-        _ => &mut File::open(path)
-            .with_context(|| format!("cannot open the question `{}`", path.display()))?,
-    };
-    input
-        .take(QUESTION_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("cannot read the question `{}`", path.display()))?;
-    Ok(bytes)
 }
 
 impl Flags {

@@ -3,6 +3,7 @@
 
 use super::user::tenant_named;
 use crate::app::act::{Act, Acts, text};
+use crate::app::input::read_up_to;
 use crate::app::output;
 use crate::app::problem::Failure;
 use crate::app::session::Session;
@@ -25,8 +26,6 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use storage::row::TimeMs;
 
@@ -42,6 +41,8 @@ const RESPONSE_BYTES_MAX: u64 = 185_000;
 pub(in crate::app) enum Command {
     /// Add an identity provider
     Add(AddFlags),
+    /// Change an identity provider, such as a secret that runs out: what is not said stays
+    Change(ChangeFlags),
     /// List the identity providers of a tenant
     List(TenantFlag),
     /// Remove an identity provider, and end the sessions that began with it
@@ -64,7 +65,19 @@ pub(in crate::app) struct TenantFlag {
 pub(in crate::app) struct AddFlags {
     #[command(flatten)]
     tenant: TenantFlag,
-    /// What it is, as JSON: the body of `POST /api/v1/sso-providers`
+    /// What it is, as JSON, `-` for standard input: the body of `POST /api/v1/sso-providers`
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// What is to be changed of a provider.
+#[derive(Debug, Args)]
+pub(in crate::app) struct ChangeFlags {
+    #[command(flatten)]
+    tenant: TenantFlag,
+    /// The provider's id or name
+    provider: String,
+    /// What is to be otherwise, as JSON, `-` for standard input: what is absent stays, what is `null` goes
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
 }
@@ -103,6 +116,8 @@ pub(in crate::app) struct CheckFlags {
 pub(in crate::app) enum SsoAct {
     /// Adds a provider.
     Add { tenant: String, provider: Map<String, Value> },
+    /// Changes a provider.
+    Change { tenant: String, provider: String, patch: Map<String, Value> },
     /// Lists the providers of a tenant.
     List { tenant: String },
     /// Removes a provider.
@@ -133,11 +148,19 @@ impl SsoAct {
                 let tenant = tenant_named(tenancy, tenant)?;
                 let place = Place { site: &acts.site, tenant: &tenant.slug, guard: &acts.guard };
                 let draft = Draft::read(provider, place)?;
-                if let Some(issuer) = draft.issuer() {
-                    draft.check_found(outgoing::check_now(&acts.guard, issuer))?;
-                }
+                check_issuer(acts, &draft)?;
                 let made = identity.add_sso_provider(&tenant.id, draft, by, now_ms)?;
                 Ok(as_json(&made, acts, &tenant))
+            }
+            Self::Change { tenant, provider, patch } => {
+                let tenant = tenant_named(tenancy, tenant)?;
+                let known = identity.sso_provider_called(&tenant.id, provider)?.provider;
+                let place = Place { site: &acts.site, tenant: &tenant.slug, guard: &acts.guard };
+                let change = |before: &Provider| Draft::change(before, patch, place);
+                check_issuer(acts, &change(&known)?)?;
+                let id = &known.id;
+                let changed = identity.change_sso_provider(&tenant.id, id, change, by, now_ms)?;
+                Ok(as_json(&changed, acts, &tenant))
             }
             Self::List { tenant } => {
                 let tenant = tenant_named(tenancy, tenant)?;
@@ -170,6 +193,12 @@ impl SsoAct {
     }
 }
 
+/// Fails where the issuer's name leads to where nothing is asked.
+fn check_issuer(acts: &Acts, draft: &Draft) -> Result<()> {
+    let Some(issuer) = draft.issuer() else { return Ok(()) };
+    Ok(draft.check_found(outgoing::check_now(&acts.guard, issuer))?)
+}
+
 /// How far one comes with what is known of a provider.
 fn reach(acts: &Acts, provider: &Provider, tenant: &Slug, now_ms: TimeMs) -> Result<Explanation> {
     if let Some(settings) = provider.saml(&acts.site, tenant) {
@@ -190,6 +219,7 @@ fn as_json(provider: &Provider, acts: &Acts, tenant: &Tenant) -> Value {
 pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Add(flags) => add(flags, session),
+        Command::Change(flags) => change(flags, session),
         Command::List(flags) => list(flags, session),
         Command::Remove(flags) => remove(flags, session),
         Command::Check(flags) => check(flags, session),
@@ -204,20 +234,38 @@ fn add(flags: &AddFlags, session: &Session) -> Result<()> {
         return output::json(&made);
     }
     let mut said = format!("added `{}` ({})\n", text(&made, "name"), text(&made, "id"));
-    said += "tell the provider:\n";
+    said += &told_to_provider(&made);
+    Ok(output::text(&said)?)
+}
+
+fn change(flags: &ChangeFlags, session: &Session) -> Result<()> {
+    let (tenant, provider) = (flags.tenant.tenant.clone(), flags.provider.clone());
+    let patch = description(&flags.file)?;
+    let changed = session.perform(Act::Sso(SsoAct::Change { tenant, provider, patch }))?;
+    if session.json {
+        return output::json(&changed);
+    }
+    let mut said = format!("changed `{}` ({})\n", text(&changed, "name"), text(&changed, "id"));
+    said += &told_to_provider(&changed);
+    Ok(output::text(&said)?)
+}
+
+/// What a provider is to be told, for whoever administers it.
+fn told_to_provider(known: &Value) -> String {
+    let mut said = "tell the provider:\n".to_owned();
     let told = [
         ("redirect_uri", "redirect URI"),
         ("acs_url", "assertion consumer service"),
         ("sp_entity_id", "entity id (audience)"),
         ("metadata_url", "or all of it from"),
     ];
-    for (name, says) in told.iter().filter(|(name, _)| made[name].is_string()) {
-        said += &format!("  {says}: {}\n", text(&made, name));
+    for (name, says) in told.iter().filter(|(name, _)| known[name].is_string()) {
+        said += &format!("  {says}: {}\n", text(known, name));
     }
-    Ok(output::text(&said)?)
+    said
 }
 
-/// What a file says of a provider.
+/// What a file, or standard input, says of a provider.
 fn description(file: &Path) -> Result<Map<String, Value>> {
     let bytes = read_up_to(file, PROVIDER_BYTES_MAX + 1)?;
     if bytes.len() as u64 > PROVIDER_BYTES_MAX {
@@ -232,14 +280,6 @@ fn description(file: &Path) -> Result<Map<String, Value>> {
         Strict(Value::Object(members)) => Ok(members),
         Strict(_) => Err(invalid("it is no JSON object".into()).into()),
     }
-}
-
-/// At most so many bytes of a file.
-fn read_up_to(file: &Path, bytes_max: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let open = File::open(file).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
-    open.with_context(|| format!("cannot read `{}`", file.display()))?;
-    Ok(bytes)
 }
 
 fn list(flags: &TenantFlag, session: &Session) -> Result<()> {

@@ -3,7 +3,7 @@
 use crate::http::call::{Call, asked};
 use crate::http::openapi::{Operation, schema};
 use crate::http::reply;
-use crate::http::request::JSON_BYTES_MAX;
+use crate::http::request::{JSON_BYTES_MAX, without_spaces};
 use crate::http::route::{Access, Answer, Route, handler};
 use crate::query::render::write_json;
 use crate::query::{self, Freshness, QueryError, Question};
@@ -12,7 +12,6 @@ use crate::tenancy::permission::Permission;
 use crate::tenancy::scope::TenantScope;
 use hyper::header::CACHE_CONTROL;
 use hyper::{Method, StatusCode};
-use serde_json::Value;
 use std::sync::Arc;
 
 pub(in crate::http) const ROUTES: &[Route] = &[
@@ -53,11 +52,6 @@ async fn post(mut call: Call) -> Answer {
     let scope = call.scope().await?;
     call.tell_of_question(&scope, || without_spaces(&bytes)).await?;
     answer(call, scope, question).await
-}
-
-/// JSON that is written in several ways as one text.
-fn without_spaces(json: &[u8]) -> String {
-    serde_json::from_slice::<Value>(json).map(|value| value.to_string()).unwrap_or_default()
 }
 
 async fn get(call: Call) -> Answer {

@@ -55,6 +55,9 @@ pub(in crate::http) const ROUTES: &[Route] = &[
                 "preset": schema::nullable(schema::text()),
                 "start": { "type": "string", "description": "The path at which one begins" },
             }));
+            let mut ways = schema::page(way);
+            ways["properties"]["tenant"] =
+                json!({ "type": "string", "description": "Whose, where `tenant` is absent" });
             operation
                 .param(
                     "tenant",
@@ -62,7 +65,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
                     "Its name; where the host says it, the same or absent",
                 )
                 .param("fallback", schema::text(), "The name where neither says one")
-                .answer(200, "The ways; none where there is no such tenant", schema::page(way))
+                .answer(200, "The ways; none where there is no such tenant", ways)
                 .refuses(&[403, 422])
         },
     },
@@ -195,6 +198,7 @@ async fn ways(call: Call) -> Answer {
             name => return Err(Problem::unknown_param(name)),
         }
     }
+    let is_asked_whose = asked_for.is_none();
     let by_host = guard::tenant_by_name(&call.server, &call.request)?;
     let slug = match (asked_for, by_host) {
         (Some(slug), Some(named)) if slug != named => return Err(guard::mismatch()),
@@ -210,7 +214,11 @@ async fn ways(call: Call) -> Answer {
     let providers = providers.await?.map_err(provider_problem)?;
     let found = tenant.iter().flat_map(|tenant| providers.iter().map(|found| way(found, tenant)));
     let items: Vec<Value> = found.collect();
-    Ok(reply::json(StatusCode::OK, &json!({ "items": items, "next_cursor": null })))
+    let mut answer = json!({ "items": items, "next_cursor": null });
+    if is_asked_whose {
+        answer["tenant"] = slug.into();
+    }
+    Ok(reply::json(StatusCode::OK, &answer))
 }
 
 fn way(provider: &Provider, tenant: &Tenant) -> Value {

@@ -6,7 +6,7 @@
 
 use super::super::problem::Problem;
 use super::catch_up::{self, Journey, Step};
-use super::channel::Means;
+use super::channel::{Means, patiently};
 use super::hub::Watcher;
 use super::outbox::{Outbox, Registration};
 use super::protocol::{self, Refusal, Said, Wish};
@@ -21,6 +21,7 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use storage::ask::Predicate;
+use storage::error::StoreError;
 use storage::row::{Seq, TimeMs};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -33,6 +34,7 @@ pub(super) struct Desk {
     means: Means,
     /// The rows that the connection's owner may see.
     policy: Arc<[Predicate]>,
+    witness: Witness,
     subscriptions: Vec<Subscription>,
     /// Those that are not live, in the order of their turns.
     waiting: VecDeque<Registration>,
@@ -45,8 +47,16 @@ struct Subscription {
     /// What its messages begin with.
     head: Bytes,
     journey: Journey,
+    /// What must be told of it before it begins.
+    telling: Option<Telling>,
     is_acknowledged: bool,
 }
+
+/// Tells auditors something. Waits for the disk.
+pub(super) type Telling = Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
+
+/// What auditors must be told, if anything, before anybody watches through these filters.
+pub(super) type Witness = Box<dyn Fn(String) -> Option<Telling> + Send + Sync>;
 
 /// A step that is being taken.
 struct Pending {
@@ -62,10 +72,15 @@ pub(super) struct Stepped {
 
 impl Desk {
     /// A connection without subscriptions.
-    pub(super) fn new(watcher: Watcher, policy: Arc<[Predicate]>, means: Means) -> Self {
+    pub(super) fn new(
+        watcher: Watcher,
+        policy: Arc<[Predicate]>,
+        witness: Witness,
+        means: Means,
+    ) -> Self {
         let watcher = Arc::new(watcher);
         let (subscriptions, waiting) = (Vec::new(), VecDeque::new());
-        Self { watcher, means, policy, subscriptions, waiting, step: None }
+        Self { watcher, means, policy, witness, subscriptions, waiting, step: None }
     }
 
     /// What others put in for this connection.
@@ -147,8 +162,10 @@ impl Desk {
         };
         let registration = journey.registration;
         let (head, id) = (protocol::head(Some(&wish.id)), wish.id.into());
+        let telling = if has_source { (self.witness)(wish.asked) } else { None };
         let (topics, is_acknowledged) = (wish.topics, false);
-        self.subscriptions.push(Subscription { id, topics, head, journey, is_acknowledged });
+        let subscription = Subscription { id, topics, head, journey, telling, is_acknowledged };
+        self.subscriptions.push(subscription);
         if has_source {
             self.waiting.push_back(registration);
         } else {
@@ -211,10 +228,15 @@ impl Desk {
         }
         let Some(registration) = self.waiting.pop_front() else { return };
         let Some(subscription) = self.find(registration) else { return };
-        let journey = subscription.journey.clone();
+        let (journey, telling) = (subscription.journey.clone(), subscription.telling.take());
         let (watcher, means) = (Arc::clone(&self.watcher), self.means.clone());
         let step = Box::pin(async move {
             let Watcher { hub, channel, outbox, .. } = &*watcher;
+            if let Some(telling) = telling
+                && let Err(error) = patiently(&means, channel, move |_| telling()).await
+            {
+                return Step::Failed(error);
+            }
             catch_up::step(hub, channel, outbox, &journey, &means).await
         });
         self.step = Some(Pending { registration, step });

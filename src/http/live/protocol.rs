@@ -4,7 +4,7 @@
 //! Every message that is sent has the same members.
 
 use super::super::problem::Problem;
-use super::super::request::read_json;
+use super::super::request::{read_json, without_spaces};
 use super::update::{Envelope, close};
 use crate::query::filter::{self, Filter};
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub(super) struct Wish {
     pub(super) id: String,
     pub(super) topics: Vec<String>,
     pub(super) filters: Vec<Filter>,
+    /// The filters as they were said, without spaces; empty if there are none.
+    pub(super) asked: String,
     pub(super) from_seq: Option<Seq>,
 }
 
@@ -104,12 +106,15 @@ fn understood(message: Message) -> Result<Said, Problem> {
     match message.r#type {
         Kind::Subscribe => {
             let topics = topics(message.topics.unwrap_or_default())?;
-            let filters = match message.filter {
-                Some(list) => filter::read_list(list.get().as_bytes(), "filter")?,
-                None => Vec::new(),
+            let (filters, asked) = match message.filter {
+                Some(list) => {
+                    let list = list.get().as_bytes();
+                    (filter::read_list(list, "filter")?, without_spaces(list))
+                }
+                None => (Vec::new(), String::new()),
             };
             let id = message.id.ok_or_else(no_id)?;
-            Ok(Said::Subscribe(Wish { id, topics, filters, from_seq: message.from_seq }))
+            Ok(Said::Subscribe(Wish { id, topics, filters, asked, from_seq: message.from_seq }))
         }
         _ if message.topics.is_some() || message.filter.is_some() || message.from_seq.is_some() => {
             let detail = "only `subscribe` takes `topics`, `filter` and `from_seq`";

@@ -1,6 +1,6 @@
 //! The way in: the handshake, and the tickets for those who cannot send a header with it.
 
-use super::super::call::{Call, Caller, hold_back};
+use super::super::call::{Call, Caller, first_told, hold_back};
 use super::super::guard::{self, Denied};
 use super::super::listener::Link;
 use super::super::origin;
@@ -10,13 +10,16 @@ use super::super::request::Request;
 use super::super::route::{Access, Answer, Route, handler};
 use super::super::server::Server;
 use super::channel::Means;
-use super::desk::Desk;
+use super::desk::{Desk, Witness};
 use super::hub::{TooManyWatchers, Watcher};
 use super::protocol::PROTOCOL;
 use super::session::{Pass, Session};
 use super::tickets::{Admitted, TICKET_S, TicketError};
+use crate::audit;
 use crate::http::openapi;
 use crate::limits::InFlight;
+use crate::tenancy::by::By;
+use crate::tenancy::id::TenantId;
 use crate::tenancy::permission::Permission;
 use crate::tenancy::scope::{Principal, TenantScope};
 use base64::Engine;
@@ -36,6 +39,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// How long the connection may take to become a WebSocket once that is agreed on.
 const UPGRADE_MAX: Duration = Duration::from_secs(10);
+
+/// What auditors are told that somebody does here.
+const WATCH: &str = "executions.watch";
 
 /// Bytes of a handshake's key (RFC 6455 §4.1).
 const KEY_BYTES: usize = 16;
@@ -142,7 +148,7 @@ async fn watch(
         Call { server: Arc::clone(server), request, caller: Some(caller), params: Vec::new() };
     let age = server.tenancy.sight_age();
     let scope = call.scope().await?;
-    call.tell_of_reading(&scope, "executions.watch", String::new).await?;
+    call.tell_of_reading(&scope, WATCH, String::new).await?;
     let meter = call.meter(&scope);
     let watcher = server.live.watch(&scope, &means, meter.watchers_max());
     let watcher = watcher.map_err(|TooManyWatchers| Problem::over(&meter.too_many_watchers()))?;
@@ -156,7 +162,8 @@ async fn watch(
         let detail = "what you may see has just changed: try again";
         return Err(Problem::unavailable("sight_changed", detail));
     }
-    serve(server, on_upgrade, link, Watching { watcher, pass, scope, means });
+    let witness = witness(server, call.by()?, scope.id().clone());
+    serve(server, on_upgrade, link, Watching { watcher, pass, scope, witness, means });
     Ok(())
 }
 
@@ -186,23 +193,41 @@ struct Watching {
     watcher: Watcher,
     pass: Pass,
     scope: TenantScope,
+    witness: Witness,
     means: Means,
 }
 
 fn serve(server: &Arc<Server>, on_upgrade: OnUpgrade, link: Link, watching: Watching) {
     let tasks = server.watching.clone();
     server.watching.spawn(async move {
-        let Watching { watcher, pass, scope, means } = watching;
+        let Watching { watcher, pass, scope, witness, means } = watching;
         let policy = Arc::clone(scope.policy().conditions());
         drop(scope); // the keyspace is the channel's to hold
         let upgraded = tokio::time::timeout(UPGRADE_MAX, on_upgrade).await;
         if let Ok(Ok(upgraded)) = upgraded {
-            let desk = Desk::new(watcher, policy, means);
+            let desk = Desk::new(watcher, policy, witness, means);
             let session = Session::new(TokioIo::new(upgraded), desk, pass).await;
             session.run(&tasks).await;
         }
         drop(link);
     });
+}
+
+/// Tells auditors through which filters `by` watches, where the tenant with this id wants that. That it
+/// watches at all is told already.
+fn witness(server: &Arc<Server>, by: By, id: TenantId) -> Witness {
+    let server = Arc::clone(server);
+    Box::new(move |filters| {
+        let wants = server.tenancy.with_id(&id).is_some_and(|tenant| tenant.audit_queries);
+        if !wants || filters.is_empty() {
+            return None;
+        }
+        let (tenancy, now_ms) = (Arc::clone(&server.tenancy), server.clock.now_ms());
+        let asked = audit::excerpt(filters);
+        let first = first_told(&tenancy, &by, &id, WATCH, asked);
+        let tell = move || tenancy.log().tell_now_or_later(first.clone(), now_ms);
+        Some(Arc::new(tell))
+    })
 }
 
 fn switching(accept: HeaderValue, protocol: Option<HeaderValue>) -> Reply {

@@ -7,6 +7,7 @@
 
 use super::claims::{Claims, WrongType};
 use super::document::ALGORITHMS;
+use super::keys::Keys;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use base64::Engine;
@@ -92,6 +93,12 @@ impl IdTokenError {
         }
     }
 
+    /// Whether keys that are not known here may make it a good one: providers add keys, and some put
+    /// another one under a name that they used before.
+    pub(super) fn may_lack_a_key(self) -> bool {
+        matches!(self, Self::UnknownKey | Self::Signature)
+    }
+
     /// Whether another sign-in may succeed later without anybody's help.
     pub fn is_transient(self) -> bool {
         self == Self::UnknownKey
@@ -153,8 +160,13 @@ impl<'a> Parts<'a> {
         Ok(Self { kid, algorithm, signed, claims, signature })
     }
 
-    /// The claims, if `key` has signed them. They are yet to be checked.
-    pub(super) fn verify(&self, key: &DecodingKey) -> Result<Claims, IdTokenError> {
+    /// The claims, if one of `keys` has signed them. They are yet to be checked.
+    pub(super) fn verify(&self, keys: &Keys) -> Result<Claims, IdTokenError> {
+        let key = keys.find(self.kid.as_deref(), self.algorithm).ok_or(IdTokenError::UnknownKey)?;
+        self.verify_by(key)
+    }
+
+    fn verify_by(&self, key: &DecodingKey) -> Result<Claims, IdTokenError> {
         let signed = self.signed.as_bytes();
         match jsonwebtoken::crypto::verify(self.signature, signed, key, self.algorithm) {
             Ok(true) => {}
@@ -276,7 +288,7 @@ mod tests {
             let headed = format!("{}.{text}", URL_SAFE_NO_PAD.encode(header));
             for text in [text, any, headed] {
                 if let Ok(parts) = Parts::of(&text, &offered) {
-                    prop_assert!(parts.verify(&key).is_err());
+                    prop_assert!(parts.verify_by(&key).is_err());
                 }
             }
         }

@@ -17,8 +17,8 @@ use tokio::sync::Mutex;
 /// accepted no more.
 pub(super) const LASTS_MS: TimeMs = 10 * 60_000;
 
-/// How soon keys are fetched again because a token names one that is not among them. Providers publish
-/// keys ahead; whoever makes up names of keys must not make this server ask for each.
+/// How soon keys are fetched again because none fits a token. Providers publish keys ahead; whoever makes
+/// up tokens must not make this server ask for each.
 pub(super) const REFRESH_MS: TimeMs = 60_000;
 
 /// For how long a failure is told to whoever asks next.
@@ -59,7 +59,7 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Whether it was tried to fetch it so lately that an unknown key is no reason to.
+    /// Whether it was tried to fetch it so lately that a token without a fitting key is no reason to.
     pub(super) fn was_tried_lately(&self, now_ms: TimeMs) -> bool {
         self.tried.as_ref().is_some_and(|(at_ms, _)| is_within(*at_ms, REFRESH_MS, now_ms))
     }

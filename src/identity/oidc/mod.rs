@@ -41,7 +41,6 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use claims::Claims;
 use document::{Document, Proof};
 use id_token::{Expected, Parts, is_same};
-use keys::Keys;
 use known::Known;
 use moka::sync::Cache;
 use serde::de::DeserializeOwned;
@@ -248,9 +247,7 @@ impl Client {
         clock: &Clock,
     ) -> Result<Claims, OidcError> {
         let parts = Parts::of(&tokens.id_token, &document.algorithms)?;
-        let keys = self.keys(settings, document, &parts, clock).await?;
-        let key = keys.find(parts.kid.as_deref(), parts.algorithm);
-        let claims = parts.verify(key.ok_or(IdTokenError::UnknownKey)?)?;
+        let claims = self.signed(settings, document, &parts, clock).await?;
         let expected = Expected {
             issuer: &settings.issuer,
             client_id: &settings.client_id,
@@ -263,28 +260,30 @@ impl Client {
         Ok(claims)
     }
 
-    /// The provider's keys. Where that of `parts` is not among them they are fetched anew, once a
-    /// minute.
-    async fn keys(
+    /// What `parts` claim, signed by one of the provider's keys. Where none is known that fits, be it by
+    /// its name or by the signature, they are fetched anew, once a minute.
+    async fn signed(
         &self,
         settings: &Settings,
         document: &Document,
         parts: &Parts<'_>,
         clock: &Clock,
-    ) -> Result<Arc<Keys>, OidcError> {
+    ) -> Result<Claims, OidcError> {
         const DOING: &str = "read the provider's keys";
         let known = self.known(&settings.issuer);
         let mut slot = known.keys.lock().await;
         let now_ms = clock.now_ms();
         if let Some(known) = slot.get(now_ms) {
             let keys = known?;
-            let is_known = keys.find(parts.kid.as_deref(), parts.algorithm).is_some();
-            if is_known || slot.was_tried_lately(now_ms) {
-                return Ok(keys);
+            let claims = parts.verify(&keys);
+            let is_unfit = claims.as_ref().is_err_and(|error| error.may_lack_a_key());
+            if !is_unfit || slot.was_tried_lately(now_ms) {
+                return Ok(claims?);
             }
         }
         let written = self.fetch::<keys::Written>(settings, DOING, &document.jwks_uri).await;
-        slot.put(written.map(keys::Written::usable), clock.now_ms())
+        let keys = slot.put(written.map(keys::Written::usable), clock.now_ms())?;
+        Ok(parts.verify(&keys)?)
     }
 
     /// What the provider tells of the person beside the ID token (Core §5.3).

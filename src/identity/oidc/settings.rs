@@ -242,6 +242,9 @@ fn okta_issuer(realm: &str) -> Result<(String, &'static str), OidcError> {
     let target = Target::parse(&issuer).map_err(|_| bad())?;
     let Host::Name(host) = target.host() else { return Err(bad()) };
     let (host, path) = (host.to_string(), target.path_and_query());
+    if host.contains("-admin.okta") {
+        return Err(wrong("domain", "is the administrators' console: leave `-admin` out"));
+    }
     let server = path.strip_prefix("/oauth2/").filter(|id| !id.contains(['/', '?']));
     match (host.contains('.') && target.authority() == host, path, server) {
         (true, "/", _) => Ok((format!("https://{host}"), "email profile groups")),

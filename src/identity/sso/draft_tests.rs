@@ -215,6 +215,8 @@ fn a_preset_needs_no_more_than_who_is_meant() {
     }
     let okta = json!({ "preset": "okta", "issuer": null, "domain": "acme.okta.com" });
     assert_eq!(issuer_of(okta).0, "https://acme.okta.com");
+    let console = json!({ "preset": "okta", "issuer": null, "domain": "acme-admin.okta.com" });
+    check(oidc_body(), console, &[("/domain", "invalid_value")]);
     let own = json!({ "preset": "okta", "issuer": "https://id.example.org/oauth2/x" });
     assert_eq!(issuer_of(own).0, "https://id.example.org/oauth2/x");
 

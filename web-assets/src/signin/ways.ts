@@ -20,17 +20,25 @@ export function waysOf(tenant: string, chosen: boolean): string {
   return `/api/v1/auth/sso?${chosen ? 'tenant' : 'fallback'}=${encodeURIComponent(tenant)}`;
 }
 
+/** The ways of a tenant. */
+export interface Ways {
+  /** Whose, where nobody has chosen: that of the host. */
+  tenant?: string;
+  items: Way[];
+}
+
 /** The ways of `tenant`; none where the server cannot say. */
-export async function listWays(tenant: string, chosen: boolean, signal: AbortSignal): Promise<Way[]> {
-  if (!tenant) return [];
+export async function listWays(tenant: string, chosen: boolean, signal: AbortSignal): Promise<Ways> {
+  const none: Ways = { items: [] };
+  if (!tenant) return none;
   try {
     const answer = await fetch(waysOf(tenant, chosen), {
       credentials: 'same-origin',
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MAX_MS)]),
     });
-    return answer.ok ? ((await answer.json()) as { items: Way[] }).items : [];
+    return answer.ok ? ((await answer.json()) as Ways) : none;
   } catch {
-    return [];
+    return none;
   }
 }
 

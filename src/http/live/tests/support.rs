@@ -105,7 +105,7 @@ impl House {
     pub(super) fn connect_as(&self, room: usize, policy: &[Predicate]) -> Client {
         let (far, near) = tokio::io::duplex(room);
         let watcher = self.hub.watch(&self.scope, &self.means, usize::MAX).unwrap();
-        let desk = Desk::new(watcher, policy.into(), self.means.clone());
+        let desk = Desk::new(watcher, policy.into(), Box::new(|_| None), self.means.clone());
         let stands = Arc::clone(&self.stands);
         let stands = Box::new(move || stands.load(Ordering::Relaxed));
         let (tasks, until_ms) = (self.means.tasks.clone(), self.until_ms);
