@@ -154,6 +154,7 @@ fn is_sane_id(id: &str) -> bool {
 /// Answers a request and counts it.
 async fn answered(server: Arc<Server>, routes: &Routes, mut request: Request) -> Reply {
     let started = server.clock.instant();
+    let _awaited = server.awaited.one();
     let (id, method) = (request.id.clone(), request.method.clone());
     let path = request.path.clone();
     let mut site = Site::of(&request, &server.cors_origins);

@@ -14,6 +14,7 @@ use crate::limits::Registry;
 use crate::model::network::Network;
 use crate::model::web_origin::WebOrigin;
 use crate::query::AnswerCache;
+use crate::runtime::breath::Awaited;
 use crate::runtime::clock::Clock;
 use crate::runtime::outgoing::Outgoing;
 use crate::runtime::pool::Pool;
@@ -96,6 +97,8 @@ pub struct Server {
     pub(super) connections: Connections,
     /// Keys of requests that are being done.
     pub(super) in_flight: InFlight,
+    /// Requests that are being answered.
+    pub(super) awaited: Awaited,
     /// Memory for bodies that are on their way.
     pub(super) bodies: BodyRoom,
     /// What browsers are told of asking by TLS alone (RFC 6797).
@@ -123,7 +126,8 @@ impl Server {
         let hsts_s = parts.hsts_time.as_secs();
         let hsts = (hsts_s > 0).then(|| HeaderValue::from_str(&format!("max-age={hsts_s}")).ok());
         let (in_flight, bodies) = (InFlight::default(), BodyRoom::default());
-        Self { parts, connections, in_flight, bodies, hsts: hsts.flatten() }
+        let awaited = Awaited::default();
+        Self { parts, connections, in_flight, awaited, bodies, hsts: hsts.flatten() }
     }
 
     /// The tenant that a host names: whatever stands before the base domain, so that a host below that

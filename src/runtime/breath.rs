@@ -6,18 +6,49 @@
 //! soon as a thread pauses.
 
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Longest time of work between two pauses: a write to the disk wakes several threads one after the other, and
-/// each waits so long.
-const WORK_MAX: Duration = Duration::from_micros(250);
+/// Longest time of work between two pauses while nobody is waited for: whoever comes then waits so long.
+const WORK_MAX: Duration = Duration::from_millis(1);
+
+/// The same while somebody is. A request that stores something wakes six threads one after the other, the
+/// kernel's among them, and each may wait so long.
+const WORK_BESIDE_MAX: Duration = Duration::from_micros(100);
 
 /// How long a pause is at least; a timer of the kernel adds about as much.
 const PAUSE: Duration = Duration::from_micros(50);
 
 thread_local! {
     static WORKS_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// How many are waited for. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Awaited(Arc<AtomicUsize>);
+
+/// One who is waited for, until it is dropped.
+#[derive(Debug)]
+pub struct One(Awaited);
+
+impl Awaited {
+    /// One more.
+    pub fn one(&self) -> One {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        One(self.clone())
+    }
+
+    fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[expect(
@@ -34,11 +65,13 @@ pub fn begin() {
     WORKS_SINCE.set(Some(now()));
 }
 
-/// Between two pieces of work: pauses if it is time to. Gives whether it did.
-pub fn breathe() -> bool {
+/// Between two pieces of work: pauses if it is time to, which it is sooner while somebody is waited for.
+/// Gives whether it did.
+pub fn breathe(beside: &Awaited) -> bool {
     let now = now();
     let since = WORKS_SINCE.get().unwrap_or(now);
-    let pauses = now.saturating_duration_since(since) >= WORK_MAX;
+    let work_max = if beside.is_any() { WORK_BESIDE_MAX } else { WORK_MAX };
+    let pauses = now.saturating_duration_since(since) >= work_max;
     if pauses {
         #[expect(
             clippy::disallowed_methods,
@@ -54,13 +87,23 @@ pub fn breathe() -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_thread_pauses_after_much_work_and_not_after_little() {
-        let (start, mut pauses) = (now(), 0);
+    /// Time from one pause to the end of the next.
+    fn next_pause(beside: &Awaited) -> Duration {
+        let start = now();
         begin();
-        while pauses < 10 {
-            pauses += u32::from(breathe());
-        }
-        assert!(start.elapsed() >= 10 * (WORK_MAX + PAUSE));
+        while !breathe(beside) {}
+        start.elapsed()
+    }
+
+    #[test]
+    fn a_thread_pauses_after_much_work_and_sooner_while_somebody_is_waited_for() {
+        let beside = Awaited::default();
+        assert!((0..10).all(|_| next_pause(&beside) >= WORK_MAX + PAUSE));
+        let [one, other] = [beside.one(), beside.clone().one()];
+        drop(one);
+        // Once is enough, for a machine that is busy may take any time.
+        assert!((0..100).any(|_| next_pause(&beside) < WORK_MAX), "pauses are as rare as alone");
+        drop(other);
+        assert!(next_pause(&beside) >= WORK_MAX + PAUSE);
     }
 }

@@ -7,6 +7,7 @@
 
 use super::outbox::{Closing, Outbox, Registration};
 use super::update::{Envelope, View, encode, range_of};
+use crate::runtime::breath::Awaited;
 use crate::runtime::clock::Clock;
 use crate::runtime::pool::{Pool, PoolError};
 use crate::runtime::tasks::Tasks;
@@ -45,6 +46,8 @@ pub(super) struct Means {
     pub(super) clock: Clock,
     pub(super) threads: Pool,
     pub(super) tasks: Tasks,
+    /// Those beside whom it is done.
+    pub(super) awaited: Awaited,
 }
 
 /// One tenant's feed.

@@ -13,6 +13,7 @@ use super::protocol::{self, Refusal, Said, Wish};
 use super::session::End;
 use super::update::{Envelope, View};
 use super::wire::Wire;
+use crate::runtime::breath;
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -91,6 +92,11 @@ impl Desk {
     /// The time.
     pub(super) fn now_ms(&self) -> TimeMs {
         self.means.clock.now_ms()
+    }
+
+    /// Lets others have the processor, if it is time to.
+    pub(super) fn breathe(&self) {
+        breath::breathe(&self.means.awaited);
     }
 
     /// Whether nothing comes any more.

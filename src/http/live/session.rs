@@ -8,7 +8,6 @@
 use super::desk::Desk;
 use super::outbox::Closing;
 use super::wire::{Event, Wire};
-use crate::runtime::breath;
 use crate::runtime::tasks::Tasks;
 use std::pin::pin;
 use std::sync::Arc;
@@ -150,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             while self.wire.is_drained() && self.desk.take(&mut self.wire, TAKEN_BYTES) {
                 self.wire.send().await;
-                breath::breathe(); // beside thousands of others
+                self.desk.breathe(); // beside thousands of others
             }
             if self.wire.is_drained() {
                 self.desk.go_on();

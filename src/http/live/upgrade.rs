@@ -142,6 +142,7 @@ async fn watch(
         clock: server.clock.clone(),
         threads: server.threads.clone(),
         tasks: server.watching.clone(),
+        awaited: server.awaited.clone(),
     };
     let (caller, until_ms) = (admitted.caller, admitted.until_ms);
     let call =

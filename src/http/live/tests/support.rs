@@ -4,6 +4,7 @@ use super::super::channel::Means;
 use super::super::desk::Desk;
 use super::super::hub::Hub;
 use super::super::session::{Pass, Session};
+use crate::runtime::breath::Awaited;
 use crate::runtime::clock::Clock;
 use crate::runtime::pool::Pool;
 use crate::runtime::tasks::Tasks;
@@ -74,6 +75,7 @@ impl House {
             clock: Clock::system(),
             threads: Pool::of_threads(8, 1024),
             tasks: Tasks::default(),
+            awaited: Awaited::default(),
         };
         let stands = Arc::new(AtomicBool::new(true));
         Self { hub, means, scope, stands, until_ms: None, _tenancy: tenancy, _folder: folder }
