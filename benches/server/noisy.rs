@@ -4,6 +4,10 @@
 //! The noisy tenant sends executions, asks the most expensive question and watches over a thousand
 //! WebSockets, each as fast as it is let; its clients run when nobody else wants to, for they share the
 //! machine with the server that is measured.
+//!
+//! What the machine itself does to whoever is not alone on it (a virtual one may be taken its processors
+//! away the sooner the more it uses them) is told by threads that compute nothing, without end, when nobody
+//! else wants to: one for each processor.
 
 use crate::Options;
 use crate::client::Client;
@@ -75,10 +79,12 @@ pub(crate) fn print(options: Options) -> Result<()> {
     quiet.window(&server)?; // warms up, and is not counted
     for run in 1..=options.repeats {
         let before = quiet.window(&server)?;
+        let busy = beside_spinning(|| quiet.window(&server))?;
         let (beside, answers) = noise.around(&server, || quiet.window(&server))?;
         let after = quiet.window(&server)?;
         let alone = f64::midpoint(before.p99_ms, after.p99_ms);
         before.print(run, "alone", "");
+        busy.print(run, "beside threads that only spin", &format!("{:.2} |", busy.p99_ms / alone));
         let ratio = format!("{:.2} | {RATIO_MAX:.1}", beside.p99_ms / alone);
         beside.print(run, &format!("beside the noise ({answers})"), &ratio);
         after.print(run, "alone again", "");
@@ -284,6 +290,24 @@ impl Noise {
             }
         }
     }
+}
+
+/// Runs `quiet` while every processor is in use by whoever runs last.
+fn beside_spinning(quiet: impl FnOnce() -> Result<Window>) -> Result<Window> {
+    let (done, processors) = (AtomicBool::new(false), std::thread::available_parallelism()?.get());
+    std::thread::scope(|scope| {
+        for _ in 0..processors {
+            scope.spawn(|| {
+                lower_priority();
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let window = quiet();
+        done.store(true, Ordering::Relaxed);
+        window
+    })
 }
 
 /// Reads whatever comes until `done`; rows come all the time.
