@@ -77,33 +77,59 @@ pub(crate) fn print(options: Options) -> Result<()> {
     println!("|--:|---|--:|--:|--:|--:|--:|");
     let quiet = Quiet::prepare();
     quiet.window(&server)?; // warms up, and is not counted
+    let mut whole: [Window; 3] = Default::default();
     for run in 1..=options.repeats {
         let before = quiet.window(&server)?;
         let busy = beside_spinning(|| quiet.window(&server))?;
         let (beside, answers) = noise.around(&server, || quiet.window(&server))?;
         let after = quiet.window(&server)?;
-        let alone = f64::midpoint(before.p99_ms, after.p99_ms);
-        before.print(run, "alone", "");
-        busy.print(run, "beside threads that only spin", &format!("{:.2} |", busy.p99_ms / alone));
-        let ratio = format!("{:.2} | {RATIO_MAX:.1}", beside.p99_ms / alone);
-        beside.print(run, &format!("beside the noise ({answers})"), &ratio);
-        after.print(run, "alone again", "");
+        let run = run.to_string();
+        before.print(&run, "alone", " |");
+        busy.print(&run, SPINNING, " |");
+        beside.print(&run, &format!("beside the noise ({answers})"), " |");
+        after.print(&run, "alone again", " |");
+        for (all, some) in whole.iter_mut().zip([&[before, after][..], &[busy], &[beside]]) {
+            some.iter().for_each(|window| all.add(window));
+        }
     }
+    // Of one window the p99 is its twentieth longest request, and says little.
+    let [alone, busy, beside] = &whole;
+    alone.print("all", "alone", " |");
+    let ratio = |window: &Window| window.quantile_ms(990) / alone.quantile_ms(990);
+    busy.print("all", SPINNING, &format!("{:.2} |", ratio(busy)));
+    beside.print("all", "beside the noise", &format!("{:.2} | {RATIO_MAX:.1}", ratio(beside)));
     Ok(())
 }
 
-/// What the server measured of the quiet tenant's requests in one window.
-struct Window {
-    requests: u64,
-    p50_ms: f64,
-    p99_ms: f64,
-}
+const SPINNING: &str = "beside threads that only spin";
+
+/// What the server measured of the quiet tenant's requests: upper bounds, seconds, and how many took no
+/// longer.
+#[derive(Default)]
+struct Window(Vec<(f64, u64)>);
 
 impl Window {
-    fn print(&self, run: usize, what: &str, ratio: &str) {
-        let Self { requests, p50_ms, p99_ms } = self;
-        let ratio = if ratio.is_empty() { " |" } else { ratio };
-        println!("| {run} | {what} | {requests} | {p50_ms:.2} | {p99_ms:.2} | {ratio} |");
+    fn requests(&self) -> u64 {
+        self.0.last().map_or(0, |(_, count)| *count)
+    }
+
+    fn quantile_ms(&self, permille: u64) -> f64 {
+        let rank = (self.requests() * permille).div_ceil(1000);
+        let bucket = self.0.iter().find(|(_, count)| *count >= rank);
+        bucket.map_or(f64::NAN, |(bound, _)| bound * 1000.0)
+    }
+
+    fn add(&mut self, other: &Self) {
+        if self.0.is_empty() {
+            self.0.clone_from(&other.0);
+            return;
+        }
+        self.0.iter_mut().zip(&other.0).for_each(|((_, all), (_, more))| *all += more);
+    }
+
+    fn print(&self, run: &str, what: &str, ratio: &str) {
+        let (p50_ms, p99_ms) = (self.quantile_ms(500), self.quantile_ms(990));
+        println!("| {run} | {what} | {} | {p50_ms:.2} | {p99_ms:.2} | {ratio} |", self.requests());
     }
 }
 
@@ -149,18 +175,11 @@ impl Quiet {
                 (0..QUIET_CLIENTS).map(|n| scope.spawn(move || caller(n))).collect();
             callers.into_iter().try_for_each(|c| c.join().ok().context("a client panicked")?)
         })?;
-        let counted: Vec<(f64, u64)> = histogram(server)?
+        let counted = histogram(server)?
             .into_iter()
             .zip(before)
-            .map(|((bound, now), (_, before))| (bound, now - before))
-            .collect();
-        let requests = counted.last().map_or(0, |(_, count)| *count);
-        let quantile_ms = |permille: u64| {
-            let rank = (requests * permille).div_ceil(1000);
-            let bucket = counted.iter().find(|(_, count)| *count >= rank);
-            bucket.map_or(f64::NAN, |(bound, _)| bound * 1000.0)
-        };
-        Ok(Window { requests, p50_ms: quantile_ms(500), p99_ms: quantile_ms(990) })
+            .map(|((bound, now), (_, before))| (bound, now - before));
+        Ok(Window(counted.collect()))
     }
 }
 
