@@ -28,6 +28,7 @@ use std::time::Duration;
 
 /// Who sign in at the same time.
 const CLIENTS: usize = 50;
+const TENANTS: usize = 10;
 
 const QUESTIONS_PER_SECOND: u64 = 50;
 const SECONDS: u64 = 20;
@@ -57,12 +58,17 @@ pub(crate) fn print(options: Options) -> Result<()> {
 
 fn print_cost(options: Options) -> Result<()> {
     let calls = Calls::prepare(options.rows.min(ROWS_MAX), Shape::Ordered)?;
-    let settings = [("EMX_LOG__LEVEL", "info".to_owned()), ("EMX_LOG__FORMAT", "json".to_owned())];
+    let settings = [
+        ("EMX_LOG__LEVEL", "info".to_owned()),
+        ("EMX_LOG__FORMAT", "json".to_owned()),
+        ("EMX_SERVER__TRUSTED_PROXIES", "127.0.0.1".to_owned()),
+    ];
     let server = Running::start_logged("logins", &settings)?;
     send(&server, &calls, 4)?;
     server.settle()?;
-    // Each with an account of its own: one may not sign in more than once a second for long.
-    (0..CLIENTS).try_for_each(|n| make_user(&server, n))?;
+    // Of one account, tenant or network there may be only so many sign-ins.
+    (0..TENANTS).try_for_each(|n| server.emx(&["tenant", "create", &tenant(n)]).map(|_| ()))?;
+    (0..CLIENTS).try_for_each(|n| make_user(&server, &tenant(n), n))?;
     let before = server.memory("VmHWM:")?;
     println!(
         "{} executions; {QUESTIONS_PER_SECOND} questions/s for {SECONDS} s, computed each time, and \
@@ -132,10 +138,12 @@ fn beside_logins(server: &Running, name: &str) -> Result<(Vec<f64>, f64)> {
     let (ended, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (ended, done) = (&ended, &done);
     let sign_in = |n: usize| -> Result<()> {
-        let login = json!({ "tenant": "default", "email": email(n), "password": password(n) });
+        let login = json!({ "tenant": tenant(n), "email": email(n), "password": password(n) });
         let (login, mut client) = (login.to_string(), server.client("")?);
+        let more = format!("{JSON}X-Forwarded-For: 2001:db8:{n:x}::1\r\n");
         while !ended.load(Ordering::Relaxed) {
-            client.json("POST", "/api/v1/auth/login", login.as_bytes())?;
+            let (status, _) = client.call("POST", "/api/v1/auth/login", &more, login.as_bytes())?;
+            ensure!(status == 200, "{status}");
             done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
@@ -170,7 +178,7 @@ fn print_difference() -> Result<()> {
     let proxy = ("EMX_SERVER__TRUSTED_PROXIES", "127.0.0.1".to_owned());
     let server = Running::start_with("logins", &[proxy])?;
     for n in 0..TRIES.div_ceil(PER_ACCOUNT) {
-        make_user(&server, n)?;
+        make_user(&server, "default", n)?;
     }
     let mut client = server.client("")?;
     let mut times: [Vec<f64>; KINDS.len()] = Default::default();
@@ -199,9 +207,9 @@ fn print_difference() -> Result<()> {
 }
 
 /// The user of that number; on the server's own machine.
-fn make_user(server: &Running, n: usize) -> Result<()> {
+fn make_user(server: &Running, tenant: &str, n: usize) -> Result<()> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_emx"))
-        .args(["user", "create", "--tenant", "default", &email(n), "--role", "viewer"])
+        .args(["user", "create", "--tenant", tenant, &email(n), "--role", "viewer"])
         .args(["--password-stdin", "--data-dir"])
         .arg(server.directory.join("data"))
         .stdin(Stdio::piped())
@@ -214,6 +222,11 @@ fn make_user(server: &Running, n: usize) -> Result<()> {
 
 fn email(n: usize) -> String {
     format!("user{n:04}@example.org")
+}
+
+/// The tenant of the client of that number.
+fn tenant(n: usize) -> String {
+    format!("tenant{}", n % TENANTS)
 }
 
 fn password(n: usize) -> String {

@@ -154,7 +154,7 @@ fn is_sane_id(id: &str) -> bool {
 /// Answers a request and counts it.
 async fn answered(server: Arc<Server>, routes: &Routes, mut request: Request) -> Reply {
     let started = server.clock.instant();
-    let _awaited = server.awaited.one();
+    server.awaited.comes();
     let (id, method) = (request.id.clone(), request.method.clone());
     let path = request.path.clone();
     let mut site = Site::of(&request, &server.cors_origins);
@@ -328,6 +328,7 @@ fn without_body(reply: Reply) -> Reply {
 /// Lets somebody watch, who may.
 async fn watched(server: Arc<Server>, request: Request, on_upgrade: Option<OnUpgrade>) -> Reply {
     let started = server.clock.instant();
+    server.awaited.comes();
     let (id, path) = (request.id.clone(), request.path.clone());
     let arrived = Arc::clone(&request.arrived);
     let answer = match sound(&request) {

@@ -97,7 +97,7 @@ pub struct Server {
     pub(super) connections: Connections,
     /// Keys of requests that are being done.
     pub(super) in_flight: InFlight,
-    /// Requests that are being answered.
+    /// Those who ask.
     pub(super) awaited: Awaited,
     /// Memory for bodies that are on their way.
     pub(super) bodies: BodyRoom,

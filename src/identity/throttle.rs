@@ -2,11 +2,12 @@
 //! tenant, in windows of five minutes.
 //!
 //! Whoever tries from where a session of the account began lately has an allowance of its own: what
-//! strangers do keeps out strangers alone.
+//! strangers do keeps out strangers alone. Sign-ins with the right password are bounded too, for each
+//! costs a hash that all tenants wait for.
 //!
 //! *Invariants*: an attempt is counted before its password is looked at, so that parallel ones are no
-//! more than others; a tenant or user that is not there is counted like one that is; memory is
-//! bounded. A restart takes up what was counted: what is used up is stored at once, but for a flood,
+//! more than others; what fails is counted alike of a tenant or user that is there and of one that is not,
+//! and only whoever knows passwords uses up what sign-ins there may be; memory is bounded. A restart takes up what was counted: what is used up is stored at once, but for a flood,
 //! the rest every few seconds, in one transaction however many there are.
 
 use super::email::Email;
@@ -41,14 +42,14 @@ pub const FAILURES_FROM_KNOWN_MAX: u32 = 200;
 /// Failures in one tenant within a window, from wherever: what many addresses together may try.
 pub const FAILURES_PER_TENANT_MAX: u32 = 1_000;
 
-/// Sign-ins of one account within a window, also with the right password: a program that signs in for
-/// each call, once a second.
+/// Times that one account's right password is typed within a window, whatever comes of it: a program that
+/// signs in for each call, once a second.
 pub const SIGN_INS_PER_ACCOUNT_MAX: u32 = 300;
 
-/// Sign-ins from one client address within a window: an office that comes to work.
+/// The same from one client address: an office that comes to work.
 pub const SIGN_INS_PER_ADDRESS_MAX: u32 = 3_000;
 
-/// Sign-ins in one tenant within a window: ten a second, a third of what a processor can hash, so that
+/// The same in one tenant: ten a second, a third of what a processor can hash, so that
 /// other tenants' people are let in beside it.
 pub const SIGN_INS_PER_TENANT_MAX: u32 = 3_000;
 
@@ -227,10 +228,10 @@ impl Throttle {
         self.take_back(&attempt.signing_in);
     }
 
-    /// Takes back the counts of an attempt that failed by no fault of the password.
+    /// Takes back the failure that an attempt was counted as, for it ended by no fault of the password: it
+    /// has cost what a success costs.
     pub(super) fn abandoned(&self, attempt: &Attempt) {
         self.take_back(&attempt.failing);
-        self.take_back(&attempt.signing_in);
     }
 
     fn take_back(&self, counted: &[Counted]) {

@@ -60,7 +60,7 @@ fn providers_are_added_listed_and_removed_with_and_without_a_server() {
         assert_ne!(changed, made);
         let wrong = world.file("wrong.json", r#"{"kind": "oidc"}"#);
         let refused = code_of(&world, &[&change[..], &[wrong.to_str().unwrap()]].concat());
-        assert_eq!(refused["code"], "invalid_request", "{refused}");
+        assert_eq!(refused["code"], "invalid_provider", "{refused}");
         let (_, said, _) = world.emx(&["sso", "remove", "--tenant", TENANT, "corporate"]);
         assert!(said.contains("nobody signs in by `Corporate` any more"), "{said}");
         assert_eq!(json_of(&world, &list)["items"], json!([]));

@@ -60,6 +60,17 @@ fn a_new_administrator_comes_from_nothing_to_a_sign_in() {
     let (status, said, errors) = world.emx(&tried);
     assert_eq!((status, &*errors, said.contains("FAILED")), (0, "", false), "{said}");
 
+    // A secret that ran out, and the next one.
+    for (secret, fails) in [("another".to_owned(), true), (format!("secret of {CLIENT}"), false)] {
+        let change = format!(
+            "emx sso change --tenant {TENANT} Okta --file - <<'END'\n{}\nEND\n",
+            json!({ "client_secret": secret })
+        );
+        let (status, said, errors) = world.shell(&change);
+        assert_eq!((status, &*errors, said.contains(&secret)), (0, "", false), "{said}");
+        let (_, said, _) = world.emx(&tried);
+        assert_eq!(said.contains("FAILED"), fails, "{said}");
+    }
     let (_, listed, _) = world.emx(&["sso", "list", "--tenant", TENANT, "--json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let made = &listed["items"][0];

@@ -227,7 +227,7 @@ pub(super) fn run(command: &Command, session: &Session) -> Result<()> {
 }
 
 fn add(flags: &AddFlags, session: &Session) -> Result<()> {
-    let provider = description(&flags.file)?;
+    let provider = description(&flags.file, "POST /api/v1/sso-providers")?;
     let tenant = flags.tenant.tenant.clone();
     let made = session.perform(Act::Sso(SsoAct::Add { tenant, provider }))?;
     if session.json {
@@ -240,7 +240,7 @@ fn add(flags: &AddFlags, session: &Session) -> Result<()> {
 
 fn change(flags: &ChangeFlags, session: &Session) -> Result<()> {
     let (tenant, provider) = (flags.tenant.tenant.clone(), flags.provider.clone());
-    let patch = description(&flags.file)?;
+    let patch = description(&flags.file, "PATCH /api/v1/sso-providers/{id}")?;
     let changed = session.perform(Act::Sso(SsoAct::Change { tenant, provider, patch }))?;
     if session.json {
         return output::json(&changed);
@@ -265,8 +265,8 @@ fn told_to_provider(known: &Value) -> String {
     said
 }
 
-/// What a file, or standard input, says of a provider.
-fn description(file: &Path) -> Result<Map<String, Value>> {
+/// What a file, or standard input, says of a provider, as `request` does.
+fn description(file: &Path, request: &str) -> Result<Map<String, Value>> {
     let bytes = read_up_to(file, PROVIDER_BYTES_MAX + 1)?;
     if bytes.len() as u64 > PROVIDER_BYTES_MAX {
         let detail = format!("`{}` is over {PROVIDER_BYTES_MAX} bytes", file.display());
@@ -274,7 +274,7 @@ fn description(file: &Path) -> Result<Map<String, Value>> {
     }
     let invalid = |detail: String| {
         Failure::new("invalid_json", format!("`{}`: {detail}", file.display()))
-            .help("write one JSON object, as the body of `POST /api/v1/sso-providers`")
+            .help(format!("write one JSON object, as the body of `{request}`"))
     };
     match serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))? {
         Strict(Value::Object(members)) => Ok(members),

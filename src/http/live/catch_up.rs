@@ -5,6 +5,7 @@
 //! last one's text has been sent, so that whoever does not read costs one text. Only a few steps read
 //! at a time.
 
+use super::super::problem::Problem;
 use super::channel::{Channel, Joined, Means, patiently};
 use super::hub::Hub;
 use super::outbox::{Outbox, Registration};
@@ -41,6 +42,8 @@ pub(super) enum Step {
     Ahead { next_seq: Seq },
     /// There are too many different views.
     TooManyViews,
+    /// Auditors must be told first, and cannot be.
+    Untold(Box<Problem>),
     /// The store failed for good.
     Failed(StoreError),
 }

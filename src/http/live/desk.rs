@@ -6,7 +6,7 @@
 
 use super::super::problem::Problem;
 use super::catch_up::{self, Journey, Step};
-use super::channel::{Means, patiently};
+use super::channel::Means;
 use super::hub::Watcher;
 use super::outbox::{Outbox, Registration};
 use super::protocol::{self, Refusal, Said, Wish};
@@ -22,7 +22,6 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use storage::ask::Predicate;
-use storage::error::StoreError;
 use storage::row::{Seq, TimeMs};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -53,10 +52,10 @@ struct Subscription {
     is_acknowledged: bool,
 }
 
-/// Tells auditors something. Waits for the disk.
-pub(super) type Telling = Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
+/// Tells auditors something.
+pub(super) type Telling = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>;
 
-/// What auditors must be told, if anything, before anybody watches through these filters.
+/// Tells auditors before anybody watches through these filters, if they want to know.
 pub(super) type Witness = Box<dyn Fn(String) -> Option<Telling> + Send + Sync>;
 
 /// A step that is being taken.
@@ -239,9 +238,9 @@ impl Desk {
         let step = Box::pin(async move {
             let Watcher { hub, channel, outbox, .. } = &*watcher;
             if let Some(telling) = telling
-                && let Err(error) = patiently(&means, channel, move |_| telling()).await
+                && let Err(problem) = telling.await
             {
-                return Step::Failed(error);
+                return Step::Untold(problem.into());
             }
             catch_up::step(hub, channel, outbox, &journey, &means).await
         });
@@ -288,6 +287,9 @@ impl Desk {
                 let detail = "this tenant is watched through too many different filters";
                 self.refuse(registration, "too_many_filters", detail, None, wire);
             }
+            Step::Untold(problem) => {
+                self.end_saying(registration, &protocol::error_data(&problem), wire);
+            }
             Step::Failed(error) => {
                 tracing::error!(%error, "a subscription cannot catch up");
                 let detail = "the feed cannot be read: the server's log says why";
@@ -322,14 +324,23 @@ impl Desk {
         more: Option<(&str, Seq)>,
         wire: &mut Wire<S>,
     ) {
-        let known = |known: &Subscription| known.journey.registration == registration;
-        let Some(at) = self.subscriptions.iter().position(known) else { return };
-        let subscription = self.subscriptions.swap_remove(at);
         let mut data = json!({ "code": code, "detail": detail });
         if let Some((name, seq)) = more {
             data[name] = seq.into();
         }
-        self.say(wire, Some(&subscription.id), "error", &data, None);
+        self.end_saying(registration, &data, wire);
+    }
+
+    fn end_saying<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        registration: Registration,
+        data: &Value,
+        wire: &mut Wire<S>,
+    ) {
+        let known = |known: &Subscription| known.journey.registration == registration;
+        let Some(at) = self.subscriptions.iter().position(known) else { return };
+        let subscription = self.subscriptions.swap_remove(at);
+        self.say(wire, Some(&subscription.id), "error", data, None);
     }
 
     fn find(&mut self, registration: Registration) -> Option<&mut Subscription> {

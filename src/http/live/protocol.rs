@@ -41,7 +41,7 @@ pub(super) struct Wish {
     pub(super) id: String,
     pub(super) topics: Vec<String>,
     pub(super) filters: Vec<Filter>,
-    /// The filters as they were said, without spaces; empty if there are none.
+    /// The filters as they were said, without spaces; empty if nothing was.
     pub(super) asked: String,
     pub(super) from_seq: Option<Seq>,
 }

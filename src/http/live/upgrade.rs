@@ -214,20 +214,29 @@ fn serve(server: &Arc<Server>, on_upgrade: OnUpgrade, link: Link, watching: Watc
     });
 }
 
-/// Tells auditors through which filters `by` watches, where the tenant with this id wants that. That it
-/// watches at all is told already.
+/// Tells auditors through which filters `by` watches, where the tenant with this id wants that. One
+/// subscription after the other is told, or found to be told already, so that nothing is watched before.
 fn witness(server: &Arc<Server>, by: By, id: TenantId) -> Witness {
     let server = Arc::clone(server);
     Box::new(move |filters| {
-        let wants = server.tenancy.with_id(&id).is_some_and(|tenant| tenant.audit_queries);
-        if !wants || filters.is_empty() {
+        if !server.tenancy.with_id(&id).is_some_and(|tenant| tenant.audit_queries) {
             return None;
         }
-        let (tenancy, now_ms) = (Arc::clone(&server.tenancy), server.clock.now_ms());
-        let asked = audit::excerpt(filters);
-        let first = first_told(&tenancy, &by, &id, WATCH, asked);
-        let tell = move || tenancy.log().tell_now_or_later(first.clone(), now_ms);
-        Some(Arc::new(tell))
+        let (server, by, id, asked) =
+            (Arc::clone(&server), by.clone(), id.clone(), audit::excerpt(filters));
+        Some(Box::pin(async move {
+            let meter = server.limits.meter(&id);
+            let (tenancy, now_ms) = (Arc::clone(&server.tenancy), server.clock.now_ms());
+            let tell = move || {
+                let first = first_told(&tenancy, &by, &id, WATCH, asked);
+                if first.is_empty() {
+                    return Ok(());
+                }
+                tenancy.log().tell_now_or_later(first, now_ms)
+            };
+            let told = server.threads.run_within(&meter.disk_places, tell).await?;
+            told.map_err(|error| Problem::of_store(&error))
+        }))
     })
 }
 
