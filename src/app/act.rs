@@ -149,7 +149,7 @@ impl Acts {
     pub(super) fn perform(&self, act: Act) -> Result<Value> {
         let (identity, tenancy, by) = (&*self.identity, &*self.tenancy, By::operator());
         match act {
-            Act::User(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
+            Act::User(act) => act.perform(self, &by),
             Act::Team(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::Key(act) => act.perform(identity, tenancy, &by, self.clock.now_ms()),
             Act::SignInRules { slug, require_otp, require_sso } => {

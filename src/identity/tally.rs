@@ -26,7 +26,9 @@ const KEY_BYTES: usize = 16;
 
 /// There were too many attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there were too many attempts: wait {retry_after_s} seconds")]
+#[error(
+    "there were too many attempts: wait {retry_after_s} seconds; programs keep their session, or have an API key"
+)]
 pub struct Refused {
     /// How many there may be in a window.
     pub limit: u32,

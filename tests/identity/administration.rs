@@ -1,5 +1,6 @@
 //! Who may decide about whom, and who always stays.
 
+use crate::sso::{add, draft};
 use crate::world::{EMAIL, NOW_MS, NOWHERE, PASSWORD, World, by, client};
 use emx::identity::account::{Account, AccountError, NewUser};
 use emx::identity::administration::AccountChange;
@@ -11,6 +12,7 @@ use emx::identity::token::TokenError;
 use emx::identity::user::{Owner, User};
 use emx::tenancy::by::By;
 use emx::tenancy::permission::Role;
+use serde_json::json;
 
 fn role(role: Role) -> AccountChange {
     AccountChange { role: Some(role), ..AccountChange::default() }
@@ -300,6 +302,7 @@ fn a_key_with_networks_or_an_expiry_makes_no_way_in_without() {
     let world = World::new();
     let (identity, tenant) = (&world.identity, &world.acme.id);
     let member = world.user("member@example.org", Role::Member);
+    let provider = add(&world, &world.acme, &json!({}));
     let key = |expires_ms, networks: &[&str]| {
         let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
         let networks = KeyNetworks::parse(&networks).unwrap();
@@ -320,6 +323,12 @@ fn a_key_with_networks_or_an_expiry_makes_no_way_in_without() {
         let (email, password) = (Email::parse("x@example.org").unwrap(), Password::random());
         let made = identity.create_user(tenant, &email, Role::Viewer, &password, &bound, NOW_MS);
         refused(made, "key_is_bound");
+        let drafted = || draft(&world.acme, &json!({ "name": "Own", "roles": {} }));
+        let provided = identity.add_sso_provider(tenant, drafted().unwrap(), &bound, NOW_MS);
+        assert_eq!(provided.unwrap_err().code(), "key_is_bound");
+        let known = &provider.provider.id;
+        let changed = identity.change_sso_provider(tenant, known, |_| drafted(), &bound, NOW_MS);
+        assert_eq!(changed.unwrap_err().code(), "key_is_bound");
         // What is no way in it may do.
         change(&world, &bound, &member, &AccountChange::default()).unwrap();
     }

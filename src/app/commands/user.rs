@@ -1,11 +1,10 @@
 //! `emx user`: who may sign in.
 
-use crate::app::act::{Act, text};
+use crate::app::act::{Act, Acts, text};
 use crate::app::output;
 use crate::app::password;
 use crate::app::problem::Failure;
 use crate::app::session::Session;
-use crate::app::site;
 use crate::app::table::{Side, TextTable, instant};
 use crate::identity::Identity;
 use crate::identity::account::{Account, NewUser};
@@ -21,7 +20,6 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
-use storage::row::TimeMs;
 
 /// What to do with users.
 #[derive(Debug, Subcommand)]
@@ -154,13 +152,9 @@ impl fmt::Debug for UserAct {
 
 impl UserAct {
     /// Performs the act, and gives what came of it.
-    pub(in crate::app) fn perform(
-        &self,
-        identity: &Identity,
-        tenancy: &Tenancy,
-        by: &By,
-        now_ms: TimeMs,
-    ) -> Result<Value> {
+    pub(in crate::app) fn perform(&self, acts: &Acts, by: &By) -> Result<Value> {
+        let (identity, tenancy): (&Identity, &Tenancy) = (&acts.identity, &acts.tenancy);
+        let now_ms = acts.clock.now_ms();
         match self {
             Self::Create { tenant, email, role, password, platform } => {
                 let (tenant, email, role) =
@@ -197,12 +191,12 @@ impl UserAct {
                     reported_as: reported_as.clone(),
                     ..NewUser::plain(Email::parse(email)?, role_named(role)?)
                 };
-                Ok(link_as_json(&identity.invite(&tenant.id, &new, by, now_ms)?))
+                Ok(link_as_json(&identity.invite(&tenant.id, &new, by, now_ms)?, acts))
             }
             Self::Reset { tenant, email } => {
                 let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
                 let link = identity.reset_link(&tenant.id, &user.id, by, now_ms)?;
-                Ok(link_as_json(&link))
+                Ok(link_as_json(&link, acts))
             }
             Self::ResetOtp { tenant, email } => {
                 let (tenant, user) = user_named(identity, tenancy, tenant, email)?;
@@ -251,10 +245,12 @@ pub(super) fn as_json(user: &Account) -> Value {
     })
 }
 
-fn link_as_json(link: &Link) -> Value {
+fn link_as_json(link: &Link, acts: &Acts) -> Value {
+    let path = link.path();
     json!({
         "user": as_json(&link.user), "purpose": link.purpose, "token": link.token,
-        "path": link.path(), "expires_at": instant(link.until_ms),
+        "link": format!("{}{path}", acts.site.url()), "path": path,
+        "expires_at": instant(link.until_ms),
     })
 }
 
@@ -363,10 +359,7 @@ fn reset(flags: &UserFlags, session: &Session) -> Result<()> {
 
 /// Has `act` performed, and tells the link that comes of it.
 fn hand_over(session: &Session, act: UserAct) -> Result<()> {
-    let mut made = session.perform(Act::User(act))?;
-    let settings = session.settings();
-    let server = site::url_of(settings, settings.server.listen);
-    made["link"] = format!("{server}{}", text(&made, "path")).into();
+    let made = session.perform(Act::User(act))?;
     if session.json {
         return output::json(&made);
     }

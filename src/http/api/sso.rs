@@ -428,7 +428,7 @@ pub(super) fn provider_problem(error: ProviderError) -> Problem {
                 .fold(refused, |refused, fault| refused.at(fault.pointer, fault.code, fault.detail))
         }
         ProviderError::NotFound { .. } => unknown_provider(),
-        ProviderError::Role { .. } => Problem::forbidden(code, detail),
+        ProviderError::Role { .. } | ProviderError::BoundKey => Problem::forbidden(code, detail),
         ProviderError::NameTaken { .. }
         | ProviderError::TooMany
         | ProviderError::Demanded { .. }

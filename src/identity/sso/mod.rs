@@ -81,6 +81,9 @@ pub enum ProviderError {
         /// The role.
         role: Role,
     },
+    /// Whoever sets it up is a key that keeps to networks or expires.
+    #[error("a key with networks or an expiry makes no way in for anybody: sign in for that")]
+    BoundKey,
     /// The bound.
     #[error("a tenant has {PROVIDERS_PER_TENANT_MAX} providers at most: remove some first")]
     TooMany,
@@ -120,6 +123,7 @@ impl ProviderError {
             Self::Invalid(_) => "invalid_provider",
             Self::NotFound { .. } => "sso_provider_not_found",
             Self::NameTaken { .. } => "name_taken",
+            Self::BoundKey => "key_is_bound",
             Self::Role { .. } => "role_too_high",
             Self::TooMany => "too_many_sso_providers",
             Self::Demanded { .. } => "sso_demanded",

@@ -81,6 +81,14 @@ impl Identity {
             .ok_or_else(|| ProviderError::NotFound { id: called.chars().take(64).collect() })
     }
 
+    /// Fails for a key that keeps to networks or expires: whom a provider lets in does neither.
+    fn demand_unbound_to_provide(&self, by: &By) -> Result<(), ProviderError> {
+        match self.api_keys.is_bound(&by.principal) {
+            true => Err(ProviderError::BoundKey),
+            false => Ok(()),
+        }
+    }
+
     /// Makes a provider of `tenant_id` in the name of `by`.
     pub fn add_sso_provider(
         &self,
@@ -89,6 +97,7 @@ impl Identity {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Provider, ProviderError> {
+        self.demand_unbound_to_provide(by)?;
         let _alone = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
         let others = of_tenant(&*self.platform, tenant_id)?;
         if others.len() >= PROVIDERS_PER_TENANT_MAX {
@@ -118,6 +127,7 @@ impl Identity {
         by: &By,
         now_ms: TimeMs,
     ) -> Result<Provider, ProviderError> {
+        self.demand_unbound_to_provide(by)?;
         let _alone = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = self.sso_provider(tenant_id, id)?;
         let before = &stored.provider;
@@ -298,7 +308,7 @@ fn same_name(one: &str, other: &str) -> bool {
 /// Fails where another provider than the one called `id` has the name.
 fn check_name(others: &[StoredProvider], name: &str, id: &str) -> Result<(), ProviderError> {
     let mut others = others.iter().map(|stored| &stored.provider).filter(|other| other.id != id);
-    match others.any(|other| same_name(&other.name, name)) {
+    match others.any(|other| same_name(other.name.trim(), name.trim())) {
         true => Err(ProviderError::NameTaken { name: name.into() }),
         false => Ok(()),
     }
